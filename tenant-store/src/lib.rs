@@ -1,0 +1,11 @@
+//! Who the tenants are: the domain model, the [`repository::TenantRepository`] that stores it,
+//! and the [`cache::TenantCache`] the request path reads.
+//!
+//! This crate knows nothing of HTTP requests, health or metrics: it turns documents into tenants,
+//! keeps them, and tells whoever asks what changed.
+#![forbid(unsafe_code)]
+
+pub mod cache;
+pub mod document;
+pub mod model;
+pub mod repository;

@@ -1,0 +1,17 @@
+//! What a tenant is. Every value is already a type: a [`Tenant`] that exists is well-formed.
+//!
+//! The serde forms of these types *are* the tenant file, the admin API's body and the stored
+//! record, so a field is spelled the same everywhere.
+
+mod deployment;
+mod duration;
+mod identity;
+mod tenant;
+
+pub use deployment::{
+    BalancingPolicy, Deployment, Endpoint, EndpointProtocol, EndpointUrl, EndpointUrlError,
+    HealthCheck, Hosting, SecretSource, UpstreamAuth, UpstreamTls,
+};
+pub use duration::{DurationError, HumanDuration};
+pub use identity::{Email, EmailError, Signal, TenantId, TenantIdError, Tier, TierError};
+pub use tenant::{Deployments, Quotas, Revision, Status, Tenant, TenantRecord};

@@ -1,0 +1,148 @@
+//! The tenant itself: what operators write down ([`Tenant`]), and what the store makes of it
+//! ([`TenantRecord`]).
+
+use std::{collections::BTreeMap, fmt, ops::Index};
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::{Deployment, Email, Signal, TenantId, Tier};
+
+/// A tenant as operators describe it, in a file or an API body.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tenant {
+    /// The immutable id clients send.
+    pub id: TenantId,
+    /// A short name for machines, where it differs from the id.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// The name people read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub display_name: Option<String>,
+    /// Whom to write to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub admin_email: Option<Email>,
+    /// Whether requests are served. Default `active`.
+    #[serde(default)]
+    pub status: Status,
+    /// What kind of customer this is. Default `free`.
+    #[serde(default)]
+    pub tier: Tier,
+    /// Free-form labels for people and selectors.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub labels: BTreeMap<String, String>,
+    /// Feature switches by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub features: BTreeMap<String, bool>,
+    /// What the tenant has bought.
+    #[serde(default, skip_serializing_if = "Quotas::is_empty")]
+    pub quotas: Quotas,
+    /// The backends, by signal.
+    #[serde(default)]
+    pub deployments: Deployments,
+}
+
+/// Whether a tenant's requests are served.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// Known, not ready yet: senders are told to try again.
+    Provisioning,
+    /// Served.
+    #[default]
+    Active,
+    /// Refused until it is active again.
+    Suspended,
+    /// A tombstone: to clients as if it had never been.
+    Deleted,
+}
+
+impl Status {
+    /// The lower-case name, as in files and metric labels.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Provisioning => "provisioning",
+            Self::Active => "active",
+            Self::Suspended => "suspended",
+            Self::Deleted => "deleted",
+        }
+    }
+}
+
+/// What a tenant has bought. Absent means no quota.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Quotas {
+    /// Requests per second, all signals together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub requests_per_second: Option<u32>,
+    /// Requests in flight at one time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub concurrent_requests: Option<u32>,
+    /// Bytes written per day, all signals together.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ingest_bytes_per_day: Option<u64>,
+    /// Bytes kept in storage.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub storage_bytes: Option<u64>,
+}
+
+impl Quotas {
+    fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// A tenant's deployments, at most one for each signal.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Deployments {
+    /// Its `VictoriaMetrics`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<Deployment>,
+    /// Its `VictoriaLogs`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub logs: Option<Deployment>,
+    /// Its `VictoriaTraces`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub traces: Option<Deployment>,
+}
+
+impl Index<Signal> for Deployments {
+    type Output = Option<Deployment>;
+
+    fn index(&self, signal: Signal) -> &Self::Output {
+        match signal {
+            Signal::Metrics => &self.metrics,
+            Signal::Logs => &self.logs,
+            Signal::Traces => &self.traces,
+        }
+    }
+}
+
+/// How often a tenant has been written: 1 when it is created, one more with each write that
+/// changes it. What `ETag` and `If-Match` carry.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Revision(pub u64);
+
+impl fmt::Display for Revision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A tenant as the store holds it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TenantRecord {
+    /// What the operator wrote.
+    #[serde(flatten)]
+    pub tenant: Tenant,
+    /// How often it has been written.
+    pub revision: Revision,
+    /// When it was first written.
+    pub created_at: Timestamp,
+    /// When it was last written.
+    pub updated_at: Timestamp,
+}
