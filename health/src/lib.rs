@@ -1,1 +1,45 @@
-//! Work in progress.
+//! Is an address alive: probes and what live requests saw go in, availability and transitions
+//! come out.
+//!
+//! A [`Monitor`] probes every [`Target`] that somebody holds, and a request path reads the shared
+//! [`EndpointHealth`] with one atomic load. Two kinds of evidence meet there:
+//!
+//! * **active**: HTTP probes with thresholds both ways ([`ProbeSpec`]);
+//! * **passive**: what live requests met ([`Failure`]), with exponential back-off
+//!   ([`EjectionPolicy`]).
+//!
+//! | availability | meaning for the request path | left by |
+//! |---|---|---|
+//! | [`Up`](Availability::Up) | use it | failed probes, a failed connect, a streak of failures |
+//! | [`HalfOpen`](Availability::HalfOpen) | one trial request ([`EndpointHealth::try_trial`]) | the outcome of that trial |
+//! | [`Ejected`](Availability::Ejected) | last resort only | after the back-off: a good probe, or `HalfOpen` without probing |
+//! | [`Down`](Availability::Down) | don't use it | good probes, or `HalfOpen` without probing |
+//!
+//! The crate knows endpoints only: no tenants, no deployments, no balancing policy. It never
+//! decides where a request goes.
+#![forbid(unsafe_code)]
+
+mod counter;
+mod ejection;
+mod endpoint;
+mod jitter;
+mod machine;
+mod monitor;
+mod probe;
+mod schedule;
+mod snapshot;
+mod state;
+mod stats;
+mod target;
+mod transition;
+
+pub use crate::{
+    ejection::EjectionPolicy,
+    endpoint::{EndpointHealth, InFlight},
+    monitor::{Monitor, MonitorConfig},
+    probe::{ProbeFailure, client_builder},
+    snapshot::{HealthSnapshot, ProbeSnapshot},
+    stats::{MonitorStats, ProbeCounts},
+    target::{ProbeSpec, Target},
+    transition::{Availability, Failure, Reason, Transition},
+};

@@ -1,0 +1,395 @@
+//! One endpoint's health as everybody shares it.
+//!
+//! The request path asks with one atomic load and reports success with another; a short lock is
+//! taken only when something failed, or when a success ends a streak of failures. All rules are
+//! in `machine`; this file connects them to the clock, the schedule and the listeners.
+
+use std::{
+    fmt,
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use jiff::Timestamp;
+use parking_lot::Mutex;
+use tokio::time::Instant;
+use tracing::{debug, info, warn};
+
+use crate::{
+    jitter::noise,
+    machine::{Change, Effect, Machine},
+    monitor::Monitor,
+    probe::{self, ProbeFailure},
+    schedule::Slot,
+    snapshot::{HealthSnapshot, ProbeSnapshot},
+    state::Published,
+    target::{ProbeSpec, Target},
+    transition::{Availability, Failure, Reason, Transition},
+};
+
+/// The health of one endpoint, shared by everybody who watches an equal target.
+///
+/// Probing goes on as long as somebody holds it.
+pub struct EndpointHealth {
+    published: Published,
+    core: Mutex<Core>,
+    target: Arc<Target>,
+    monitor: Arc<Monitor>,
+    me: Weak<Self>,
+}
+
+impl EndpointHealth {
+    /// What may be sent there. One atomic load.
+    pub fn availability(&self) -> Availability {
+        self.published.availability()
+    }
+
+    /// A live request got its reply. One atomic load, unless failures preceded it or it was a
+    /// trial.
+    pub fn report_success(&self) {
+        if self.published.success_matters() {
+            self.update(|core, now, _| core.machine.on_success(now));
+        }
+    }
+
+    /// A live request failed through the endpoint's fault.
+    pub fn report_failure(&self, failure: Failure) {
+        let mut suspect = false;
+        self.update(
+            |core, now, noise| match core.machine.on_failure(failure, now, noise) {
+                Effect::None => None,
+                Effect::Suspect => {
+                    suspect = true;
+                    None
+                }
+                Effect::Changed(change) => Some(change),
+            },
+        );
+        if suspect {
+            self.suspect();
+        }
+    }
+
+    /// A live request waits unusually long: asks for a probe now, at most once a second. If that
+    /// probe fails the endpoint is down at once. Does nothing where probing is off or the endpoint
+    /// isn't up.
+    pub fn suspect(&self) {
+        if self.target.probe.is_none() || self.availability() != Availability::Up {
+            return;
+        }
+        let now = self.monitor.clock_ms();
+        if !self.published.claim_suspicion(now, now + SUSPECT_WINDOW_MS) {
+            return;
+        }
+        let mut core = self.core.lock();
+        core.suspected = true;
+        if let Plan::Scheduled(_) = core.plan {
+            self.plan(&mut core, Instant::now());
+        }
+    }
+
+    /// Asks to be the one request that tries a half-open endpoint. Exactly one caller is told yes,
+    /// until an outcome is reported or ten seconds have passed without one.
+    pub fn try_trial(&self) -> bool {
+        if self.availability() != Availability::HalfOpen {
+            return false;
+        }
+        let now = self.monitor.clock_ms();
+        self.published.claim_trial(now, now + TRIAL_WINDOW_MS)
+    }
+
+    /// Requests counted by [`count_request`](Self::count_request) and not finished yet, over all
+    /// workers.
+    pub fn in_flight(&self) -> usize {
+        self.published.in_flight()
+    }
+
+    /// Counts a request until the guard is dropped.
+    pub fn count_request(self: &Arc<Self>) -> InFlight {
+        self.published.enter();
+        InFlight(Arc::clone(self))
+    }
+
+    /// The name given in [`Target::name`].
+    pub fn name(&self) -> &Arc<str> {
+        &self.target.name
+    }
+
+    /// Everything an operator may want to know. Takes a lock: not for the request path.
+    pub fn snapshot(&self) -> HealthSnapshot {
+        let now = Instant::now();
+        let core = self.core.lock();
+        let machine = &core.machine;
+        let remaining = machine
+            .back_off()
+            .until()
+            .map(|until| until.saturating_duration_since(now));
+        HealthSnapshot {
+            endpoint: Arc::clone(&self.target.name),
+            state: machine.availability(),
+            since: core.since,
+            reason: core.reason.to_string(),
+            probing: self.target.probe.is_some(),
+            last_probe: core.last_probe.clone(),
+            consecutive_probe_successes: machine.counter().successes(),
+            consecutive_probe_failures: machine.counter().failures(),
+            consecutive_request_failures: machine.streak().len(),
+            ejections: machine.back_off().ejections(),
+            back_off_remaining_ms: remaining.map(millis),
+            in_flight: self.in_flight(),
+        }
+    }
+
+    pub(crate) fn new(monitor: Arc<Monitor>, target: Target) -> Arc<Self> {
+        let core = Core {
+            machine: monitor.machine(target.probe),
+            plan: Plan::Idle,
+            suspected: false,
+            since: Timestamp::now(),
+            reason: Reason::Watched,
+            last_probe: None,
+        };
+        Arc::new_cyclic(|me| Self {
+            published: Published::default(),
+            core: Mutex::new(core),
+            target: Arc::new(target),
+            monitor,
+            me: Weak::clone(me),
+        })
+    }
+
+    /// Plans the first probe, if there is to be any.
+    pub(crate) fn begin(&self, delay: Duration) {
+        if self.target.probe.is_some() {
+            self.plan(&mut self.core.lock(), Instant::now() + delay);
+        }
+    }
+
+    /// The schedule says that this endpoint's time has come.
+    pub(crate) fn on_due(&self, slot: Slot) -> Due {
+        let mut due = Due::Nothing;
+        self.update(|core, now, _| {
+            if core.plan != Plan::Scheduled(slot) {
+                return None; // planned anew while this slot was being taken out
+            }
+            if self.target.probe.is_some() {
+                core.plan = Plan::Queued;
+                due = if core.suspected {
+                    Due::UrgentProbe
+                } else {
+                    Due::Probe
+                };
+                return None;
+            }
+            core.plan = Plan::Idle;
+            core.machine.on_deadline(now)
+        });
+        due
+    }
+
+    /// Everything the probe needs, without keeping the endpoint alive while it runs.
+    pub(crate) fn start_probe(&self) -> Option<ProbeRun> {
+        let spec = self.target.probe?;
+        self.core.lock().plan = Plan::Probing;
+        Some(ProbeRun {
+            health: Weak::clone(&self.me),
+            target: Arc::clone(&self.target),
+            spec,
+            finished: false,
+        })
+    }
+
+    fn finish_probe(&self, result: Result<(), ProbeFailure>, took: Duration) {
+        self.monitor.counters().count_probe(&result, took);
+        self.update(|core, now, noise| {
+            core.last_probe = Some(ProbeSnapshot {
+                at: Timestamp::now(),
+                ok: result.is_ok(),
+                error: result.as_ref().err().map(ToString::to_string),
+                latency_ms: took.as_secs_f64() * 1_000.0,
+            });
+            core.plan = Plan::Idle;
+            let suspected = std::mem::take(&mut core.suspected);
+            core.machine.on_probe(result, suspected, now, noise)
+        });
+    }
+
+    /// The probe's task ended without a result; the endpoint must not be forgotten over it.
+    fn abandon_probe(&self) {
+        self.update(|core, _, _| {
+            core.plan = Plan::Idle;
+            None
+        });
+    }
+
+    /// Takes one step of the machine, then publishes, plans and announces what came of it.
+    fn update(&self, step: impl FnOnce(&mut Core, Instant, f64) -> Option<Change>) {
+        let (now, noise) = (Instant::now(), noise());
+        let mut core = self.core.lock();
+        let change = step(&mut core, now, noise);
+        let machine = &core.machine;
+        self.published
+            .publish(machine.availability(), machine.success_matters());
+        let replan = match core.plan {
+            Plan::Idle => true,
+            Plan::Scheduled(_) => change.is_some(),
+            Plan::Queued | Plan::Probing => false,
+        };
+        if replan {
+            match core.machine.next_check(now, noise) {
+                Some(at) => self.plan(&mut core, at),
+                None => self.unplan(&mut core),
+            }
+        }
+        let Some(change) = change else { return };
+        let transition = self.enter(&mut core, change);
+        drop(core);
+        log(&transition);
+    }
+
+    /// Announces under the lock, so that listeners see changes in the order they happened.
+    fn enter(&self, core: &mut Core, change: Change) -> Transition {
+        self.published.free_trial();
+        core.since = Timestamp::now();
+        core.reason = change.reason.clone();
+        let transition = Transition {
+            endpoint: Arc::clone(&self.target.name),
+            from: change.from,
+            to: change.to,
+            reason: change.reason,
+            at: core.since,
+        };
+        self.monitor.announce(transition.clone());
+        transition
+    }
+
+    fn plan(&self, core: &mut Core, at: Instant) {
+        self.unplan(core);
+        core.plan = Plan::Scheduled(self.monitor.schedule(at, Weak::clone(&self.me)));
+    }
+
+    fn unplan(&self, core: &mut Core) {
+        if let Plan::Scheduled(slot) = core.plan {
+            self.monitor.cancel(slot);
+        }
+        core.plan = Plan::Idle;
+    }
+}
+
+impl Drop for EndpointHealth {
+    fn drop(&mut self) {
+        if let Plan::Scheduled(slot) = self.core.get_mut().plan {
+            self.monitor.cancel(slot);
+        }
+        self.monitor.forget(&self.target.key());
+    }
+}
+
+impl fmt::Debug for EndpointHealth {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("EndpointHealth")
+            .field("name", &self.target.name)
+            .field("availability", &self.availability())
+            .field("in_flight", &self.in_flight())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Counts one request as in flight for as long as it lives.
+#[derive(Debug)]
+#[must_use = "the request is counted only while this is held"]
+pub struct InFlight(Arc<EndpointHealth>);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.published.leave();
+    }
+}
+
+/// What the scheduler has to do with an endpoint whose time has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Due {
+    Nothing,
+    Probe,
+    /// Live requests are waiting for this one: before all others.
+    UrgentProbe,
+}
+
+/// A probe under way. Dropped unfinished, it hands the endpoint back to the schedule.
+#[derive(Debug)]
+pub(crate) struct ProbeRun {
+    health: Weak<EndpointHealth>,
+    target: Arc<Target>,
+    spec: ProbeSpec,
+    finished: bool,
+}
+
+impl ProbeRun {
+    pub(crate) async fn run(mut self) {
+        let started = Instant::now();
+        let result = probe::probe(&self.target, self.spec.timeout).await;
+        let took = started.elapsed();
+        debug!(endpoint = %self.target.name, ok = result.is_ok(), ?took, "probed");
+        self.finished = true;
+        if let Some(health) = self.health.upgrade() {
+            health.finish_probe(result, took);
+        }
+    }
+}
+
+impl Drop for ProbeRun {
+    fn drop(&mut self) {
+        if let (false, Some(health)) = (self.finished, self.health.upgrade()) {
+            health.abandon_probe();
+        }
+    }
+}
+
+#[derive(Debug)]
+struct Core {
+    machine: Machine,
+    plan: Plan,
+    /// Live requests asked for the next probe, or for the one under way.
+    suspected: bool,
+    since: Timestamp,
+    reason: Reason,
+    last_probe: Option<ProbeSnapshot>,
+}
+
+/// Where an endpoint stands with the scheduler; it is never in two places.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Plan {
+    Idle,
+    Scheduled(Slot),
+    /// Due, waiting for a probe to be permitted.
+    Queued,
+    Probing,
+}
+
+fn log(transition: &Transition) {
+    let Transition {
+        endpoint,
+        from,
+        to,
+        reason,
+        ..
+    } = transition;
+    match to {
+        Availability::Up | Availability::HalfOpen => {
+            info!(%endpoint, %from, %to, %reason, "endpoint health changed");
+        }
+        Availability::Ejected | Availability::Down => {
+            warn!(%endpoint, %from, %to, %reason, "endpoint health changed");
+        }
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// A slow backend makes many requests wait at once; a second is soon enough to ask again.
+const SUSPECT_WINDOW_MS: u64 = 1_000;
+/// A trial whose outcome nobody reports (its client left, or it streams for hours) must not lock
+/// the endpoint for ever.
+const TRIAL_WINDOW_MS: u64 = 10_000;

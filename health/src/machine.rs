@@ -1,0 +1,220 @@
+//! The rules that lead from evidence to availability.
+//!
+//! Pure: results of probes and requests come in with the time, changes go out. Who probes when,
+//! and who is told, is decided elsewhere.
+//!
+//! There are two ways out of use, and each has its own way back:
+//!
+//! * **Thresholds.** Probes failed `unhealthy_after` times: `Down`, until they succeed
+//!   `healthy_after` times. Where live requests had raised a suspicion one failed probe is enough.
+//! * **Ejection.** A live request couldn't connect (`Down`), or many failed in a row (`Ejected`):
+//!   out for a back-off, during which no success counts. After it one good probe is enough, and a
+//!   bad one prolongs it. Without probing the endpoint turns `HalfOpen` and one live request
+//!   decides the same way.
+
+use tokio::time::Instant;
+
+use crate::{
+    counter::ConsecutiveCounter,
+    ejection::{BackOff, EjectionPolicy, Streak, StreakVerdict},
+    jitter::Jitter,
+    probe::ProbeFailure,
+    target::ProbeSpec,
+    transition::{Availability, Failure, Reason},
+};
+
+/// A change of availability.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Change {
+    pub(crate) from: Availability,
+    pub(crate) to: Availability,
+    pub(crate) reason: Reason,
+}
+
+/// What a live failure leads to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Effect {
+    None,
+    /// A probe should decide, soon.
+    Suspect,
+    Changed(Change),
+}
+
+/// The state of one endpoint.
+#[derive(Clone, Debug)]
+pub(crate) struct Machine {
+    availability: Availability,
+    probing: Option<ProbeSpec>,
+    threshold: u32,
+    jitter: Jitter,
+    counter: ConsecutiveCounter,
+    streak: Streak,
+    back_off: BackOff,
+}
+
+impl Machine {
+    /// Starts `Up`: an endpoint nobody has asked yet deserves its first request.
+    pub(crate) fn new(policy: EjectionPolicy, jitter: Jitter, probing: Option<ProbeSpec>) -> Self {
+        let (healthy_after, unhealthy_after) =
+            probing.map_or((1, 1), |spec| (spec.healthy_after, spec.unhealthy_after));
+        Self {
+            availability: Availability::Up,
+            probing,
+            threshold: policy.consecutive_failures.max(1),
+            jitter,
+            counter: ConsecutiveCounter::new(healthy_after, unhealthy_after),
+            streak: Streak::default(),
+            back_off: BackOff::new(policy, jitter),
+        }
+    }
+
+    /// A probe finished. `suspected`: live requests had asked for it.
+    pub(crate) fn on_probe(
+        &mut self,
+        result: Result<(), ProbeFailure>,
+        suspected: bool,
+        now: Instant,
+        noise: f64,
+    ) -> Option<Change> {
+        let flipped = self.counter.record(result.is_ok()).is_some();
+        match result {
+            Ok(()) => self.on_good_probe(flipped, now),
+            Err(failure) => self.on_bad_probe(failure, flipped || suspected, now, noise),
+        }
+    }
+
+    /// A live request succeeded.
+    pub(crate) fn on_success(&mut self, now: Instant) -> Option<Change> {
+        self.streak.reset();
+        match self.availability {
+            Availability::HalfOpen => Some(self.restore(Reason::TrialSucceeded, now)),
+            // Requests sent before the ejection, and those of last resort, may still succeed; the
+            // back-off has to show that this lasts.
+            Availability::Up | Availability::Ejected | Availability::Down => None,
+        }
+    }
+
+    /// A live request failed.
+    pub(crate) fn on_failure(&mut self, failure: Failure, now: Instant, noise: f64) -> Effect {
+        let to = if failure == Failure::Connect {
+            Availability::Down
+        } else {
+            Availability::Ejected
+        };
+        match self.availability {
+            Availability::Up if to == Availability::Ejected => {
+                match self.streak.record(failure, self.threshold) {
+                    StreakVerdict::Wait => return Effect::None,
+                    StreakVerdict::Suspect => return Effect::Suspect,
+                    StreakVerdict::Eject => self.back_off.eject(now, noise),
+                }
+            }
+            Availability::Up => self.back_off.eject(now, noise),
+            Availability::HalfOpen => self.back_off.prolong(now, noise, None),
+            // One outage fails many requests at once; they must not add up to a long back-off.
+            Availability::Ejected if to == Availability::Down => {}
+            Availability::Ejected | Availability::Down => return Effect::None,
+        }
+        Effect::Changed(self.change(to, Reason::RequestFailed(failure)))
+    }
+
+    /// The time of [`next_check`](Self::next_check) has come and there is no probe to send.
+    pub(crate) fn on_deadline(&mut self, now: Instant) -> Option<Change> {
+        let waiting = matches!(
+            self.availability,
+            Availability::Ejected | Availability::Down
+        );
+        (self.probing.is_none() && waiting && self.back_off.is_over(now))
+            .then(|| self.change(Availability::HalfOpen, Reason::BackOffOver))
+    }
+
+    /// When this endpoint should be looked at again: to probe it, or to end a back-off.
+    pub(crate) fn next_check(&self, now: Instant, noise: f64) -> Option<Instant> {
+        let until = match self.availability {
+            Availability::Ejected | Availability::Down => self.back_off.until(),
+            Availability::Up | Availability::HalfOpen => None,
+        };
+        let Some(spec) = self.probing else {
+            return until;
+        };
+        let pace = if self.counter.is_wavering() && !self.back_off.is_holding() {
+            spec.fast_interval()
+        } else if self.availability == Availability::Down && !self.back_off.is_holding() {
+            spec.interval.min(self.back_off.retry_delay())
+        } else {
+            spec.interval
+        };
+        let probe_at = now + self.jitter.around(pace, noise);
+        Some(until.map_or(probe_at, |until| probe_at.min(until.max(now))))
+    }
+
+    pub(crate) fn availability(&self) -> Availability {
+        self.availability
+    }
+
+    /// Whether a live success would change anything. While it wouldn't, none needs to be told.
+    pub(crate) fn success_matters(&self) -> bool {
+        self.availability == Availability::HalfOpen || self.streak.len() > 0
+    }
+
+    pub(crate) fn counter(&self) -> &ConsecutiveCounter {
+        &self.counter
+    }
+
+    pub(crate) fn streak(&self) -> &Streak {
+        &self.streak
+    }
+
+    pub(crate) fn back_off(&self) -> &BackOff {
+        &self.back_off
+    }
+
+    fn on_good_probe(&mut self, flipped: bool, now: Instant) -> Option<Change> {
+        let returns = if self.back_off.is_holding() {
+            self.back_off.is_over(now)
+        } else {
+            flipped && self.availability == Availability::Down
+        };
+        returns.then(|| self.restore(Reason::ProbesSucceeded, now))
+    }
+
+    /// `conclusive`: enough to take an endpoint down that live requests are content with.
+    fn on_bad_probe(
+        &mut self,
+        failure: ProbeFailure,
+        conclusive: bool,
+        now: Instant,
+        noise: f64,
+    ) -> Option<Change> {
+        match self.availability {
+            Availability::Up if conclusive => {}
+            Availability::Up => return None,
+            // Beyond the interval a longer back-off would spare nothing: probes go on at that
+            // pace anyway, and the first good one should count.
+            _ if self.back_off.is_holding() => {
+                let limit = self.probing.map(|spec| spec.interval);
+                self.back_off.prolong(now, noise, limit);
+            }
+            _ => self.back_off.count_retry(),
+        }
+        self.counter.settle(false);
+        // Live requests and a probe agree: what was ejected is down, without counting further.
+        (self.availability != Availability::Down)
+            .then(|| self.change(Availability::Down, Reason::ProbeFailed(failure)))
+    }
+
+    fn restore(&mut self, reason: Reason, now: Instant) -> Change {
+        self.back_off.restore(now);
+        self.counter.settle(true);
+        self.change(Availability::Up, reason)
+    }
+
+    fn change(&mut self, to: Availability, reason: Reason) -> Change {
+        let from = std::mem::replace(&mut self.availability, to);
+        self.streak.reset();
+        Change { from, to, reason }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,231 @@
+//! Who is watched, and the one task that sends all probes.
+//!
+//! Decides when a probe starts and how many run at once; what its result means is decided in
+//! `machine`. Lock order: registry, then an endpoint's core, then the schedule.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Weak},
+    time::Duration,
+};
+
+use parking_lot::Mutex;
+use tokio::{
+    sync::{Notify, broadcast},
+    task::JoinSet,
+    time::{self, Instant},
+};
+
+use crate::{
+    ejection::EjectionPolicy,
+    endpoint::{Due, EndpointHealth},
+    jitter::{Jitter, noise},
+    machine::Machine,
+    schedule::{Schedule, Slot},
+    stats::{Counters, MonitorStats},
+    target::{ProbeSpec, Target, TargetKey},
+    transition::Transition,
+};
+
+/// How a [`Monitor`] works, the same for all endpoints.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct MonitorConfig {
+    /// Probes in flight at most; those beyond wait their turn. 0 means 1.
+    pub max_concurrent_probes: usize,
+    /// When live failures take an endpoint out of use.
+    pub ejection: EjectionPolicy,
+    /// How far intervals and back-offs may vary, as a fraction of them; kept within 0.0 to 0.5.
+    /// 0.0 makes all times exact.
+    pub jitter: f64,
+}
+
+impl Default for MonitorConfig {
+    fn default() -> Self {
+        Self {
+            max_concurrent_probes: 64,
+            ejection: EjectionPolicy::default(),
+            jitter: 0.1,
+        }
+    }
+}
+
+/// Watches endpoints and tells how they are.
+#[derive(Debug)]
+pub struct Monitor {
+    config: MonitorConfig,
+    jitter: Jitter,
+    started: Instant,
+    registry: Mutex<HashMap<TargetKey, Weak<EndpointHealth>>>,
+    schedule: Mutex<Schedule<Weak<EndpointHealth>>>,
+    /// The schedule has an earlier beginning than the task in [`run`](Self::run) knows of.
+    wake: Notify,
+    announcements: broadcast::Sender<Transition>,
+    counters: Counters,
+}
+
+impl Monitor {
+    /// A monitor that watches nothing yet.
+    pub fn new(config: MonitorConfig) -> Arc<Self> {
+        Arc::new(Self {
+            config,
+            jitter: Jitter::new(config.jitter),
+            started: Instant::now(),
+            registry: Mutex::new(HashMap::new()),
+            schedule: Mutex::new(Schedule::new()),
+            wake: Notify::new(),
+            announcements: broadcast::Sender::new(ANNOUNCEMENTS_KEPT),
+            counters: Counters::default(),
+        })
+    }
+
+    /// The health of `target`, watched from now on for as long as the answer is held.
+    ///
+    /// Equal targets share one. Doesn't block on anything but a short lock; needs no runtime.
+    pub fn watch(self: &Arc<Self>, target: Target) -> Arc<EndpointHealth> {
+        let target = target.sanitized();
+        let key = target.key();
+        let mut registry = self.registry.lock();
+        if let Some(known) = registry.get(&key).and_then(Weak::upgrade) {
+            return known;
+        }
+        let spread = self.spread(target.probe, registry.len());
+        let health = EndpointHealth::new(Arc::clone(self), target);
+        registry.insert(key, Arc::downgrade(&health));
+        drop(registry);
+        health.begin(spread);
+        health
+    }
+
+    /// Sends the probes. Endless: spawn it once, on any runtime with time and I/O; probes under
+    /// way end with it.
+    pub async fn run(self: Arc<Self>) {
+        let mut ready = VecDeque::new();
+        let mut probes = JoinSet::new();
+        loop {
+            self.collect_due(&mut ready);
+            while probes.try_join_next().is_some() {}
+            self.start_probes(&mut ready, &mut probes);
+            let next = self.schedule.lock().next_at();
+            tokio::select! {
+                () = self.wake.notified() => {}
+                Some(_) = probes.join_next() => {}
+                () = sleep_until(next) => {}
+            }
+        }
+    }
+
+    /// Changes of availability from now on. A receiver that falls behind by more than a thousand
+    /// is told so and continues with the oldest kept one.
+    pub fn transitions(&self) -> broadcast::Receiver<Transition> {
+        self.announcements.subscribe()
+    }
+
+    /// Every endpoint that is being watched, in no order.
+    pub fn endpoints(&self) -> Vec<Arc<EndpointHealth>> {
+        self.registry
+            .lock()
+            .values()
+            .filter_map(Weak::upgrade)
+            .collect()
+    }
+
+    /// What has been counted so far.
+    pub fn stats(&self) -> MonitorStats {
+        let endpoints = self.registry.lock().len();
+        self.counters.read(endpoints)
+    }
+
+    pub(crate) fn machine(&self, probing: Option<ProbeSpec>) -> Machine {
+        Machine::new(self.config.ejection, self.jitter, probing)
+    }
+
+    /// Milliseconds since the monitor was made: a clock that fits into an atomic.
+    pub(crate) fn clock_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    pub(crate) fn schedule(&self, at: Instant, health: Weak<EndpointHealth>) -> Slot {
+        let mut schedule = self.schedule.lock();
+        let slot = schedule.insert(at, health);
+        if schedule.next_at() == Some(at) {
+            self.wake.notify_one();
+        }
+        slot
+    }
+
+    pub(crate) fn cancel(&self, slot: Slot) {
+        self.schedule.lock().cancel(slot);
+    }
+
+    pub(crate) fn announce(&self, transition: Transition) {
+        self.counters.count_transition();
+        // Nobody listening is fine.
+        let _ = self.announcements.send(transition);
+    }
+
+    pub(crate) fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Removes an endpoint that nobody holds, unless it is being watched anew already.
+    pub(crate) fn forget(&self, key: &TargetKey) {
+        let mut registry = self.registry.lock();
+        if registry
+            .get(key)
+            .is_some_and(|health| health.strong_count() == 0)
+        {
+            registry.remove(key);
+        }
+    }
+
+    /// When the first probe is sent: at once for a few endpoints, spread out for many, so that a
+    /// start with thousands of tenants isn't a flood.
+    fn spread(&self, probing: Option<ProbeSpec>, watched: usize) -> Duration {
+        let interval = probing.map_or(Duration::ZERO, |spec| spec.interval);
+        let pace = SPREAD_PER_ENDPOINT.saturating_mul(u32::try_from(watched).unwrap_or(u32::MAX));
+        self.jitter.within(interval.min(pace), noise())
+    }
+
+    fn collect_due(&self, ready: &mut VecDeque<Weak<EndpointHealth>>) {
+        let now = Instant::now();
+        loop {
+            // The guard must be gone before the endpoint's lock is taken.
+            let due = self.schedule.lock().pop_due(now);
+            let Some((slot, weak)) = due else { return };
+            let Some(health) = weak.upgrade() else {
+                continue;
+            };
+            match health.on_due(slot) {
+                Due::Nothing => {}
+                Due::Probe => ready.push_back(weak),
+                Due::UrgentProbe => ready.push_front(weak),
+            }
+        }
+    }
+
+    fn start_probes(&self, ready: &mut VecDeque<Weak<EndpointHealth>>, probes: &mut JoinSet<()>) {
+        while probes.len() < self.config.max_concurrent_probes.max(1) {
+            let Some(weak) = ready.pop_front() else {
+                return;
+            };
+            if let Some(run) = weak.upgrade().and_then(|health| health.start_probe()) {
+                probes.spawn(run.run());
+            }
+        }
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => time::sleep_until(at).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// Enough for every endpoint of a big rack to change at once while a listener is busy.
+const ANNOUNCEMENTS_KEPT: usize = 1_024;
+/// Five hundred first probes a second.
+const SPREAD_PER_ENDPOINT: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,100 @@
+//! What the monitor counted, as plain numbers; whoever exports metrics names them.
+
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
+
+use crate::probe::ProbeFailure;
+
+/// The monitor's counters at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MonitorStats {
+    /// Distinct endpoints somebody holds.
+    pub endpoints: usize,
+    /// Finished probes by their result.
+    pub probes: ProbeCounts,
+    /// What all finished probes took together; their number is [`ProbeCounts::total`].
+    pub probe_time: Duration,
+    /// Changes of availability announced so far.
+    pub transitions: u64,
+}
+
+/// Finished probes by their result.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProbeCounts {
+    /// 2xx in time.
+    pub ok: u64,
+    /// A connection without an HTTP answer.
+    pub broken: u64,
+    /// No connection.
+    pub connect: u64,
+    /// Another status than 2xx, redirects included.
+    pub status: u64,
+    /// No answer in time.
+    pub timeout: u64,
+}
+
+impl ProbeCounts {
+    /// The counts with the label each goes by in metrics.
+    pub const fn by_result(&self) -> [(&'static str, u64); 5] {
+        [
+            ("ok", self.ok),
+            ("broken", self.broken),
+            ("connect", self.connect),
+            ("status", self.status),
+            ("timeout", self.timeout),
+        ]
+    }
+
+    /// All finished probes.
+    pub const fn total(&self) -> u64 {
+        self.ok + self.broken + self.connect + self.status + self.timeout
+    }
+}
+
+/// The live counters behind [`MonitorStats`].
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    ok: AtomicU64,
+    broken: AtomicU64,
+    connect: AtomicU64,
+    status: AtomicU64,
+    timeout: AtomicU64,
+    probe_nanos: AtomicU64,
+    transitions: AtomicU64,
+}
+
+impl Counters {
+    pub(crate) fn count_probe(&self, result: &Result<(), ProbeFailure>, took: Duration) {
+        let counter = match result {
+            Ok(()) => &self.ok,
+            Err(ProbeFailure::Broken(_)) => &self.broken,
+            Err(ProbeFailure::Connect(_)) => &self.connect,
+            Err(ProbeFailure::Redirected | ProbeFailure::Status(_)) => &self.status,
+            Err(ProbeFailure::Timeout(_)) => &self.timeout,
+        };
+        counter.fetch_add(1, Relaxed);
+        let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
+        self.probe_nanos.fetch_add(nanos, Relaxed);
+    }
+
+    pub(crate) fn count_transition(&self) {
+        self.transitions.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn read(&self, endpoints: usize) -> MonitorStats {
+        MonitorStats {
+            endpoints,
+            probes: ProbeCounts {
+                ok: self.ok.load(Relaxed),
+                broken: self.broken.load(Relaxed),
+                connect: self.connect.load(Relaxed),
+                status: self.status.load(Relaxed),
+                timeout: self.timeout.load(Relaxed),
+            },
+            probe_time: Duration::from_nanos(self.probe_nanos.load(Relaxed)),
+            transitions: self.transitions.load(Relaxed),
+        }
+    }
+}
