@@ -1,0 +1,77 @@
+# The commands of the project. `make` alone lists them.
+#
+# Variables:  CHECK=1           walk the demo's tour unattended, then exit
+#             CARGO_TARGET_DIR  where cargo builds (default: target)
+#             MIRADOR_TOOLS     where the real servers are kept (see scripts/tools)
+
+CARGO ?= cargo
+CARGO_FLAGS ?= --locked
+CHECK ?=
+
+target_dir := $(or $(CARGO_TARGET_DIR),target)
+tools_bin = $(shell scripts/tools path)
+shell_scripts := scripts/tools .ci/run
+
+.DEFAULT_GOAL := help
+# The order of the steps is part of the contract: cheap ones first.
+.NOTPARALLEL:
+.PHONY: help demo test build fmt bench
+.PHONY: tools check-shell check-fmt check-clippy check-doc check-tests check-deny
+
+define step
+@printf '\n==> %s\n' '$(1)'
+endef
+
+help: ## list these commands
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ## run two tenants on real servers until Ctrl-C (CHECK=1: walk the tour and exit)
+	$(call step,installing the servers that are missing)
+	@scripts/tools demo
+	$(call step,building the router)
+	$(CARGO) build --release $(CARGO_FLAGS) --package router
+	$(call step,starting the demo)
+	@exec '$(target_dir)/release/mirador' demo --tools '$(tools_bin)' $(if $(filter 1 yes true,$(CHECK)),--check)
+
+test: tools check-shell check-fmt check-clippy check-doc check-tests check-deny ## everything a change must pass
+	$(call step,all passed)
+
+build: ## build the router with optimisations
+	$(CARGO) build --release $(CARGO_FLAGS) --package router
+
+fmt: ## format the sources
+	$(CARGO) fmt --all
+
+bench: ## measure the router beside direct access and vmauth
+	@scripts/tools test
+	MIRADOR_TOOLS_BIN='$(tools_bin)' $(CARGO) run --release $(CARGO_FLAGS) --package benches
+
+tools:
+	$(call step,installing the servers and clients that are missing)
+	@scripts/tools test
+
+check-shell:
+	$(call step,shell scripts)
+	@for script in $(shell_scripts); do bash -n "$$script" || exit; done
+	@if command -v shellcheck >/dev/null; then shellcheck $(shell_scripts); fi
+
+check-fmt:
+	$(call step,formatting)
+	$(CARGO) fmt --all --check
+
+check-clippy:
+	$(call step,lints)
+	$(CARGO) clippy --workspace --all-targets $(CARGO_FLAGS) -- -D warnings
+
+check-doc:
+	$(call step,documentation)
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --workspace --no-deps $(CARGO_FLAGS)
+
+check-tests:
+	$(call step,tests)
+	MIRADOR_TOOLS_BIN='$(tools_bin)' $(CARGO) test --workspace $(CARGO_FLAGS)
+
+# The advisory database is left out: it would make the result depend on the day and the network.
+check-deny:
+	$(call step,licences and origins of dependencies)
+	'$(tools_bin)/cargo-deny' check bans licenses sources
