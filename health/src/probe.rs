@@ -15,7 +15,8 @@ use crate::target::Target;
 /// connection each time, because accepting one is part of being alive and because idle
 /// connections of many thousand endpoints would be kept for one use per interval.
 ///
-/// TLS roots, client certificates and so on are for the caller to add.
+/// TLS roots, client certificates and so on are for the caller to add. Building needs the crypto
+/// provider that the process installed for rustls, even for plain HTTP.
 pub fn client_builder() -> ClientBuilder {
     ClientBuilder::new()
         .redirect(redirect::Policy::none())
