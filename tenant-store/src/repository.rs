@@ -3,7 +3,10 @@
 //! Knows no caches and no requests. A store may be slow, locked or gone; whoever calls decides
 //! what that means.
 
-use std::{fmt, sync::Arc, time::Duration};
+mod change;
+pub mod sqlite;
+
+use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -29,10 +32,12 @@ pub trait TenantRepository: Send + Sync + fmt::Debug + 'static {
     async fn list(&self, query: &ListQuery) -> Result<Page, RepositoryError>;
 
     /// Creates or replaces a tenant, if it is as `expect` says. An equal tenant is left as it is,
-    /// revision included.
+    /// revision included. A tombstone's successor goes on from its revision; putting a tenant
+    /// whose status is `Deleted` is the same as [`TenantRepository::delete`].
     ///
     /// # Errors
-    /// `Conflict` if it is not as expected; otherwise the store can't be written.
+    /// `Conflict` if it is not as expected, `Missing` if there is nothing to delete; otherwise the
+    /// store can't be written.
     async fn put(
         &self,
         tenant: &Tenant,
@@ -116,6 +121,26 @@ pub enum Outcome {
     Unchanged,
     /// It is a tombstone now.
     Deleted,
+}
+
+impl Outcome {
+    const ALL: [Self; 4] = [Self::Created, Self::Updated, Self::Unchanged, Self::Deleted];
+
+    /// The lower-case name, as in audit events.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Created => "created",
+            Self::Updated => "updated",
+            Self::Unchanged => "unchanged",
+            Self::Deleted => "deleted",
+        }
+    }
+
+    fn from_name(name: &str) -> Option<Self> {
+        Self::ALL
+            .into_iter()
+            .find(|outcome| outcome.as_str() == name)
+    }
 }
 
 /// Which records, and from where.
@@ -212,6 +237,17 @@ pub enum RepositoryError {
         /// What it was asked to do.
         action: &'static str,
         /// What it said.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The store could not be opened.
+    #[error("the {kind} store {} can't be opened: {source}", path.display())]
+    Open {
+        /// The store's kind.
+        kind: &'static str,
+        /// Where it should be.
+        path: PathBuf,
+        /// What is wrong there.
         #[source]
         source: Box<dyn std::error::Error + Send + Sync>,
     },

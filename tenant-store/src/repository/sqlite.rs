@@ -1,0 +1,269 @@
+//! The embedded store: one `SQLite` file, in WAL mode, shared by as many processes of this machine
+//! as like.
+//!
+//! Readers never wait for a writer. Writers queue, within a process for the one writing
+//! connection, between processes for the file's lock, both for no longer than the busy timeout.
+//! The audit table's sequence is the change feed.
+//!
+//! Commits are synced to disk (`synchronous=FULL`): a write that was answered survives a power
+//! cut. It costs one fsync per write, and writes are rare; losing the last ones would let
+//! revisions be given twice, which readers rely on never to happen.
+
+mod file;
+mod rows;
+
+use std::{path::Path, time::Duration};
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use sqlx::{
+    ConnectOptions, Connection, SqliteConnection, SqlitePool,
+    sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
+};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
+
+use self::{file::DatabaseFile, rows::migrate};
+use super::{
+    AuditEvent, Author, ChangeCursor, Changes, Expect, ListQuery, Outcome, Page, RepositoryError,
+    TenantRepository, Written,
+    change::{self, Change},
+};
+use crate::model::{Tenant, TenantId, TenantRecord};
+
+const KIND: &str = "sqlite";
+
+/// Reading connections: each is a thread, and a read takes some 50 µs.
+const READERS: u32 = 4;
+
+/// How the embedded store is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SqliteOptions {
+    /// How long to wait for another process's lock before the store counts as unavailable.
+    /// Default 1 s.
+    pub busy_timeout: Duration,
+    /// How often a waiting reader of changes looks for those of other processes; this process's
+    /// own wake it at once. Default 1 s.
+    pub poll_interval: Duration,
+}
+
+impl Default for SqliteOptions {
+    fn default() -> Self {
+        Self {
+            busy_timeout: Duration::from_secs(1),
+            poll_interval: Duration::from_secs(1),
+        }
+    }
+}
+
+/// Tenants in an `SQLite` file.
+#[derive(Debug)]
+pub struct SqliteRepository {
+    file: DatabaseFile,
+    writer: SqlitePool,
+    readers: SqlitePool,
+    poll_interval: Duration,
+    /// Told of every write of this process.
+    written: watch::Sender<()>,
+}
+
+impl SqliteRepository {
+    /// Opens the store at `path` and brings its schema up to date; a missing file is created,
+    /// readable by this user alone. Its directory must exist.
+    ///
+    /// # Errors
+    /// `Open`, naming the path: it can't be created or read, is locked, is no `SQLite` database or
+    /// was written by a newer Mirador.
+    pub async fn open(path: &Path) -> Result<Self, RepositoryError> {
+        Self::open_with(path, SqliteOptions::default()).await
+    }
+
+    /// As [`SqliteRepository::open`], with other waiting times.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn open_with(path: &Path, options: SqliteOptions) -> Result<Self, RepositoryError> {
+        Self::connect(path, options)
+            .await
+            .map_err(|source| RepositoryError::Open {
+                kind: KIND,
+                path: path.to_owned(),
+                source,
+            })
+    }
+
+    /// Closes the file; whatever is asked later fails. Leaving it out loses nothing.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
+    }
+
+    async fn connect(
+        path: &Path,
+        options: SqliteOptions,
+    ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        let file = DatabaseFile::create_or_find(path)?;
+        let connect = SqliteConnectOptions::new()
+            .filename(path)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Full)
+            .busy_timeout(options.busy_timeout)
+            .foreign_keys(true)
+            .disable_statement_logging();
+        // A writer's turn comes after the one before it, which may have waited for the lock too.
+        let pool = SqlitePoolOptions::new()
+            .acquire_timeout(options.busy_timeout * 2)
+            .idle_timeout(None)
+            .max_lifetime(None);
+        let writer = pool
+            .clone()
+            .max_connections(1)
+            .connect_with(connect.clone())
+            .await?;
+        migrate(&writer).await?;
+        let readers = pool
+            .max_connections(READERS)
+            .connect_lazy_with(connect.pragma("query_only", "ON"));
+        Ok(Self {
+            file,
+            writer,
+            readers,
+            poll_interval: options.poll_interval,
+            written: watch::Sender::new(()),
+        })
+    }
+
+    /// Decides on a change and writes it, in one transaction that holds the file's write lock
+    /// from before the reading.
+    async fn write(
+        &self,
+        id: &TenantId,
+        by: &Author,
+        decide: impl FnOnce(Option<TenantRecord>, Timestamp) -> Result<Change, RepositoryError> + Send,
+    ) -> Result<Written, RepositoryError> {
+        const ACTION: &str = "write a tenant";
+        self.file.check(ACTION)?;
+        let mut connection = self.writer.acquire().await.map_err(unavailable(ACTION))?;
+        let result = write_on(&mut connection, id, by, decide).await;
+        match &result {
+            Ok(written) if written.outcome != Outcome::Unchanged => {
+                self.written.send_replace(());
+            }
+            // SQLite itself rolls back after some faults, behind the driver's back: such a
+            // connection is not used again.
+            Err(RepositoryError::Unavailable { .. }) => connection.close_on_drop(),
+            _ => {}
+        }
+        result
+    }
+}
+
+async fn write_on(
+    connection: &mut SqliteConnection,
+    id: &TenantId,
+    by: &Author,
+    decide: impl FnOnce(Option<TenantRecord>, Timestamp) -> Result<Change, RepositoryError> + Send,
+) -> Result<Written, RepositoryError> {
+    let failed = unavailable("write a tenant");
+    let transaction = connection.begin_with("BEGIN IMMEDIATE").await;
+    let mut transaction = transaction.map_err(failed)?;
+    let held = rows::tenant(&mut *transaction, id).await?;
+    let now = Timestamp::now();
+    let change = decide(held, now)?;
+    if let Change::Write {
+        record,
+        outcome,
+        before,
+    } = &change
+    {
+        rows::store(&mut transaction, record).await?;
+        rows::account(&mut transaction, record, *outcome, *before, by).await?;
+        transaction.commit().await.map_err(failed)?;
+    }
+    Ok(change.into())
+}
+
+#[async_trait]
+impl TenantRepository for SqliteRepository {
+    async fn get(&self, id: &TenantId) -> Result<Option<TenantRecord>, RepositoryError> {
+        self.file.check("read a tenant")?;
+        rows::tenant(&self.readers, id).await
+    }
+
+    async fn list(&self, query: &ListQuery) -> Result<Page, RepositoryError> {
+        self.file.check("list tenants")?;
+        rows::page(&self.readers, query).await
+    }
+
+    async fn put(
+        &self,
+        tenant: &Tenant,
+        expect: Expect,
+        by: &Author,
+    ) -> Result<Written, RepositoryError> {
+        self.write(&tenant.id, by, |held, now| {
+            change::put(tenant, held, expect, now)
+        })
+        .await
+    }
+
+    async fn delete(
+        &self,
+        id: &TenantId,
+        expect: Expect,
+        by: &Author,
+    ) -> Result<Written, RepositoryError> {
+        self.write(id, by, |held, now| change::delete(id, held, expect, now))
+            .await
+    }
+
+    async fn position(&self) -> Result<ChangeCursor, RepositoryError> {
+        self.file.check("tell its position")?;
+        rows::position(&self.readers).await
+    }
+
+    async fn changes(
+        &self,
+        after: ChangeCursor,
+        patience: Duration,
+    ) -> Result<Changes, RepositoryError> {
+        let patience_ends = Instant::now() + patience;
+        // Subscribed before looking, so that a write in between is not slept through.
+        let mut written = self.written.subscribe();
+        loop {
+            self.file.check("tell what changed")?;
+            let changes = rows::changes(&self.readers, after).await?;
+            let left = patience_ends.saturating_duration_since(Instant::now());
+            if changes.next > after || left.is_zero() {
+                return Ok(changes);
+            }
+            let pause = self.poll_interval.min(left);
+            // Woken or not, it looks again.
+            let _ = timeout(pause, written.changed()).await;
+        }
+    }
+
+    async fn audit(
+        &self,
+        before: Option<u64>,
+        limit: u16,
+    ) -> Result<Vec<AuditEvent>, RepositoryError> {
+        self.file.check("read its audit events")?;
+        rows::audit(&self.readers, before, limit).await
+    }
+
+    fn kind(&self) -> &'static str {
+        KIND
+    }
+}
+
+/// What the driver says, as the store's error while doing `action`.
+fn unavailable(action: &'static str) -> impl Fn(sqlx::Error) -> RepositoryError + Copy {
+    move |source| RepositoryError::Unavailable {
+        kind: KIND,
+        action,
+        source: source.into(),
+    }
+}

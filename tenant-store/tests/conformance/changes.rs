@@ -1,0 +1,119 @@
+//! The change feed.
+
+use std::time::Duration;
+
+use tenant_store::repository::{ChangeCursor, Expect, ListQuery};
+use tokio::time::timeout;
+
+use crate::{
+    Store,
+    samples::{delete, id, named, put, tenant},
+};
+
+/// Longer than any test should take: a feed that hangs fails, one that is slow does not.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+pub(crate) async fn names_what_changed_after_a_position(store: &impl Store) {
+    let store = store.open().await;
+    let start = store.position().await.unwrap();
+    for (name, display_name) in [("aa", "1"), ("bb", "1"), ("aa", "2"), ("aa", "3")] {
+        let tenant = named(name, display_name);
+        put(&*store, tenant, Expect::Anything).await.unwrap();
+    }
+    delete(&*store, id("bb"), Expect::Anything).await.unwrap();
+
+    let changes = store.changes(start, Duration::ZERO).await.unwrap();
+    let mut ids = changes.ids.clone();
+    ids.sort();
+    assert_eq!(ids, [id("aa"), id("bb")]);
+    assert_eq!(changes.next, store.position().await.unwrap());
+    let later = store.changes(changes.next, Duration::ZERO).await.unwrap();
+    assert_eq!((later.ids, later.next), (vec![], changes.next));
+}
+
+pub(crate) async fn a_write_wakes_who_waits(store: &impl Store) {
+    let store = store.open().await;
+    let start = store.position().await.unwrap();
+    let waiting = tokio::spawn({
+        let store = store.clone();
+        async move { store.changes(start, DEADLINE * 2).await }
+    });
+    put(&*store, tenant("acme"), Expect::Absent).await.unwrap();
+    let changes = timeout(DEADLINE, waiting).await.expect("it was not woken");
+    assert_eq!(changes.unwrap().unwrap().ids, [id("acme")]);
+}
+
+pub(crate) async fn sees_writes_of_another_instance(store: &impl Store) {
+    let reader = store.open().await;
+    let writer = store.open().await;
+    let start = reader.position().await.unwrap();
+    let waiting = tokio::spawn({
+        let reader = reader.clone();
+        async move { reader.changes(start, DEADLINE * 2).await }
+    });
+    put(&*writer, tenant("acme"), Expect::Absent).await.unwrap();
+    let changes = timeout(DEADLINE, waiting).await.expect("it never looked");
+    assert_eq!(changes.unwrap().unwrap().ids, [id("acme")]);
+    assert!(reader.get(&id("acme")).await.unwrap().is_some());
+}
+
+pub(crate) async fn an_unchanged_put_is_no_change(store: &impl Store) {
+    let store = store.open().await;
+    let put = || put(&*store, tenant("acme"), Expect::Anything);
+    put().await.unwrap();
+    let position = store.position().await.unwrap();
+    put().await.unwrap();
+    assert_eq!(store.position().await.unwrap(), position);
+}
+
+pub(crate) async fn waits_no_longer_than_told(store: &impl Store) {
+    let store = store.open().await;
+    let patience = Duration::from_millis(20);
+    let waited = timeout(DEADLINE, store.changes(ChangeCursor(0), patience)).await;
+    let changes = waited.expect("it goes on waiting").unwrap();
+    assert_eq!(changes.ids, []);
+    // A position that was never reached is not an error: the reader finds out by asking.
+    let ahead = ChangeCursor(u64::MAX);
+    let changes = store.changes(ahead, Duration::ZERO).await.unwrap();
+    assert_eq!((changes.ids, changes.next), (vec![], ahead));
+}
+
+/// More changes than a batch, read while they are being written: a reader that asked for the
+/// position before it listed ends up with every tenant.
+pub(crate) async fn position_before_a_listing_misses_nothing(store: &impl Store) {
+    const TENANTS: usize = 1_500;
+    let reader = store.open().await;
+    let writer = store.open().await;
+    let writing = tokio::spawn(async move {
+        for number in 0..TENANTS {
+            let tenant = tenant(&format!("t-{number:04}"));
+            put(&*writer, tenant, Expect::Absent).await.unwrap();
+        }
+    });
+    let mut cursor = reader.position().await.unwrap();
+    let query = ListQuery {
+        after: None,
+        limit: 1_000,
+        status: None,
+    };
+    let listed = reader.list(&query).await.unwrap().records;
+    let mut seen: Vec<_> = listed.into_iter().map(|record| record.tenant.id).collect();
+    let follow = async {
+        loop {
+            let changes = reader.changes(cursor, DEADLINE).await.unwrap();
+            assert!(changes.next > cursor);
+            cursor = changes.next;
+            seen.extend(changes.ids);
+            if seen.contains(&id(&format!("t-{:04}", TENANTS - 1))) {
+                return;
+            }
+        }
+    };
+    timeout(DEADLINE, follow)
+        .await
+        .expect("the feed ended early");
+    writing.await.unwrap();
+    seen.sort();
+    seen.dedup();
+    assert_eq!(seen.len(), TENANTS);
+}

@@ -1,0 +1,66 @@
+//! What every store must do, run against each of them. A new store brings a [`Store`] and one line
+//! of [`conformance!`].
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "the demands are tests, though not marked as such one by one"
+)]
+
+mod audit;
+mod changes;
+mod paging;
+mod samples;
+mod sqlite;
+mod text;
+mod writes;
+
+use std::sync::Arc;
+
+use tenant_store::repository::TenantRepository;
+
+/// A store of a test's own, empty at first.
+pub(crate) trait Store {
+    /// A repository on the same data, as another process would open it.
+    async fn open(&self) -> Arc<dyn TenantRepository>;
+}
+
+/// Makes one test of each demand, for the store that `$store` makes.
+macro_rules! conformance {
+    ($store:expr; $($group:ident::{$($demand:ident),+ $(,)?}),+ $(,)?) => {
+        $($(
+            #[tokio::test(flavor = "multi_thread")]
+            async fn $demand() {
+                let store = $store;
+                crate::$group::$demand(&store).await;
+            }
+        )+)+
+    };
+    ($store:expr) => {
+        conformance! {
+            $store;
+            audit::{
+                each_write_has_its_audit_event, audit_is_paged_newest_first,
+                a_refused_write_leaves_no_trace, a_dropped_write_is_whole_or_nothing,
+            },
+            changes::{
+                names_what_changed_after_a_position, a_write_wakes_who_waits,
+                sees_writes_of_another_instance, an_unchanged_put_is_no_change,
+                waits_no_longer_than_told, position_before_a_listing_misses_nothing,
+            },
+            paging::{
+                lists_ten_thousand_in_pages, lists_by_status, caps_the_limit,
+            },
+            text::{
+                keeps_any_text_as_it_is, keeps_every_field,
+            },
+            writes::{
+                creates_gets_and_updates, refuses_what_is_not_as_expected,
+                an_equal_put_changes_nothing, deleting_leaves_a_tombstone,
+                a_tombstone_is_succeeded, deleting_what_never_was_is_an_error,
+                one_of_many_writers_wins_each_revision, survives_closing,
+            },
+        }
+    };
+}
+pub(crate) use conformance;

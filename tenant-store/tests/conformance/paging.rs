@@ -1,0 +1,91 @@
+//! Listing.
+
+use std::collections::BTreeSet;
+
+use tenant_store::{
+    model::{Status, TenantId},
+    repository::{Expect, ListQuery},
+};
+
+use crate::{
+    Store,
+    samples::{delete, id, put, tenant},
+};
+
+/// Every page in the order of ids, nothing twice, nothing left out, also when the last page is
+/// just full.
+pub(crate) async fn lists_ten_thousand_in_pages(store: &impl Store) {
+    const TENANTS: usize = 10_000;
+    let store = store.open().await;
+    for number in 0..TENANTS {
+        let tenant = tenant(&format!("t-{:05}", (number * 7919) % TENANTS));
+        put(&*store, tenant, Expect::Absent).await.unwrap();
+    }
+    let mut query = ListQuery {
+        after: None,
+        limit: 1_000,
+        status: None,
+    };
+    let mut ids: Vec<TenantId> = Vec::new();
+    loop {
+        let page = store.list(&query).await.unwrap();
+        assert_eq!(page.records.len(), 1_000);
+        ids.extend(page.records.into_iter().map(|record| record.tenant.id));
+        query.after = page.next;
+        if query.after.is_none() {
+            break;
+        }
+    }
+    let expected: Vec<_> = (0..TENANTS).map(|n| id(&format!("t-{n:05}"))).collect();
+    assert_eq!(ids, expected);
+}
+
+pub(crate) async fn lists_by_status(store: &impl Store) {
+    let store = store.open().await;
+    let statuses = [
+        ("aa", Status::Active),
+        ("bb", Status::Suspended),
+        ("cc", Status::Provisioning),
+        ("dd", Status::Active),
+    ];
+    for (id, status) in statuses {
+        let mut tenant = tenant(id);
+        tenant.status = status;
+        put(&*store, tenant, Expect::Absent).await.unwrap();
+    }
+    delete(&*store, id("dd"), Expect::Anything).await.unwrap();
+
+    let wanted = [
+        (None, vec!["aa", "bb", "cc"]),
+        (Some(Status::Active), vec!["aa"]),
+        (Some(Status::Suspended), vec!["bb"]),
+        (Some(Status::Deleted), vec!["dd"]),
+    ];
+    for (status, ids) in wanted {
+        let query = ListQuery {
+            after: None,
+            limit: 10,
+            status,
+        };
+        let page = store.list(&query).await.unwrap();
+        let found: BTreeSet<_> = page.records.into_iter().map(|r| r.tenant.id).collect();
+        assert_eq!(found, ids.into_iter().map(id).collect(), "{status:?}");
+        assert_eq!(page.next, None);
+    }
+}
+
+pub(crate) async fn caps_the_limit(store: &impl Store) {
+    let store = store.open().await;
+    for name in ["aa", "bb"] {
+        put(&*store, tenant(name), Expect::Absent).await.unwrap();
+    }
+    let query = |limit| ListQuery {
+        after: None,
+        limit,
+        status: None,
+    };
+    let least = store.list(&query(0)).await.unwrap();
+    assert_eq!((least.records.len(), least.next), (1, Some(id("aa"))));
+    let most = store.list(&query(u16::MAX)).await.unwrap();
+    assert_eq!((most.records.len(), most.next), (2, None));
+}
