@@ -4,6 +4,8 @@
 //! taken only when something failed, or when a success ends a streak of failures. All rules are
 //! in `machine`; this file connects them to the clock, the schedule and the listeners.
 
+mod run;
+
 use std::{
     fmt,
     sync::{Arc, Weak},
@@ -13,17 +15,18 @@ use std::{
 use jiff::Timestamp;
 use parking_lot::Mutex;
 use tokio::time::Instant;
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
+pub(crate) use self::run::ProbeRun;
 use crate::{
     jitter::noise,
     machine::{Change, Effect, Machine},
     monitor::Monitor,
-    probe::{self, ProbeFailure},
+    probe::ProbeFailure,
     schedule::Slot,
     snapshot::{HealthSnapshot, ProbeSnapshot},
     state::Published,
-    target::{ProbeSpec, Target},
+    target::Target,
     transition::{Availability, Failure, Reason, Transition},
 };
 
@@ -194,7 +197,7 @@ impl EndpointHealth {
         Some(ProbeRun {
             health: Weak::clone(&self.me),
             target: Arc::clone(&self.target),
-            spec,
+            timeout: spec.timeout,
             finished: false,
         })
     }
@@ -313,36 +316,6 @@ pub(crate) enum Due {
     Probe,
     /// Live requests are waiting for this one: before all others.
     UrgentProbe,
-}
-
-/// A probe under way. Dropped unfinished, it hands the endpoint back to the schedule.
-#[derive(Debug)]
-pub(crate) struct ProbeRun {
-    health: Weak<EndpointHealth>,
-    target: Arc<Target>,
-    spec: ProbeSpec,
-    finished: bool,
-}
-
-impl ProbeRun {
-    pub(crate) async fn run(mut self) {
-        let started = Instant::now();
-        let result = probe::probe(&self.target, self.spec.timeout).await;
-        let took = started.elapsed();
-        debug!(endpoint = %self.target.name, ok = result.is_ok(), ?took, "probed");
-        self.finished = true;
-        if let Some(health) = self.health.upgrade() {
-            health.finish_probe(result, took);
-        }
-    }
-}
-
-impl Drop for ProbeRun {
-    fn drop(&mut self) {
-        if let (false, Some(health)) = (self.finished, self.health.upgrade()) {
-            health.abandon_probe();
-        }
-    }
 }
 
 #[derive(Debug)]

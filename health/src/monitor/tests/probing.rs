@@ -1,0 +1,186 @@
+//! What probes of real servers find.
+
+use super::*;
+
+/// A healthy endpoint is probed again and again, politely, and nothing is announced.
+#[tokio::test]
+async fn a_healthy_endpoint_stays_up() {
+    let server = Server::start(Conduct::status("204 No Content")).await;
+    let (monitor, _task) = start(config());
+    let mut transitions = monitor.transitions();
+    let authorization = Some(HeaderValue::from_static("Bearer s3cret"));
+    let health = monitor.watch(Target {
+        authorization,
+        ..target(server.address, Some(QUICK))
+    });
+    eventually("three probes", || monitor.stats().probes.ok >= 3).await;
+
+    assert_eq!(health.availability(), Availability::Up);
+    assert!(transitions.try_recv().is_err());
+    let request = &server.requests()[0];
+    assert!(request.starts_with("GET /health HTTP/1.1\r\n"), "{request}");
+    assert!(
+        request.contains("authorization: Bearer s3cret\r\n"),
+        "{request}"
+    );
+    assert!(request.contains("user-agent: mirador-health/"), "{request}");
+    let snapshot = health.snapshot();
+    assert!(
+        snapshot
+            .last_probe
+            .is_some_and(|probe| probe.ok && probe.error.is_none())
+    );
+    assert!(snapshot.consecutive_probe_successes >= 3);
+    assert!(monitor.stats().probe_time > Duration::ZERO);
+}
+
+/// An endpoint that answers 503 is down at the threshold, and up again when it answers 200.
+#[tokio::test]
+async fn a_failing_endpoint_goes_down_and_returns() {
+    let server = Server::start(Conduct::status("503 Service Unavailable")).await;
+    let (monitor, _task) = start(config());
+    let mut transitions = monitor.transitions();
+    let health = monitor.watch(target(server.address, Some(QUICK)));
+    let down = next(&mut transitions).await;
+    assert_eq!(down.reason, Reason::ProbeFailed(ProbeFailure::Status(503)));
+    assert_eq!(*down.endpoint, *server.address.to_string());
+    assert_eq!(health.availability(), Availability::Down);
+    assert_eq!(
+        health.snapshot().reason,
+        "probe failed: status 503, expected 2xx"
+    );
+
+    server.behave(Conduct::status("200 OK"));
+    let up = next(&mut transitions).await;
+    assert_eq!((up.from, up.to), (Availability::Down, Availability::Up));
+    assert_eq!(up.reason, Reason::ProbesSucceeded);
+    assert_eq!(health.availability(), Availability::Up);
+    assert_eq!(monitor.stats().transitions, 2);
+}
+
+/// Nothing listens: down by refused connects. Something listens again: up.
+#[tokio::test]
+async fn a_refusing_endpoint_goes_down_and_returns() {
+    let (socket, address) = refusing();
+    let (monitor, _task) = start(config());
+    let mut transitions = monitor.transitions();
+    let _health = monitor.watch(target(address, Some(QUICK)));
+    let Reason::ProbeFailed(ProbeFailure::Connect(cause)) = next(&mut transitions).await.reason
+    else {
+        panic!("expected a failed connect");
+    };
+    assert!(cause.contains("refused"), "{cause}");
+    let _server = Server::listen(socket.listen(8).unwrap(), Conduct::status("200 OK"));
+    assert_eq!(next(&mut transitions).await.to, Availability::Up);
+    assert!(monitor.stats().probes.connect >= 3);
+}
+
+/// Accepting connections isn't being alive.
+#[tokio::test]
+async fn a_hung_endpoint_goes_down_by_timeout() {
+    let timeout = Duration::from_millis(50);
+    let reason = failure_of(Conduct::Hang, ProbeSpec { timeout, ..QUICK }).await;
+    assert_eq!(reason, Reason::ProbeFailed(ProbeFailure::Timeout(timeout)));
+}
+
+/// Neither is talking without making sense, or hanging up.
+#[tokio::test]
+async fn a_broken_endpoint_goes_down() {
+    for conduct in [
+        Conduct::Reset,
+        Conduct::Answer("SSH-2.0-OpenSSH_9.2\r\n".into()),
+    ] {
+        let reason = failure_of(conduct, QUICK).await;
+        assert!(
+            matches!(&reason, Reason::ProbeFailed(ProbeFailure::Broken(_))),
+            "{reason}"
+        );
+    }
+}
+
+/// An HTTPS endpoint is probed by TLS, on its own port, and only a certificate that the client
+/// trusts makes it healthy.
+#[tokio::test]
+async fn https_is_probed_with_verification() {
+    let issued = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    let root = Certificate::from_der(issued.cert.der()).unwrap();
+    let server = Server::start_tls(Conduct::status("200 OK"), &issued).await;
+    let https = Target {
+        url: format!("https://{}/health", server.address)
+            .parse()
+            .unwrap(),
+        client: builder().tls_certs_only([root]).build().unwrap(),
+        ..target(server.address, None)
+    };
+    assert_eq!(crate::probe::probe(&https, DEADLINE).await, Ok(()));
+
+    let trusting_nobody = Target {
+        client: builder().tls_certs_only([]).build().unwrap(),
+        ..https
+    };
+    let Err(ProbeFailure::Connect(cause)) = crate::probe::probe(&trusting_nobody, DEADLINE).await
+    else {
+        panic!("expected a failed handshake");
+    };
+    assert!(cause.contains("certificate"), "{cause}");
+}
+
+/// A redirect says nothing about who answers behind it, so it isn't followed.
+#[tokio::test]
+async fn redirects_are_failures() {
+    let elsewhere = Server::start(Conduct::status("200 OK")).await;
+    let redirect = Conduct::Answer(format!(
+        "HTTP/1.1 302 Found\r\nlocation: http://{}/\r\ncontent-length: 0\r\n\r\n",
+        elsewhere.address
+    ));
+    let reason = failure_of(redirect.clone(), QUICK).await;
+    assert_eq!(reason, Reason::ProbeFailed(ProbeFailure::Status(302)));
+    assert!(elsewhere.requests().is_empty());
+
+    let server = Server::start(redirect).await;
+    let following = builder()
+        .redirect(redirect::Policy::limited(3))
+        .build()
+        .unwrap();
+    let target = Target {
+        client: following,
+        ..target(server.address, None)
+    };
+    let result = crate::probe::probe(&target, DEADLINE).await;
+    assert_eq!(
+        result,
+        Err(ProbeFailure::Redirected),
+        "even by a client that follows them"
+    );
+}
+
+/// Slow is not dead.
+#[tokio::test]
+async fn a_slow_endpoint_stays_up() {
+    let server = Server::start(Conduct::Slow(Duration::from_millis(30))).await;
+    let (monitor, _task) = start(config());
+    let health = monitor.watch(target(server.address, Some(QUICK)));
+    eventually("three probes", || monitor.stats().probes.ok >= 3).await;
+    assert_eq!(health.availability(), Availability::Up);
+    assert_eq!(monitor.stats().probes.total(), monitor.stats().probes.ok);
+    assert!(health.snapshot().last_probe.unwrap().latency_ms >= 30.0);
+}
+
+/// Watches a server that behaves like this from the start; tells what took it down.
+async fn failure_of(conduct: Conduct, spec: ProbeSpec) -> Reason {
+    let server = Server::start(conduct).await;
+    let (monitor, _task) = start(config());
+    let mut transitions = monitor.transitions();
+    let health = monitor.watch(target(server.address, Some(spec)));
+    let transition = next(&mut transitions).await;
+    assert_eq!(
+        (transition.from, transition.to),
+        (Availability::Up, Availability::Down)
+    );
+    assert_eq!(
+        health.snapshot().consecutive_probe_failures,
+        u32::from(spec.unhealthy_after)
+    );
+    assert_eq!(server.requests().len(), usize::from(spec.unhealthy_after));
+    transition.reason
+}
