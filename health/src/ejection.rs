@@ -11,7 +11,8 @@
 //! * A streak of the full length ejects, **unless it consists of 503 answers only**. A backend
 //!   says 503 when it is overloaded, and taking it away then would move its load to the others
 //!   until they are overloaded too. Such a streak only asks for a probe: if that one fails as
-//!   well the endpoint is down, otherwise its answers keep being passed through.
+//!   well the endpoint is down, otherwise, and where probing is off, its answers keep being passed
+//!   through.
 //! * One 502, 504, reset, timeout or protocol error within the streak is the second opinion that
 //!   makes 503 count in full.
 

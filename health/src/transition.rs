@@ -54,7 +54,8 @@ impl fmt::Display for Availability {
 pub enum Failure {
     /// It answered 502 or 504.
     BadGateway,
-    /// No connection could be made: refused, unreachable, connect deadline, TLS handshake.
+    /// No connection could be made: refused, unreachable, connect deadline, TLS handshake. Not for
+    /// want of something on our side, such as file descriptors.
     Connect,
     /// What it sent isn't HTTP, or broke the framing.
     Protocol,

@@ -186,6 +186,25 @@ fn a_failed_connect_turns_ejected_into_down() {
     );
 }
 
+/// Whatever led to the return, an endpoint that is up again has its full thresholds again.
+#[test]
+fn a_return_starts_over() {
+    let (mut machine, now) = (probed(), Instant::now());
+    for _ in 0..5 {
+        fail(&mut machine, Failure::Reset, now);
+    }
+    let later = now + 60 * SECOND;
+    assert_eq!(bad(&mut machine, later), Some(Availability::Down));
+    let later = later + 60 * SECOND;
+    assert_eq!(good(&mut machine, later), Some(Availability::Up));
+    assert_eq!([(); 2].map(|()| bad(&mut machine, later)), [None; 2]);
+    assert_eq!(
+        [(); 4].map(|()| fail(&mut machine, Failure::Reset, later)),
+        [None; 4]
+    );
+    assert_eq!(bad(&mut machine, later), Some(Availability::Down));
+}
+
 /// An ejection doesn't keep probes off longer than they would be anyway.
 #[test]
 fn failed_probes_prolong_at_most_by_the_interval() {

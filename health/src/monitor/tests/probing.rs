@@ -34,6 +34,16 @@ async fn a_healthy_endpoint_stays_up() {
     assert!(monitor.stats().probe_time > Duration::ZERO);
 }
 
+/// Many thousand endpoints must not keep a connection each between two probes.
+#[tokio::test]
+async fn probes_leave_no_connection_behind() {
+    let server = Server::start(Conduct::status("200 OK")).await;
+    let (monitor, _task) = start(config());
+    let _health = monitor.watch(target(server.address, Some(RARE)));
+    eventually("the first probe", || monitor.stats().probes.ok == 1).await;
+    eventually("the end of its connection", || server.open() == 0).await;
+}
+
 /// An endpoint that answers 503 is down at the threshold, and up again when it answers 200.
 #[tokio::test]
 async fn a_failing_endpoint_goes_down_and_returns() {

@@ -25,6 +25,30 @@ async fn a_suspicion_is_probed_at_once() {
     assert_eq!(server.requests().len(), 2);
 }
 
+/// However many requests wait, suspicions cost a probe a second at most.
+#[tokio::test(start_paused = true)]
+async fn suspicions_are_limited() {
+    let monitor = Monitor::new(config());
+    let health = monitor.watch(target(refusing().1, Some(RARE)));
+    let planned_in = || monitor.schedule.lock().next_at().unwrap() - Instant::now();
+    let probe = || {
+        let (slot, _) = monitor.schedule.lock().pop_due(Instant::now()).unwrap();
+        assert_ne!(health.on_due(slot), Due::Nothing);
+        drop(health.start_probe());
+        assert_eq!(planned_in(), RARE.interval);
+    };
+    probe();
+    health.suspect();
+    assert_eq!(planned_in(), Duration::ZERO);
+    probe();
+    time::advance(Duration::from_millis(999)).await;
+    health.suspect();
+    assert!(planned_in() > Duration::from_mins(1));
+    time::advance(Duration::from_millis(1)).await;
+    health.suspect();
+    assert_eq!(planned_in(), Duration::ZERO);
+}
+
 /// Answers of 503 alone leave an endpoint in use whose probe is content, and take it down with
 /// one failed probe where it isn't.
 #[tokio::test]

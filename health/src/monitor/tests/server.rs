@@ -24,7 +24,7 @@ use tokio_rustls::TlsAcceptor;
 /// What the server does with a connection.
 #[derive(Clone, Debug)]
 pub(super) enum Conduct {
-    /// Answers with this, verbatim.
+    /// Answers with this, verbatim, and keeps the connection.
     Answer(String),
     /// Reads the request, then says nothing until the client leaves.
     Hang,

@@ -118,6 +118,27 @@ async fn many_endpoints_cost_one_task() {
     assert_eq!(monitor.stats().endpoints, 0);
 }
 
+/// Endpoints beyond the limit aren't forgotten: each is probed as another's probe ends.
+#[tokio::test]
+async fn those_beyond_the_limit_get_their_turn() {
+    let server = Server::start(Conduct::status("200 OK")).await;
+    let (monitor, _task) = start(MonitorConfig {
+        max_concurrent_probes: 1,
+        ..config()
+    });
+    let base = target(server.address, Some(RARE));
+    let held: Vec<_> = (0..10)
+        .map(|identity| {
+            monitor.watch(Target {
+                identity,
+                ..base.clone()
+            })
+        })
+        .collect();
+    eventually("all first probes", || held.iter().all(was_probed)).await;
+    assert_eq!(monitor.stats().probes.ok, 10);
+}
+
 /// A start with many tenants must not probe them all in the same instant.
 #[tokio::test(start_paused = true)]
 async fn first_probes_are_spread() {
@@ -166,4 +187,10 @@ async fn debug_output_hides_credentials() {
     let health = monitor.watch(target.clone());
     let debugged = format!("{target:?} {health:?} {:?}", health.snapshot());
     assert!(!debugged.contains("s3cret"), "{debugged}");
+    assert!(
+        target
+            .sanitized()
+            .authorization
+            .is_some_and(|value| value.is_sensitive())
+    );
 }
