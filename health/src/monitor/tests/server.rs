@@ -173,16 +173,18 @@ async fn answer(
         .lock()
         .push(String::from_utf8_lossy(&head).into_owned());
     match conduct {
-        Conduct::Answer(answer) => stream.write_all(answer.as_bytes()).await,
-        Conduct::Hang => stream.read_u8().await.map(drop),
-        Conduct::Reset => Ok(()),
+        Conduct::Answer(answer) => stream.write_all(answer.as_bytes()).await?,
+        Conduct::Hang => {}
+        Conduct::Reset => return Ok(()),
         Conduct::Slow(delay) => {
             time::sleep(delay).await;
             stream
                 .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-                .await
+                .await?;
         }
     }
+    // Keeps the connection open, as servers do, until the client closes it.
+    stream.read_u8().await.map(drop)
 }
 
 const LOOPBACK: &str = "127.0.0.1:0";
