@@ -10,7 +10,7 @@ CHECK ?=
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 tools_bin = $(shell scripts/tools path)
-shell_scripts := scripts/tools .ci/run
+shell_scripts := scripts/tools .ci/run deploy/compose/load.sh
 
 .DEFAULT_GOAL := help
 # The order of the steps is part of the contract: cheap ones first.
@@ -21,6 +21,10 @@ shell_scripts := scripts/tools .ci/run
 define step
 @printf '\n==> %s\n' '$(1)'
 endef
+
+# What `mirador --version` and mirador_build_info tell. Left out of the tests, which would be rebuilt
+# for every commit.
+demo build: export MIRADOR_REVISION := $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))

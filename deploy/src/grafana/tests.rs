@@ -1,7 +1,10 @@
-use std::collections::HashSet;
+use std::{collections::HashSet, path::Path};
 
 use saphyr::{LoadableYamlNode as _, Yaml};
-use tenant_store::model::{Signal, TenantId};
+use tenant_store::{
+    document,
+    model::{Signal, Tenant, TenantId},
+};
 
 use super::{TenantAccess, UID_LENGTH, datasource_uid, provisioning};
 
@@ -182,4 +185,28 @@ fn uids_are_stable_across_releases() {
         datasource_uid(&id(&"a".repeat(63)), Signal::Traces),
         "aaaaaaaaaaaa_pu7hjic5pwyvxtsk3hwa-traces"
     );
+}
+
+/// The compose file's Grafana shows exactly the tenants that its router serves.
+#[test]
+fn the_compose_file_provisions_its_tenants() {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("compose");
+    let tenants = document::tenants(&directory.join("tenants")).expect("tenant files");
+    let access: Vec<TenantAccess> = tenants.iter().map(access_to).collect();
+    let provisioned = std::fs::read_to_string(directory.join("grafana/datasources/tenants.yaml"));
+
+    assert_eq!(
+        provisioning(&access, "http://router:8427"),
+        provisioned.expect("the file")
+    );
+    assert_eq!(access.len(), 2);
+}
+
+fn access_to(tenant: &Tenant) -> TenantAccess {
+    let has_deployment = |signal: &Signal| tenant.deployments[*signal].is_some();
+    TenantAccess {
+        id: tenant.id.clone(),
+        display_name: tenant.display_name.clone().unwrap_or_default(),
+        signals: Signal::ALL.into_iter().filter(has_deployment).collect(),
+    }
 }
