@@ -5,13 +5,15 @@
 
 mod deployment;
 mod duration;
+mod endpoint;
+mod field;
 mod identity;
 mod tenant;
+mod upstream;
 
-pub use deployment::{
-    BalancingPolicy, Deployment, Endpoint, EndpointProtocol, EndpointUrl, EndpointUrlError,
-    HealthCheck, Hosting, SecretSource, UpstreamAuth, UpstreamTls,
-};
+pub use deployment::{BalancingPolicy, Deployment, HealthCheck, Hosting};
 pub use duration::{DurationError, HumanDuration};
+pub use endpoint::{Endpoint, EndpointProtocol, EndpointUrl, EndpointUrlError};
 pub use identity::{Email, EmailError, Signal, TenantId, TenantIdError, Tier, TierError};
 pub use tenant::{Deployments, Quotas, Revision, Status, Tenant, TenantRecord};
+pub use upstream::{SecretSource, UpstreamAuth, UpstreamTls};

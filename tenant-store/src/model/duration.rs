@@ -29,7 +29,7 @@ const UNITS: [(&str, u128); 7] = [
 ];
 
 /// Longer spans are a slip of the pen: ten years.
-const MAX: Duration = Duration::from_secs(10 * 365 * 86_400);
+const MAX: Duration = Duration::from_hours(10 * 365 * 24);
 
 impl HumanDuration {
     /// A span of whole seconds.

@@ -6,7 +6,10 @@ use std::{collections::BTreeMap, fmt, ops::Index};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Deployment, Email, Signal, TenantId, Tier};
+use super::{
+    Deployment, Email, Signal, TenantId, Tier,
+    field::{labels, one_line, switches},
+};
 
 /// A tenant as operators describe it, in a file or an API body.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -14,11 +17,19 @@ use super::{Deployment, Email, Signal, TenantId, Tier};
 pub struct Tenant {
     /// The immutable id clients send.
     pub id: TenantId,
-    /// A short name for machines, where it differs from the id.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// A short name for machines, where it differs from the id; 1 to 256 characters on one line.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "one_line"
+    )]
     pub name: Option<String>,
-    /// The name people read.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The name people read; 1 to 256 characters on one line.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "one_line"
+    )]
     pub display_name: Option<String>,
     /// Whom to write to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,11 +40,19 @@ pub struct Tenant {
     /// What kind of customer this is. Default `free`.
     #[serde(default)]
     pub tier: Tier,
-    /// Free-form labels for people and selectors.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Free-form labels for people and selectors: keys of 1 to 63 characters, values of at most 63.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "labels"
+    )]
     pub labels: BTreeMap<String, String>,
-    /// Feature switches by name.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    /// Feature switches by name, of 1 to 63 characters.
+    #[serde(
+        default,
+        skip_serializing_if = "BTreeMap::is_empty",
+        deserialize_with = "switches"
+    )]
     pub features: BTreeMap<String, bool>,
     /// What the tenant has bought.
     #[serde(default, skip_serializing_if = "Quotas::is_empty")]

@@ -1,0 +1,251 @@
+//! One address of a deployment, and how it is written: as a URL, or as a map with more to say.
+
+use std::{collections::BTreeSet, fmt, str::FromStr};
+
+use serde::{Deserialize, Deserializer, Serialize, de};
+use thiserror::Error;
+use url::Url;
+
+use super::{field::between, identity::parse_text};
+
+/// One URL of a deployment. A bare URL in a file stands for one with defaults.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Endpoint {
+    /// Where it is; a path in it is put in front of every request's path.
+    pub url: EndpointUrl,
+    /// The failure domain it stands in, for people and metrics.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub zone: Option<String>,
+    /// Lower is preferred; equals share by policy. Default 0.
+    pub priority: u16,
+    /// Share among equals under `round_robin`, 1 to 1000. Default 1.
+    pub weight: u16,
+    /// How it is spoken to.
+    pub protocol: EndpointProtocol,
+}
+
+/// How an endpoint is spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EndpointProtocol {
+    /// HTTP/1.1 with keep-alive: right for everything but gRPC.
+    #[default]
+    Http1,
+    /// HTTP/2: by ALPN on `https`, with prior knowledge (h2c) on `http`. OTLP/gRPC needs it.
+    Http2,
+}
+
+/// An endpoint's address: `http` or `https`, a host, perhaps a port and a path; nothing else.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct EndpointUrl(Url);
+
+impl EndpointUrl {
+    /// The URL itself, with a host and a known port by construction.
+    pub fn as_url(&self) -> &Url {
+        &self.0
+    }
+
+    /// Whether connections are encrypted.
+    pub fn is_https(&self) -> bool {
+        self.0.scheme() == "https"
+    }
+
+    /// `host:port`, the port always given: what metrics and logs call the endpoint.
+    pub fn authority(&self) -> String {
+        let host = self.0.host_str().unwrap_or_default();
+        format!(
+            "{host}:{}",
+            self.0.port_or_known_default().unwrap_or_default()
+        )
+    }
+
+    /// The path put in front of a request's, without a trailing slash; mostly empty.
+    pub fn base_path(&self) -> &str {
+        self.0.path().trim_end_matches('/')
+    }
+}
+
+/// Why a text is not an endpoint's URL.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[non_exhaustive]
+pub enum EndpointUrlError {
+    /// Not a URL at all.
+    #[error("expected a URL such as http://10.0.0.1:8428, not {value:?}: {source}")]
+    Syntax {
+        /// What stood there.
+        value: String,
+        /// What the parser says.
+        #[source]
+        source: url::ParseError,
+    },
+    /// Neither `http` nor `https`, or no host.
+    #[error("expected an http:// or https:// URL with a host, not {0:?}")]
+    Scheme(String),
+    /// Credentials in the URL.
+    #[error(
+        "an endpoint's URL must not carry a user or password; put them under `auth`, from a file or the environment"
+    )]
+    Credentials,
+    /// A query or fragment, or a path with dot segments.
+    #[error("an endpoint's URL ends with its path, without `?`, `#`: {0:?}")]
+    Trailing(String),
+}
+
+impl FromStr for EndpointUrl {
+    type Err = EndpointUrlError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let url = Url::parse(text).map_err(|source| EndpointUrlError::Syntax {
+            value: text.into(),
+            source,
+        })?;
+        if !url.username().is_empty() || url.password().is_some() {
+            return Err(EndpointUrlError::Credentials);
+        }
+        if !matches!(url.scheme(), "http" | "https") || url.host_str().is_none() {
+            return Err(EndpointUrlError::Scheme(text.into()));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(EndpointUrlError::Trailing(text.into()));
+        }
+        Ok(Self(url))
+    }
+}
+
+impl fmt::Display for EndpointUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.as_str().trim_end_matches('/'))
+    }
+}
+
+impl<'de> Deserialize<'de> for EndpointUrl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        parse_text(deserializer)
+    }
+}
+
+impl<'de> Deserialize<'de> for Endpoint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(UrlOrEndpoint)
+    }
+}
+
+/// The long form of an endpoint.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LongEndpoint {
+    url: EndpointUrl,
+    #[serde(default)]
+    zone: Option<String>,
+    #[serde(default)]
+    priority: u16,
+    #[serde(default = "one", deserialize_with = "weight")]
+    weight: u16,
+    #[serde(default)]
+    protocol: EndpointProtocol,
+}
+
+impl From<LongEndpoint> for Endpoint {
+    fn from(long: LongEndpoint) -> Self {
+        let LongEndpoint {
+            url,
+            zone,
+            priority,
+            weight,
+            protocol,
+        } = long;
+        Self {
+            url,
+            zone,
+            priority,
+            weight,
+            protocol,
+        }
+    }
+}
+
+struct UrlOrEndpoint;
+
+impl<'de> de::Visitor<'de> for UrlOrEndpoint {
+    type Value = Endpoint;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a URL, or a map with `url` and perhaps zone, priority, weight, protocol")
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<Endpoint, E> {
+        let url = text.parse().map_err(E::custom)?;
+        Ok(LongEndpoint {
+            url,
+            zone: None,
+            priority: 0,
+            weight: 1,
+            protocol: EndpointProtocol::Http1,
+        }
+        .into())
+    }
+
+    fn visit_map<A: de::MapAccess<'de>>(self, map: A) -> Result<Endpoint, A::Error> {
+        LongEndpoint::deserialize(de::value::MapAccessDeserializer::new(map)).map(Into::into)
+    }
+}
+
+/// Reads a list of endpoints: at least one, each URL once.
+pub(super) fn endpoints<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<Vec<Endpoint>, D::Error> {
+    deserializer.deserialize_seq(EndpointList)
+}
+
+struct EndpointList;
+
+impl<'de> de::Visitor<'de> for EndpointList {
+    type Value = Vec<Endpoint>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list of endpoints")
+    }
+
+    fn visit_seq<A: de::SeqAccess<'de>>(self, mut list: A) -> Result<Vec<Endpoint>, A::Error> {
+        let mut urls = BTreeSet::new();
+        let mut endpoints = Vec::new();
+        while let Some(endpoint) = list.next_element_seed(Unseen(&mut urls))? {
+            endpoints.push(endpoint);
+        }
+        if endpoints.is_empty() {
+            return Err(de::Error::custom(
+                "a deployment needs at least one endpoint, this list is empty",
+            ));
+        }
+        Ok(endpoints)
+    }
+}
+
+/// An endpoint whose URL is not among those seen. Checked element by element, so that the error is
+/// that of the second one and not of the list.
+struct Unseen<'s>(&'s mut BTreeSet<EndpointUrl>);
+
+impl<'de> de::DeserializeSeed<'de> for Unseen<'_> {
+    type Value = Endpoint;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Endpoint, D::Error> {
+        let endpoint = Endpoint::deserialize(deserializer)?;
+        if self.0.insert(endpoint.url.clone()) {
+            Ok(endpoint)
+        } else {
+            let url = &endpoint.url;
+            Err(de::Error::custom(format!(
+                "the endpoint {url} stands in this list twice"
+            )))
+        }
+    }
+}
+
+fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
+    between(deserializer, 1, 1000)
+}
+
+fn one() -> u16 {
+    1
+}
