@@ -261,3 +261,6 @@ fn entries<R: Send + Sync + 'static>(
         })
         .build_with_hasher(RandomState::new())
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,8 +36,8 @@ pub trait TenantRepository: Send + Sync + fmt::Debug + 'static {
     /// whose status is `Deleted` is the same as [`TenantRepository::delete`].
     ///
     /// # Errors
-    /// `Conflict` if it is not as expected, `Missing` if there is nothing to delete; otherwise the
-    /// store can't be written.
+    /// `Conflict` if it is not as expected, `Invalid` if it breaks its own model's rules, `Missing`
+    /// if there is nothing to delete; otherwise the store can't be written.
     async fn put(
         &self,
         tenant: &Tenant,
@@ -229,6 +229,15 @@ pub enum RepositoryError {
     /// There is no such tenant.
     #[error("there is no tenant {0}")]
     Missing(TenantId),
+    /// The tenant breaks a rule of its own model, and would not be read back.
+    #[error("tenant {id} is not well-formed and was not stored: {source}")]
+    Invalid {
+        /// Which tenant.
+        id: TenantId,
+        /// The rule it breaks.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The store can't be reached, is locked, or refused: trying again may help.
     #[error("the {kind} store can't {action}: {source}")]
     Unavailable {

@@ -138,9 +138,11 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         if followed_to.is_some_and(|followed_to| followed_to <= position) {
             return Ok(());
         }
+        for (id, _) in &self.absent {
+            self.doubt_absence(&id);
+        }
         let known: Vec<TenantId> = self.entries.iter().map(|(id, _)| (*id).clone()).collect();
         self.reread(&known).await?;
-        self.absent.invalidate_all();
         *self.followed_to.lock() = Some(position);
         Ok(())
     }

@@ -6,7 +6,10 @@
 use std::{mem, sync::Arc, time::Duration};
 
 use thiserror::Error;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 
 use super::{
     TenantCache,
@@ -18,6 +21,9 @@ use crate::{model::TenantId, repository::RepositoryError};
 /// Loads that may wait for the store or run at one time, so that a hanging store and a flood of
 /// ids together can't fill the memory.
 const FLIGHTS_MAX: usize = 10_000;
+
+/// What a load asks of the store, in its errors.
+const ACTION: &str = "read a tenant";
 
 /// Why a tenant could not be looked up. Says nothing on whether it exists.
 #[derive(Debug, Clone, Error)]
@@ -116,7 +122,8 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
 
     async fn load(&self, id: &TenantId) -> Answer<R> {
         let limit = self.config.load_timeout;
-        match self.bounded("read a tenant", limit, self.read(id)).await {
+        let deadline = Instant::now() + limit;
+        match self.bounded(ACTION, limit, self.read(id, deadline)).await {
             Ok(held) => {
                 self.counters.load_succeeded();
                 Ok(held)
@@ -130,8 +137,16 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         }
     }
 
-    async fn read(&self, id: &TenantId) -> Result<Option<Arc<Entry<R>>>, RepositoryError> {
+    async fn read(
+        &self,
+        id: &TenantId,
+        deadline: Instant,
+    ) -> Result<Option<Arc<Entry<R>>>, RepositoryError> {
         let _permit = self.loads.acquire().await;
+        // Whoever's turn comes when it is too late leaves a struggling store alone.
+        if Instant::now() >= deadline {
+            return Err(self.no_answer(ACTION, self.config.load_timeout));
+        }
         loop {
             if let Some(flight) = self.flights.lock().get_mut(id) {
                 flight.overtaken = false;
@@ -155,11 +170,15 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
     ) -> Result<T, RepositoryError> {
         match timeout(limit, call).await {
             Ok(result) => result,
-            Err(_elapsed) => Err(RepositoryError::Unavailable {
-                kind: self.repository.kind(),
-                action,
-                source: format!("no answer within {limit:?}").into(),
-            }),
+            Err(_elapsed) => Err(self.no_answer(action, limit)),
+        }
+    }
+
+    fn no_answer(&self, action: &'static str, limit: Duration) -> RepositoryError {
+        RepositoryError::Unavailable {
+            kind: self.repository.kind(),
+            action,
+            source: format!("no answer within {limit:?}").into(),
         }
     }
 }

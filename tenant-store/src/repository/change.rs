@@ -46,6 +46,7 @@ pub(super) fn put(
     if tenant.status == Status::Deleted {
         return delete(&tenant.id, held, expect, now);
     }
+    check_form(tenant)?;
     check(expect, &tenant.id, held.as_ref())?;
     let (outcome, created_at) = match &held {
         Some(held) if held.tenant == *tenant => return Ok(Change::None(held.clone())),
@@ -96,6 +97,16 @@ fn write(
         outcome,
         before,
     }
+}
+
+/// Reads the tenant as it would be read back: its fields are open, so code may have broken what
+/// parsing ensures.
+fn check_form(tenant: &Tenant) -> Result<(), RepositoryError> {
+    let form = serde_json::to_value(tenant).and_then(serde_json::from_value::<Tenant>);
+    form.map(drop).map_err(|source| RepositoryError::Invalid {
+        id: tenant.id.clone(),
+        source: source.into(),
+    })
 }
 
 fn check(

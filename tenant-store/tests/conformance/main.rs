@@ -52,13 +52,14 @@ macro_rules! conformance {
                 lists_ten_thousand_in_pages, lists_by_status, caps_the_limit,
             },
             text::{
-                keeps_any_text_as_it_is, keeps_every_field,
+                keeps_any_text_of_a_tenant, keeps_any_text_of_an_author, keeps_every_field,
             },
             writes::{
                 creates_gets_and_updates, refuses_what_is_not_as_expected,
                 an_equal_put_changes_nothing, deleting_leaves_a_tombstone,
                 a_tombstone_is_succeeded, deleting_what_never_was_is_an_error,
                 one_of_many_writers_wins_each_revision, survives_closing,
+                refuses_what_would_not_read_back,
             },
         }
     };

@@ -175,3 +175,19 @@ pub(crate) async fn survives_closing(store: &impl Store) {
     assert_eq!(second.position().await.unwrap(), position);
     assert_eq!(second.audit(None, 10).await.unwrap(), events);
 }
+
+/// A tenant put together in code may break the rules that one read from a file can't. It must not
+/// get into the store, where nothing could read it.
+pub(crate) async fn refuses_what_would_not_read_back(store: &impl Store) {
+    let store = store.open().await;
+    let mut tenant = tenant("acme");
+    if let Some(metrics) = &mut tenant.deployments.metrics {
+        metrics.endpoints.clear();
+    }
+    let error = put(&*store, tenant, Expect::Anything).await.unwrap_err();
+    assert!(
+        matches!(&error, RepositoryError::Invalid { id: acme, .. } if *acme == id("acme")),
+        "{error:?}"
+    );
+    assert_eq!(store.get(&id("acme")).await.unwrap(), None);
+}

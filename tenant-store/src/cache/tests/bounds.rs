@@ -1,0 +1,121 @@
+//! Bounded memory, and what is counted.
+
+use std::sync::Arc;
+
+use tokio::task::JoinSet;
+
+use super::{
+    World, id,
+    scripted::{Mood, record},
+    until,
+};
+use crate::{
+    cache::{CacheConfig, CacheStats, LookupError},
+    model::Status,
+};
+
+/// 100,000 ids that nobody has: bounded while they come and when they have come.
+#[tokio::test(start_paused = true)]
+async fn a_flood_of_unknown_ids_stays_bounded() {
+    let world = World::new();
+    let capacity = CacheConfig::default().negative_capacity;
+    world.cache.store(&record("acme", 1, Status::Active));
+    for flood in 0..10 {
+        for number in 0..10_000 {
+            let nobody = id(&format!("nobody-{flood}-{number}"));
+            assert!(world.cache.get(&nobody).await.unwrap().is_none());
+        }
+        // Moka settles in batches of some hundreds.
+        let held = world.cache.absent.iter().count() as u64;
+        assert!(held <= capacity + 2_000, "{held}");
+    }
+    let stats = world.cache.stats();
+    assert!(stats.negative_entries <= capacity, "{stats:?}");
+    assert!(stats.negative_entries > capacity / 2, "{stats:?}");
+    assert_eq!(stats.entries, 1);
+    assert!(world.cache.flights.lock().is_empty());
+    assert_eq!(world.served("acme"), Some(1));
+}
+
+/// A hanging store and a flood of ids together: waiting look-ups are bounded too, the rest is
+/// told at once.
+#[tokio::test(start_paused = true)]
+async fn look_ups_that_wait_are_bounded() {
+    let world = World::new();
+    world.store.is(Mood::Hanging);
+    let mut flood = JoinSet::new();
+    for number in 0..12_000 {
+        let cache = Arc::clone(&world.cache);
+        flood.spawn(async move { cache.get(&id(&format!("nobody-{number}"))).await });
+    }
+    let mut overloaded = 0;
+    for answer in flood.join_all().await {
+        match answer.unwrap_err() {
+            LookupError::Overloaded { waiting, .. } => {
+                assert_eq!(waiting, 10_000);
+                overloaded += 1;
+            }
+            LookupError::Store { .. } => {}
+            other @ LookupError::Interrupted { .. } => panic!("{other}"),
+        }
+    }
+    assert_eq!(overloaded, 2_000);
+    assert!(world.store.gets() <= 64, "{}", world.store.gets());
+    assert!(world.cache.flights.lock().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn tenants_over_capacity_are_evicted_and_no_longer_current() {
+    let config = CacheConfig {
+        capacity: 100,
+        ..CacheConfig::default()
+    };
+    let world = World::with(config);
+    let mut entries = Vec::new();
+    for number in 0..500 {
+        let name = format!("t-{number}");
+        world.store.write(&name);
+        entries.push(world.cache.get(&id(&name)).await.unwrap().unwrap());
+    }
+    let stats = world.cache.stats();
+    assert_eq!((stats.entries, stats.evictions), (100, 400));
+    let current = entries.iter().filter(|entry| entry.is_current()).count();
+    assert_eq!(current, 100);
+    assert_eq!(world.cache.entries().count(), 100);
+    // Whoever was evicted is found again.
+    for number in 0..500 {
+        let again = world.cache.get(&id(&format!("t-{number}"))).await;
+        assert_eq!(again.unwrap().unwrap().revision().0, 1);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn counts_what_happens() {
+    let world = World::new();
+    assert_eq!(world.cache.stats(), CacheStats::default());
+    world.store.write("acme");
+    world.cache.get(&id("acme")).await.unwrap();
+    world.cache.get(&id("acme")).await.unwrap();
+    world.cache.get(&id("nobody")).await.unwrap();
+    world.cache.get(&id("nobody")).await.unwrap();
+    world.store.is(Mood::Failing);
+    world.cache.get(&id("globex")).await.unwrap_err();
+    tokio::time::advance(CacheConfig::default().soft_ttl).await;
+    world.cache.known("acme");
+    until(|| world.cache.stats().loads_failed == 2).await;
+    let stats = world.cache.stats();
+    assert!(stats.last_contact.is_some());
+    let expected = CacheStats {
+        hits: 2,
+        negative_hits: 1,
+        misses: 3,
+        stale: 1,
+        loads_ok: 2,
+        loads_failed: 2,
+        entries: 1,
+        negative_entries: 1,
+        last_contact: stats.last_contact,
+        ..CacheStats::default()
+    };
+    assert_eq!(stats, expected);
+}
