@@ -1,1 +1,21 @@
-//! Work in progress.
+//! Mirador: a request finds its tenant's own backends, streams through, and survives a dead one.
+//!
+//! [`proxy`] is the way of one request and reads as one. [`worker`] and [`listener`] carry it,
+//! [`control`] feeds it with snapshots, [`admin`] and [`cli`] are how people reach it.
+#![forbid(unsafe_code)]
+
+pub mod admin;
+pub mod config;
+pub mod control;
+pub mod listener;
+pub mod proxy;
+pub mod serve;
+pub mod telemetry;
+pub mod tls;
+pub mod worker;
+
+/// The revision this was built from, where the build says it.
+pub const REVISION: &str = match option_env!("MIRADOR_REVISION") {
+    Some(revision) => revision,
+    None => "unknown",
+};

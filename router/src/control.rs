@@ -1,0 +1,172 @@
+//! The single writer: what the workers see of configuration, tenants and health comes from here.
+//!
+//! Knows no requests. Publishes snapshots, takes in reloads, and says when to stop.
+
+mod reload;
+
+use std::{fmt, sync::Arc};
+
+use arc_swap::ArcSwap;
+use health::Monitor;
+use tenant_store::{cache::TenantCache, repository::TenantRepository};
+use tokio::sync::{Mutex, watch};
+
+use self::reload::Source;
+use crate::{
+    config::{Config, Secret, Settings},
+    listener::Address,
+    proxy::route::TenantRoute,
+    telemetry::{self, Telemetry, logs::LogLevel},
+};
+
+pub use reload::{ReloadError, Reloaded};
+
+/// Where the process is in its life. Later ones compare greater.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// Not everything is up yet.
+    Starting,
+    /// Requests are wanted.
+    Serving,
+    /// Requests are served, but clients are asked to go elsewhere.
+    Draining,
+    /// No new connections; what is open may end.
+    Closing,
+}
+
+/// Whether clients should be sent here.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Readiness {
+    /// They should.
+    Ready,
+    /// They should not, and why.
+    NotReady(&'static str),
+}
+
+/// What is published to workers and to the admin API.
+pub struct Control {
+    repository: Arc<dyn TenantRepository>,
+    tenants: Arc<TenantCache<TenantRoute>>,
+    monitor: Arc<Monitor>,
+    telemetry: Arc<Telemetry>,
+    settings: ArcSwap<Settings>,
+    phase: watch::Sender<Phase>,
+    source: Mutex<Source>,
+}
+
+/// What [`Control`] is made of.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where tenants are kept.
+    pub repository: Arc<dyn TenantRepository>,
+    /// What is known of them.
+    pub tenants: Arc<TenantCache<TenantRoute>>,
+    /// Who is alive.
+    pub monitor: Arc<Monitor>,
+    /// The router's metrics.
+    pub telemetry: Arc<Telemetry>,
+    /// The addresses whose certificates a reload replaces.
+    pub addresses: Vec<Arc<Address>>,
+    /// The level that a reload changes; `None` where the process does not log.
+    pub log_level: Option<LogLevel>,
+}
+
+impl Control {
+    /// Publishes what a configuration says.
+    pub fn new(parts: Parts, config: Config) -> Arc<Self> {
+        let settings = ArcSwap::new(config.settings.clone());
+        Arc::new(Self {
+            repository: parts.repository,
+            tenants: parts.tenants,
+            monitor: parts.monitor,
+            telemetry: parts.telemetry,
+            settings,
+            phase: watch::Sender::new(Phase::Starting),
+            source: Mutex::new(Source::new(config, parts.addresses, parts.log_level)),
+        })
+    }
+
+    /// The settings in force.
+    pub fn settings(&self) -> Arc<Settings> {
+        self.settings.load_full()
+    }
+
+    /// The token that the admin API asks for; `None` if none is configured.
+    pub fn admin_token(&self) -> Option<Secret> {
+        self.settings.load().admin_token.clone()
+    }
+
+    /// Where tenants are kept.
+    pub fn repository(&self) -> &Arc<dyn TenantRepository> {
+        &self.repository
+    }
+
+    /// What is known of tenants.
+    pub fn tenants(&self) -> &Arc<TenantCache<TenantRoute>> {
+        &self.tenants
+    }
+
+    /// The router's metrics.
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// All metrics as text.
+    pub fn metrics_text(&self) -> String {
+        telemetry::render(&self.telemetry, &self.tenants, &self.monitor)
+    }
+
+    /// Follows the life of the process.
+    pub fn phase(&self) -> watch::Receiver<Phase> {
+        self.phase.subscribe()
+    }
+
+    /// Moves on in the life of the process; there is no way back.
+    pub fn enter(&self, phase: Phase) {
+        self.phase.send_if_modified(|current| {
+            let later = phase > *current;
+            *current = (*current).max(phase);
+            later
+        });
+    }
+
+    /// Whether clients should be sent here. Depends on no store and no backend.
+    pub fn readiness(&self) -> Readiness {
+        match *self.phase.borrow() {
+            Phase::Starting => Readiness::NotReady("starting"),
+            Phase::Serving => Readiness::Ready,
+            Phase::Draining | Phase::Closing => Readiness::NotReady("shutting down"),
+        }
+    }
+
+    /// Reads the configuration again and publishes what may change while running.
+    ///
+    /// # Errors
+    /// It is faulty, or changes what only a restart can; the one before stays in force.
+    pub async fn reload(&self) -> Result<Reloaded, ReloadError> {
+        let outcome = self.source.lock().await.reload();
+        self.telemetry.reloads.tried.inc();
+        match &outcome {
+            Ok((_, fresh)) => {
+                if let Some(settings) = fresh {
+                    self.settings.store(settings.clone());
+                }
+                self.telemetry.reloads.succeeded();
+                tracing::info!("configuration reloaded");
+            }
+            Err(error) => {
+                self.telemetry.reloads.refused();
+                tracing::error!(%error, "configuration not reloaded, the one before stays");
+            }
+        }
+        outcome.map(|(reloaded, _)| reloaded)
+    }
+}
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Control")
+            .field("phase", &*self.phase.borrow())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,262 @@
+//! One client connection, as its requests and its worker see it.
+
+use std::{
+    cell::{Cell, RefCell},
+    future::{Future, poll_fn},
+    io,
+    net::{IpAddr, SocketAddr},
+    pin::pin,
+    rc::Rc,
+    task::{Context, Poll, Waker},
+    time::Duration,
+};
+
+use http::{HeaderValue, Version};
+use hyper_util::server::graceful::GracefulConnection;
+use socket2::{SockRef, TcpKeepalive};
+use tenant_store::model::Signal;
+use tokio::{net::TcpStream, time::Instant};
+
+use super::framing::HeadScan;
+use crate::config::ListenerLimits;
+
+/// A client that vanished without a word is noticed after 30 s + 3 × 10 s, even on a silent tail.
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(30))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
+
+/// One client connection.
+#[derive(Debug)]
+pub struct Connection {
+    peer: IpAddr,
+    peer_text: HeaderValue,
+    signal: Option<Signal>,
+    secure: bool,
+    limits: ListenerLimits,
+    scan: RefCell<HeadScan>,
+    stage: Cell<Stage>,
+    since: Cell<Instant>,
+    requests: Cell<u32>,
+    http2: Cell<bool>,
+    http10: Cell<bool>,
+    stalled_since: Cell<Option<Instant>>,
+    order: Cell<Order>,
+    waker: RefCell<Option<Waker>>,
+}
+
+/// What a connection is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    /// Nothing has come since the last answer.
+    Idle,
+    /// A head has begun to come.
+    Head,
+    /// Requests are being answered.
+    Busy,
+}
+
+/// What the worker wants of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Order {
+    Serve,
+    /// Finish what has begun, begin nothing new.
+    Drain,
+    /// End at once.
+    End,
+}
+
+/// A request on a connection, from its head to the last byte of its answer.
+#[derive(Debug)]
+pub struct Busy(Rc<Connection>);
+
+/// Socket options of a client connection.
+pub(super) fn configure(stream: &TcpStream) -> io::Result<()> {
+    stream.set_nodelay(true)?;
+    SockRef::from(stream).set_tcp_keepalive(&KEEPALIVE)
+}
+
+impl Connection {
+    pub(super) fn new(
+        peer: SocketAddr,
+        signal: Option<Signal>,
+        secure: bool,
+        limits: ListenerLimits,
+        now: Instant,
+    ) -> Rc<Self> {
+        // IPv4 clients of a dual-stack socket are known by their IPv4 address.
+        let ip = peer.ip().to_canonical();
+        let peer_text = HeaderValue::from_str(&ip.to_string());
+        Rc::new(Self {
+            peer: ip,
+            peer_text: peer_text.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            signal,
+            secure,
+            limits,
+            scan: RefCell::default(),
+            stage: Cell::new(Stage::Idle),
+            since: Cell::new(now),
+            requests: Cell::new(0),
+            http2: Cell::new(false),
+            http10: Cell::new(false),
+            stalled_since: Cell::new(None),
+            order: Cell::new(Order::Serve),
+            waker: RefCell::default(),
+        })
+    }
+
+    /// The client's address, or that of the last proxy before us.
+    pub fn peer(&self) -> IpAddr {
+        self.peer
+    }
+
+    /// The same as text.
+    pub fn peer_text(&self) -> &HeaderValue {
+        &self.peer_text
+    }
+
+    /// The one signal of the listener, if it has one.
+    pub fn signal(&self) -> Option<Signal> {
+        self.signal
+    }
+
+    /// Whether the client came by TLS.
+    pub fn is_secure(&self) -> bool {
+        self.secure
+    }
+
+    /// What one client may take.
+    pub fn limits(&self) -> &ListenerLimits {
+        &self.limits
+    }
+
+    /// Whether the head that came last says in two ways where its body ends.
+    pub fn has_ambiguous_framing(&self) -> bool {
+        !self.http2.get() && self.scan.borrow().is_ambiguous()
+    }
+
+    /// Marks the connection as busy with one more request.
+    pub fn busy(self: &Rc<Self>, version: Version) -> Busy {
+        self.http2.set(version == Version::HTTP_2);
+        self.http10.set(version == Version::HTTP_10);
+        self.requests.set(self.requests.get() + 1);
+        self.stage.set(Stage::Busy);
+        Busy(self.clone())
+    }
+
+    /// Whether the end of an answer is told by the end of the connection, so that breaking it off
+    /// takes a reset.
+    pub(super) fn ends_answers_by_closing(&self) -> bool {
+        self.http10.get()
+    }
+
+    /// Bytes came from the client.
+    pub(super) fn received(&self, bytes: &[u8]) {
+        if self.stage.get() == Stage::Busy || self.http2.get() {
+            return;
+        }
+        let mut scan = self.scan.borrow_mut();
+        if self.stage.get() == Stage::Idle {
+            self.stage.set(Stage::Head);
+            self.since.set(Instant::now());
+            self.http2.set(bytes.starts_with(b"PRI "));
+            *scan = HeadScan::default();
+        }
+        scan.feed(bytes);
+    }
+
+    /// Whether the client takes what is written to it.
+    pub(super) fn wrote(&self, went: bool) {
+        if went {
+            self.stalled_since.set(None);
+        } else if self.stalled_since.get().is_none() {
+            self.stalled_since.set(Some(Instant::now()));
+        }
+    }
+
+    /// Why the connection should end now, if it should.
+    pub(super) fn expired(&self, now: Instant, draining: bool) -> Option<&'static str> {
+        /// How long a client that is being drained may be silent before it is let go.
+        const DRAINED: Duration = Duration::from_secs(1);
+        let idle = if draining {
+            DRAINED
+        } else {
+            self.limits.idle_timeout
+        };
+        let (limit, cause) = match self.stage.get() {
+            Stage::Idle => (idle, "idle"),
+            Stage::Head if self.http2.get() => (idle, "idle"),
+            Stage::Head => (self.limits.head_timeout, "slow_head"),
+            Stage::Busy => {
+                let stalled = self.stalled_since.get()?;
+                let late = now.saturating_duration_since(stalled) >= self.limits.write_timeout;
+                return late.then_some("stalled_reader");
+            }
+        };
+        (now.saturating_duration_since(self.since.get()) >= limit).then_some(cause)
+    }
+
+    /// Lets the connection finish what has begun.
+    pub(super) fn drain(&self) {
+        self.command(Order::Drain);
+    }
+
+    /// Ends the connection at once.
+    pub(super) fn end(&self) {
+        self.command(Order::End);
+    }
+
+    pub(super) fn is_http2(&self) -> bool {
+        self.http2.get()
+    }
+
+    fn command(&self, order: Order) {
+        self.order.set(self.order.get().max(order));
+        if let Some(waker) = self.waker.borrow_mut().take() {
+            waker.wake();
+        }
+    }
+
+    /// Drives the protocol until it ends, minding the worker's orders.
+    pub(super) async fn drive<C>(&self, protocol: C) -> C::Output
+    where
+        C: GracefulConnection + Future<Output = Result<(), <C as GracefulConnection>::Error>>,
+    {
+        let mut protocol = pin!(protocol);
+        let mut draining = false;
+        poll_fn(|cx| {
+            self.listen(cx);
+            match self.order.get() {
+                Order::End => return Poll::Ready(Ok(())),
+                Order::Drain if !draining => {
+                    draining = true;
+                    protocol.as_mut().graceful_shutdown();
+                }
+                Order::Drain | Order::Serve => {}
+            }
+            Future::poll(protocol.as_mut(), cx)
+        })
+        .await
+    }
+
+    fn listen(&self, cx: &Context<'_>) {
+        let mut waker = self.waker.borrow_mut();
+        if !waker
+            .as_ref()
+            .is_some_and(|waker| waker.will_wake(cx.waker()))
+        {
+            *waker = Some(cx.waker().clone());
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        let connection = &self.0;
+        connection.requests.set(connection.requests.get() - 1);
+        if connection.requests.get() == 0 {
+            connection.stage.set(Stage::Idle);
+            connection.since.set(Instant::now());
+        }
+    }
+}

@@ -1,0 +1,276 @@
+//! The way of one request: a straight line of named steps, nothing else.
+//!
+//! identify → classify → admit → pick → forward → account. Each step is a room of its own below;
+//! an error leaves the line at once and is told in the client's own format.
+
+pub mod account;
+pub mod admit;
+pub mod body;
+pub mod classify;
+pub mod error;
+mod health_check;
+pub mod identify;
+pub mod pick;
+pub mod rewrite;
+pub mod route;
+pub mod upstream;
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts};
+use hyper::body::Incoming;
+use tenant_store::model::Signal;
+use tokio::time::timeout;
+
+use self::{
+    account::{Exchange, Opening},
+    body::{Patience, RequestBody, ResponseBody},
+    classify::{Classified, Dialect, Operation, Verdict, classify},
+    error::{Answerable, ProxyError},
+    identify::identify,
+    rewrite::Hop,
+    route::{DeploymentRoute, TenantRoute},
+    upstream::{Forwarding, Lease, Outgoing},
+};
+use crate::{
+    listener::Connection,
+    worker::{Settings, Worker},
+};
+
+/// A backend's answer that begins to flow.
+type Answer = (Response<Incoming>, Lease, Patience);
+
+/// Answers one request.
+pub async fn handle(
+    worker: &Worker,
+    connection: &Rc<Connection>,
+    request: Request<Incoming>,
+) -> Response<ResponseBody> {
+    let (head, body) = request.into_parts();
+    let classified = classify(head.uri.path(), connection.signal());
+    let version = head.version;
+    let settings = worker.settings();
+    let mut exchange = Exchange::open(Opening {
+        telemetry: worker.telemetry(),
+        access: settings.access,
+        method: &head.method,
+        path: head.uri.path(),
+        request_id: rewrite::request_id(&head.headers)
+            .cloned()
+            .unwrap_or_else(|| worker.new_request_id()),
+        busy: connection.busy(version),
+    });
+    if let Verdict::HealthCheck = classified.verdict {
+        let response = health_check::answer(worker, &head, classified.signal).await;
+        exchange.completed_own(response.status());
+        return response;
+    }
+    let mut named = None;
+    let line = Line {
+        worker,
+        connection,
+        settings: &settings,
+        classified,
+    };
+    let mut response = match line.walk(head, body, &mut exchange, &mut named).await {
+        Ok((answer, lease, patience)) => relay(answer, exchange, lease, patience),
+        Err(error) => refuse(&error, exchange, classified, named.as_deref()),
+    };
+    if worker.is_draining() && version < Version::HTTP_2 {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    response
+}
+
+/// What the steps of one request share.
+struct Line<'a> {
+    worker: &'a Worker,
+    connection: &'a Connection,
+    settings: &'a Settings,
+    classified: Classified,
+}
+
+impl Line<'_> {
+    /// From a request's head to the head of its answer. `named` is the tenant, once it is known by
+    /// name: errors say it.
+    async fn walk(
+        &self,
+        mut head: Parts,
+        body: Incoming,
+        exchange: &mut Exchange,
+        named: &mut Option<Box<str>>,
+    ) -> Result<Answer, ProxyError> {
+        if self.connection.has_ambiguous_framing() {
+            return Err(ProxyError::AmbiguousFraming);
+        }
+        if matches!(head.method, Method::CONNECT | Method::TRACE) {
+            return Err(ProxyError::MethodNotAllowed);
+        }
+        let signal = self.classified.signal.unwrap_or(Signal::Metrics);
+        exchange.classified(signal, self.operation());
+        let tenant = identify(&head, &self.settings.identity)?;
+        *named = Some(tenant.into());
+        let (operation, strip) = match self.classified.verdict {
+            Verdict::Forward { operation, strip } => (operation, strip),
+            Verdict::Malformed => return Err(ProxyError::MalformedPath),
+            Verdict::Denied | Verdict::HealthCheck => return Err(ProxyError::PathDenied),
+        };
+        let local = self
+            .worker
+            .route(tenant)
+            .await?
+            .ok_or(ProxyError::UnknownTenant)?;
+        let route: &TenantRoute = local.route();
+        exchange.routed(&local);
+        let deployment = admit::admit(route, signal)?;
+        let patience = self.patience(operation, deployment, exchange);
+        let body = self
+            .take_body(body, operation, deployment, exchange)
+            .await?;
+        let request_id = exchange.request_id().clone();
+        let identity = self
+            .settings
+            .identity
+            .iter()
+            .filter_map(|source| source.header());
+        let hop = self.hop();
+        let destination = rewrite::prepare(&mut head, strip, hop, identity, &request_id);
+        let forwarding = Forwarding {
+            pool: self.worker.pool(),
+            settings: &self.settings.upstream,
+            telemetry: self.worker.telemetry(),
+            deployment,
+            operation,
+            patience,
+        };
+        let outgoing = Outgoing {
+            head,
+            destination,
+            body,
+        };
+        match forwarding.send(outgoing, exchange).await {
+            Ok((answer, lease)) => Ok((answer, lease, patience)),
+            Err(error) => {
+                self.reread(&error, route, deployment);
+                Err(error)
+            }
+        }
+    }
+
+    fn operation(&self) -> Option<Operation> {
+        match self.classified.verdict {
+            Verdict::Forward { operation, .. } => Some(operation),
+            Verdict::HealthCheck | Verdict::Denied | Verdict::Malformed => None,
+        }
+    }
+
+    /// How long an answer may take: ordinary ones their deployment's timeout, streams as long as
+    /// they flow, live tails for ever.
+    fn patience(
+        &self,
+        operation: Operation,
+        deployment: &DeploymentRoute,
+        exchange: &Exchange,
+    ) -> Patience {
+        match operation {
+            Operation::Read | Operation::Write | Operation::Unknown => {
+                Patience::Until(exchange.began() + deployment.timeout())
+            }
+            Operation::Export | Operation::Import => {
+                Patience::Idle(self.settings.upstream.stream_idle_timeout)
+            }
+            Operation::Tail => Patience::Endless,
+        }
+    }
+
+    /// Holds the body of a read, which may have to be sent again; lets that of a write flow.
+    async fn take_body(
+        &self,
+        body: Incoming,
+        operation: Operation,
+        deployment: &DeploymentRoute,
+        exchange: &Exchange,
+    ) -> Result<RequestBody, ProxyError> {
+        let upload = exchange.upload();
+        if !operation.is_repeatable() {
+            return Ok(RequestBody::stream(body, upload));
+        }
+        let limit: Duration = deployment.timeout();
+        let window = self.settings.upstream.retry_window;
+        match timeout(limit, RequestBody::read_ahead(body, window, upload)).await {
+            Ok(Ok(body)) => Ok(body),
+            Ok(Err(_)) => Err(ProxyError::ClientGone),
+            Err(_) => Err(ProxyError::SlowBody { limit }),
+        }
+    }
+
+    fn hop(&self) -> Hop<'_> {
+        Hop {
+            peer: self.connection.peer_text(),
+            trusted: self.settings.trusts(self.connection.peer()),
+            secure: self.connection.is_secure(),
+        }
+    }
+
+    /// Where all endpoints fail, the tenant may have moved: its record is read again, while what
+    /// is known stays.
+    fn reread(&self, error: &ProxyError, route: &TenantRoute, deployment: &DeploymentRoute) {
+        let lost = matches!(
+            error,
+            ProxyError::NoEndpoint(_) | ProxyError::Unreachable { .. }
+        );
+        if lost && deployment.wants_reread() {
+            self.worker.tenants().invalidate(route.id());
+        }
+    }
+}
+
+fn relay(
+    answer: Response<Incoming>,
+    mut exchange: Exchange,
+    lease: Lease,
+    patience: Patience,
+) -> Response<ResponseBody> {
+    let (mut head, body) = answer.into_parts();
+    exchange.answered(head.status);
+    rewrite::reply(&mut head.headers, exchange.request_id());
+    head.version = Version::HTTP_11;
+    Response::from_parts(head, ResponseBody::relay(body, exchange, lease, patience))
+}
+
+fn refuse(
+    error: &ProxyError,
+    mut exchange: Exchange,
+    classified: Classified,
+    tenant: Option<&str>,
+) -> Response<ResponseBody> {
+    let ingestion = match classified.verdict {
+        Verdict::Forward { operation, .. } => operation.is_ingestion(),
+        Verdict::HealthCheck | Verdict::Denied | Verdict::Malformed => false,
+    };
+    let request_id = exchange.request_id().clone();
+    let response = error::answer(
+        error,
+        &Answerable {
+            dialect: classified.dialect,
+            ingestion,
+            tenant,
+            request_id: request_id.to_str().unwrap_or_default(),
+        },
+    );
+    let status = match classified.dialect {
+        Dialect::Grpc => error.status(ingestion),
+        Dialect::Prometheus | Dialect::Text | Dialect::Jaeger => response.status(),
+    };
+    exchange.refused(error, status, response.body().len());
+    let mut response = response.map(ResponseBody::Own);
+    response
+        .headers_mut()
+        .insert(rewrite::REQUEST_ID, request_id);
+    response
+}
+
+/// A route as one worker holds it: the count of its requests is its own.
+pub type LocalRoute = Rc<Arc<tenant_store::cache::Entry<TenantRoute>>>;

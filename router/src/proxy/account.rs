@@ -1,0 +1,270 @@
+//! What is remembered of one request until its last byte: then it becomes counters, perhaps a log
+//! line, and evidence of its endpoint's health.
+
+use std::{rc::Rc, sync::Arc, time::Duration};
+
+use http::{HeaderValue, Method, StatusCode};
+use tenant_store::model::{Signal, TenantId};
+use tokio::time::Instant;
+
+use super::{
+    LocalRoute,
+    body::Upload,
+    classify::Operation,
+    error::ProxyError,
+    route::{DeploymentRoute, EndpointRoute},
+};
+use crate::{config::AccessLog, listener::Busy, telemetry::Telemetry};
+
+/// One request, from its head to the last byte of its answer.
+///
+/// Dropped before the answer is whole, it counts as cancelled by the client.
+#[derive(Debug)]
+pub struct Exchange {
+    telemetry: Arc<Telemetry>,
+    access: AccessLog,
+    method: Method,
+    path: Box<str>,
+    request_id: HeaderValue,
+    began: Instant,
+    signal: Signal,
+    operation: Option<Operation>,
+    tenant: Option<InFlight>,
+    upload: Rc<Upload>,
+    attempts: u32,
+    endpoint: Option<usize>,
+    status: StatusCode,
+    first_byte: Option<Duration>,
+    sent: u64,
+    reason: Option<&'static str>,
+    complete: bool,
+    _busy: Busy,
+}
+
+/// A request counted as in flight at its tenant, until it is dropped.
+#[derive(Debug)]
+struct InFlight(LocalRoute, Signal);
+
+/// What an exchange begins with.
+#[derive(Debug)]
+pub struct Opening<'a> {
+    /// Where it is counted.
+    pub telemetry: &'a Arc<Telemetry>,
+    /// How much of it is logged.
+    pub access: AccessLog,
+    /// The request's method.
+    pub method: &'a Method,
+    /// Its path as sent, without the query, which may carry secrets.
+    pub path: &'a str,
+    /// Its id.
+    pub request_id: HeaderValue,
+    /// Keeps its connection marked as busy.
+    pub busy: Busy,
+}
+
+impl Exchange {
+    /// Begins to account for a request.
+    pub fn open(opening: Opening<'_>) -> Self {
+        Self {
+            telemetry: opening.telemetry.clone(),
+            access: opening.access,
+            method: opening.method.clone(),
+            path: opening.path.into(),
+            request_id: opening.request_id,
+            began: Instant::now(),
+            signal: Signal::Metrics,
+            operation: None,
+            tenant: None,
+            upload: Rc::default(),
+            attempts: 0,
+            endpoint: None,
+            status: StatusCode::INTERNAL_SERVER_ERROR,
+            first_byte: None,
+            sent: 0,
+            reason: None,
+            complete: false,
+            _busy: opening.busy,
+        }
+    }
+
+    /// The request's id.
+    pub fn request_id(&self) -> &HeaderValue {
+        &self.request_id
+    }
+
+    /// When it began.
+    pub fn began(&self) -> Instant {
+        self.began
+    }
+
+    /// What has come of the request's body.
+    pub fn upload(&self) -> &Rc<Upload> {
+        &self.upload
+    }
+
+    /// It is for this signal.
+    pub fn classified(&mut self, signal: Signal, operation: Option<Operation>) {
+        self.signal = signal;
+        self.operation = operation;
+    }
+
+    /// It is for this tenant, and in flight from now on.
+    pub fn routed(&mut self, route: &LocalRoute) {
+        self.tenant = Some(InFlight::enter(route.clone(), self.signal));
+    }
+
+    /// One more endpoint is tried.
+    pub fn attempt(&mut self, position: usize) {
+        self.attempts += 1;
+        self.endpoint = Some(position);
+    }
+
+    /// An endpoint began to answer.
+    pub fn answered(&mut self, status: StatusCode) {
+        self.status = status;
+        self.first_byte = Some(self.began.elapsed());
+    }
+
+    /// So many bytes of the answer went to the client.
+    pub fn sent(&mut self, bytes: usize) {
+        self.sent += bytes as u64;
+    }
+
+    /// The answer is whole.
+    pub fn completed(&mut self) {
+        self.complete = true;
+    }
+
+    /// The backend broke off its answer.
+    pub fn truncated(&mut self) {
+        self.reason = Some("upstream_truncated");
+        self.complete = true;
+        if let Some(endpoint) = self.endpoint() {
+            endpoint.health().report_failure(health::Failure::Reset);
+        }
+    }
+
+    /// The backend did not finish its answer in time.
+    pub fn late(&mut self) {
+        self.reason = Some("upstream_timeout");
+        self.complete = true;
+    }
+
+    /// The request is answered by the router itself, as it should be.
+    pub fn completed_own(&mut self, status: StatusCode) {
+        self.status = status;
+        self.complete = true;
+    }
+
+    /// The request is answered with an error of the router's own.
+    pub fn refused(&mut self, error: &ProxyError, status: StatusCode, bytes: usize) {
+        self.status = status;
+        self.reason = Some(error.reason());
+        self.sent = bytes as u64;
+        self.complete = true;
+    }
+
+    fn deployment(&self) -> Option<&DeploymentRoute> {
+        self.tenant.as_ref().and_then(InFlight::deployment)
+    }
+
+    fn endpoint(&self) -> Option<&EndpointRoute> {
+        self.deployment()?.endpoints().get(self.endpoint?)
+    }
+
+    fn tenant_id(&self) -> Option<&TenantId> {
+        self.tenant.as_ref().map(|InFlight(route, _)| route.id())
+    }
+
+    fn count(&self, took: Duration) {
+        let tenant = self.tenant_id();
+        if let Some(reason) = self.reason {
+            self.telemetry.failed(tenant, self.signal, reason);
+        }
+        let Some(deployment) = self.deployment() else {
+            self.telemetry
+                .unrouted(tenant, self.signal, self.status.as_u16());
+            return;
+        };
+        let metrics = deployment.metrics();
+        metrics.requests.count(self.status.as_u16());
+        metrics.duration.observe(took.as_secs_f64());
+        metrics.request_bytes.inc_by(self.upload.bytes());
+        metrics.response_bytes.inc_by(self.sent);
+        if let Some(first_byte) = self.first_byte {
+            metrics.first_byte.observe(first_byte.as_secs_f64());
+            if self.attempts > 1 {
+                metrics.failovers.inc();
+            }
+        }
+    }
+
+    fn log(&self, took: Duration) {
+        let failed = self.reason.is_some() || self.status.is_server_error();
+        let share = if failed {
+            self.access.errors
+        } else {
+            self.access.success
+        };
+        if share <= 0.0 || (share < 1.0 && rand::random::<f64>() >= share) {
+            return;
+        }
+        tracing::info!(
+            target: "access",
+            tenant = self.tenant_id().map(TenantId::as_str).unwrap_or_default(),
+            signal = self.signal.as_str(),
+            operation = self.operation.map(Operation::as_str).unwrap_or_default(),
+            method = self.method.as_str(),
+            path = &*self.path,
+            status = self.status.as_u16(),
+            reason = self.reason.unwrap_or_default(),
+            endpoint = self.endpoint().map(EndpointRoute::name).unwrap_or_default(),
+            attempts = self.attempts,
+            bytes_in = self.upload.bytes(),
+            bytes_out = self.sent,
+            first_byte_us = self.first_byte.map(microseconds),
+            duration_us = microseconds(took),
+            request_id = self.request_id.to_str().unwrap_or_default(),
+            "request",
+        );
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.complete {
+            self.reason = Some("client_canceled");
+            // What nginx made the usual code in logs for this; no client sees it.
+            self.status = StatusCode::from_u16(499).unwrap_or(self.status);
+        }
+        let took = self.began.elapsed();
+        self.count(took);
+        self.log(took);
+    }
+}
+
+impl InFlight {
+    fn enter(route: LocalRoute, signal: Signal) -> Self {
+        let in_flight = Self(route, signal);
+        if let Some(deployment) = in_flight.deployment() {
+            deployment.metrics().concurrent.inc();
+        }
+        in_flight
+    }
+
+    fn deployment(&self) -> Option<&DeploymentRoute> {
+        self.0.route().deployment(self.1)
+    }
+}
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        if let Some(deployment) = self.deployment() {
+            deployment.metrics().concurrent.dec();
+        }
+    }
+}
+
+fn microseconds(span: Duration) -> u64 {
+    span.as_micros().try_into().unwrap_or(u64::MAX)
+}

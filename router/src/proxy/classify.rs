@@ -1,0 +1,140 @@
+//! Which signal a request is for, what kind of operation it is, and which path goes upstream.
+//!
+//! Decided from the path alone: the backends accept any method on nearly every path, so a method
+//! says nothing. Matching is done on the *canonical* path (percent-decoded once, `//` collapsed),
+//! because that is what the backends match on; what is forwarded is the raw one, byte for byte.
+//! Knows no tenants and no endpoints.
+
+mod canonical;
+mod deny;
+mod operation;
+
+use tenant_store::model::Signal;
+
+pub use operation::Operation;
+
+/// What a path asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Classified {
+    /// Whose backend it is for; `None` for a health check of everything.
+    pub signal: Option<Signal>,
+    /// The format errors are told in.
+    pub dialect: Dialect,
+    /// What is to be done.
+    pub verdict: Verdict,
+}
+
+/// What is to be done with a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Forward it, less the first `strip` bytes of its path.
+    Forward {
+        /// What kind of operation it is.
+        operation: Operation,
+        /// Length of the router's own prefix (`/vm`, `/vl`, `/vt`), 0 without one.
+        strip: usize,
+    },
+    /// Answer for the router's or the tenant's health.
+    HealthCheck,
+    /// Not for tenants: internal, administrative or crossing tenants.
+    Denied,
+    /// Not a path: dot segments, or broken percent-encoding.
+    Malformed,
+}
+
+/// The format in which a protocol's clients expect errors.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// `{"status":"error","errorType":…,"error":…}`, as Prometheus' HTTP API has it.
+    Prometheus,
+    /// Plain text, as the log backends have it.
+    Text,
+    /// `{"data":null,"errors":[{"code":…,"msg":…}]}`, as Jaeger's query API has it.
+    Jaeger,
+    /// `grpc-status` and `grpc-message` in an empty 200.
+    Grpc,
+}
+
+/// The router's own prefixes, for paths that several backends share.
+const PREFIXES: [(&str, Signal); 3] = [
+    ("/vm", Signal::Metrics),
+    ("/vl", Signal::Logs),
+    ("/vt", Signal::Traces),
+];
+
+/// Classifies a raw request path (without query).
+///
+/// `listener` is the signal of a one-signal listener; there the path is the backend's own and no
+/// prefix is looked for.
+pub fn classify(raw_path: &str, listener: Option<Signal>) -> Classified {
+    let (prefixed, strip) = match listener {
+        Some(signal) => (Some(signal), 0),
+        None => own_prefix(raw_path),
+    };
+    let Some(canonical) = canonical::canonical(&raw_path[strip..]) else {
+        let signal = prefixed.unwrap_or(Signal::Metrics);
+        let dialect = dialect(signal, "");
+        return Classified {
+            signal: Some(signal),
+            dialect,
+            verdict: Verdict::Malformed,
+        };
+    };
+    let path = canonical.as_ref();
+    if is_health_check(path) {
+        let dialect = dialect(prefixed.unwrap_or(Signal::Metrics), path);
+        return Classified {
+            signal: prefixed,
+            dialect,
+            verdict: Verdict::HealthCheck,
+        };
+    }
+    let signal = prefixed.unwrap_or_else(|| operation::signal_of(path));
+    let verdict = if deny::is_denied(path) {
+        Verdict::Denied
+    } else {
+        Verdict::Forward {
+            operation: Operation::of(signal, path),
+            strip,
+        }
+    };
+    Classified {
+        signal: Some(signal),
+        dialect: dialect(signal, path),
+        verdict,
+    }
+}
+
+/// Finds `/vm`, `/vl` or `/vt` as a whole first segment.
+fn own_prefix(raw_path: &str) -> (Option<Signal>, usize) {
+    for (prefix, signal) in PREFIXES {
+        if let Some(rest) = raw_path.strip_prefix(prefix)
+            && (rest.is_empty() || rest.starts_with('/'))
+        {
+            return (Some(signal), prefix.len());
+        }
+    }
+    (None, 0)
+}
+
+/// The paths that load balancers, Kubernetes and Grafana's "Save & test" ask.
+fn is_health_check(path: &str) -> bool {
+    matches!(path, "/health" | "/-/healthy" | "/-/ready" | "/ready")
+}
+
+fn dialect(signal: Signal, path: &str) -> Dialect {
+    if path.starts_with(operation::GRPC_PREFIX) {
+        return Dialect::Grpc;
+    }
+    match signal {
+        Signal::Metrics => Dialect::Prometheus,
+        Signal::Logs | Signal::Traces if path.starts_with("/select/logsql/stats_query") => {
+            Dialect::Prometheus
+        }
+        Signal::Traces if path.starts_with("/select/jaeger/") => Dialect::Jaeger,
+        Signal::Logs | Signal::Traces => Dialect::Text,
+    }
+}
+
+#[cfg(test)]
+mod tests;

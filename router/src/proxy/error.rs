@@ -1,0 +1,217 @@
+//! What can go wrong with a request, and what that means to everybody: the only place that maps
+//! causes to statuses.
+//!
+//! Each [`ProxyError`] has a status, a metric label, somebody to blame, and a text for the client
+//! that says what to do. All matches are exhaustive on purpose: a new cause can't forget any of
+//! them. Statuses matter most on ingestion paths, where they decide whether a sender keeps its
+//! data: senders of Prometheus remote write drop a block on 400, 409 and 415 and repeat on all
+//! else; OTLP exporters repeat on 429, 502, 503 and 504 only.
+
+mod answer;
+
+use std::{io, time::Duration};
+
+use http::StatusCode;
+use tenant_store::model::{Signal, Status};
+use thiserror::Error;
+
+use super::identify::IdentifyError;
+
+pub use answer::{Answerable, answer};
+
+/// Why a request is not answered by a backend.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ProxyError {
+    /// The request says in two ways where its body ends.
+    #[error(
+        "the request's framing is ambiguous: send either Content-Length, once, or Transfer-Encoding"
+    )]
+    AmbiguousFraming,
+    /// The path has dot segments or broken escapes.
+    #[error(
+        "the path can't be read: it must begin with '/', without '.' or '..' segments and with whole %-escapes"
+    )]
+    MalformedPath,
+    /// `CONNECT` or `TRACE`.
+    #[error("the method is not proxied")]
+    MethodNotAllowed,
+    /// No tenant named, or not clearly.
+    #[error(transparent)]
+    Unidentified(#[from] IdentifyError),
+    /// The path is not for tenants.
+    #[error("this path is not for tenants: it is internal to the backend or changes it")]
+    PathDenied,
+    /// No such tenant.
+    #[error("the tenant is not known here, or not open to this request")]
+    UnknownTenant,
+    /// The tenant may not be served.
+    #[error("the tenant is {}", .0.as_str())]
+    NotServed(Status),
+    /// The tenant has no backend for this signal.
+    #[error("the tenant has no deployment for {0}")]
+    NoDeployment(Signal),
+    /// The deployment can't be spoken to as configured.
+    #[error(
+        "the tenant's {0} deployment is misconfigured on this router; its operators find why in the log"
+    )]
+    Misconfigured(Signal),
+    /// The tenant is not cached and the repository does not answer.
+    #[error("the tenant can't be looked up right now: the repository does not answer")]
+    LookupUnavailable,
+    /// Every endpoint is down.
+    #[error("no endpoint of the tenant's {0} deployment is available")]
+    NoEndpoint(Signal),
+    /// Connections to every endpoint tried failed.
+    #[error("no endpoint of the tenant's {signal} deployment can be reached")]
+    Unreachable {
+        /// Which deployment.
+        signal: Signal,
+        /// What the last one failed with.
+        #[source]
+        source: io::Error,
+    },
+    /// The backend broke off before its answer began, and the request may not be sent again.
+    #[error("the tenant's {signal} backend broke off before it answered")]
+    BrokenOff {
+        /// Which deployment.
+        signal: Signal,
+        /// What the connection failed with.
+        #[source]
+        source: hyper::Error,
+    },
+    /// The backend does not speak HTTP.
+    #[error("the tenant's {signal} backend sent something that is not HTTP")]
+    ProtocolFault {
+        /// Which deployment.
+        signal: Signal,
+        /// What the parser says.
+        #[source]
+        source: hyper::Error,
+    },
+    /// The backend did not begin its answer in time.
+    #[error("the tenant's {signal} backend did not answer within {limit:?}")]
+    UpstreamTimeout {
+        /// Which deployment.
+        signal: Signal,
+        /// The deadline.
+        limit: Duration,
+    },
+    /// The client did not send its body in time.
+    #[error("the request's body did not arrive within {limit:?}")]
+    SlowBody {
+        /// The deadline.
+        limit: Duration,
+    },
+    /// The client broke off while sending its body.
+    #[error("the client broke off while it sent the request")]
+    ClientGone,
+}
+
+/// Whose fault an error is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blame {
+    /// The client's.
+    Client,
+    /// The backend's.
+    Upstream,
+    /// This router's, or its operators'.
+    Router,
+}
+
+impl ProxyError {
+    /// The status to answer with. `ingestion` tells whether the sender would lose data if it were
+    /// told not to try again.
+    pub fn status(&self, ingestion: bool) -> StatusCode {
+        match self {
+            Self::AmbiguousFraming
+            | Self::MalformedPath
+            | Self::Unidentified(_)
+            | Self::ClientGone => StatusCode::BAD_REQUEST,
+            Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
+            // 408 is permanent to OTLP exporters, which would drop the data.
+            Self::UnknownTenant | Self::SlowBody { .. } if ingestion => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
+            Self::PathDenied | Self::UnknownTenant | Self::NotServed(Status::Suspended) => {
+                StatusCode::FORBIDDEN
+            }
+            Self::NotServed(Status::Provisioning | Status::Active | Status::Deleted)
+            | Self::NoDeployment(_)
+            | Self::Misconfigured(_)
+            | Self::LookupUnavailable
+            | Self::NoEndpoint(_)
+            | Self::Unreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
+            Self::BrokenOff { .. } | Self::ProtocolFault { .. } => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::SlowBody { .. } => StatusCode::REQUEST_TIMEOUT,
+        }
+    }
+
+    /// The `reason` label of metrics and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::AmbiguousFraming => "ambiguous_framing",
+            Self::MalformedPath => "malformed_path",
+            Self::MethodNotAllowed => "method_not_allowed",
+            Self::Unidentified(IdentifyError::Missing { .. }) => "missing_tenant",
+            Self::Unidentified(_) => "malformed_tenant",
+            Self::PathDenied => "path_denied",
+            Self::UnknownTenant => "unknown_tenant",
+            Self::NotServed(Status::Suspended) => "suspended",
+            Self::NotServed(_) => "not_ready",
+            Self::NoDeployment(_) => "no_deployment",
+            Self::Misconfigured(_) => "misconfigured",
+            Self::LookupUnavailable => "lookup_unavailable",
+            Self::NoEndpoint(_) => "no_endpoint",
+            Self::Unreachable { .. } => "unreachable",
+            Self::BrokenOff { .. } => "upstream_broken",
+            Self::ProtocolFault { .. } => "upstream_protocol",
+            Self::UpstreamTimeout { .. } => "upstream_timeout",
+            Self::SlowBody { .. } => "slow_body",
+            Self::ClientGone => "client_canceled",
+        }
+    }
+
+    /// Whose fault it is.
+    pub const fn blame(&self) -> Blame {
+        match self {
+            Self::AmbiguousFraming
+            | Self::MalformedPath
+            | Self::MethodNotAllowed
+            | Self::Unidentified(_)
+            | Self::PathDenied
+            | Self::UnknownTenant
+            | Self::NotServed(_)
+            | Self::SlowBody { .. }
+            | Self::ClientGone => Blame::Client,
+            Self::NoDeployment(_) | Self::Misconfigured(_) | Self::LookupUnavailable => {
+                Blame::Router
+            }
+            Self::NoEndpoint(_)
+            | Self::Unreachable { .. }
+            | Self::BrokenOff { .. }
+            | Self::ProtocolFault { .. }
+            | Self::UpstreamTimeout { .. } => Blame::Upstream,
+        }
+    }
+
+    /// When to try again, for `Retry-After`; `None` if that would not help.
+    pub fn retry_after(&self, ingestion: bool) -> Option<Duration> {
+        const SOON: Duration = Duration::from_secs(1);
+        const LATER: Duration = Duration::from_secs(10);
+        match self {
+            Self::NoEndpoint(_) | Self::Unreachable { .. } | Self::LookupUnavailable => Some(SOON),
+            _ if self.status(ingestion) == StatusCode::SERVICE_UNAVAILABLE => Some(LATER),
+            _ => None,
+        }
+    }
+
+    /// Whether what is left of the connection can't be trusted.
+    pub const fn closes_connection(&self) -> bool {
+        matches!(
+            self,
+            Self::AmbiguousFraming | Self::SlowBody { .. } | Self::ClientGone
+        )
+    }
+}

@@ -1,0 +1,236 @@
+use http::{HeaderMap, Request};
+use proptest::prelude::*;
+
+use super::*;
+
+const PEER: HeaderValue = HeaderValue::from_static("192.0.2.7");
+const ID: HeaderValue = HeaderValue::from_static("request-1");
+
+fn head(uri: &str, headers: &[(&str, &str)]) -> Parts {
+    let mut request = Request::builder().uri(uri);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    request.body(()).expect("a request").into_parts().0
+}
+
+fn hop(trusted: bool) -> Hop<'static> {
+    Hop {
+        peer: &PEER,
+        trusted,
+        secure: false,
+    }
+}
+
+fn prepared(uri: &str, headers: &[(&str, &str)], strip: usize, trusted: bool) -> (Parts, String) {
+    let mut head = head(uri, headers);
+    let identity = [HeaderName::from_static("x-org")];
+    let destination = prepare(&mut head, strip, hop(trusted), identity.iter(), &ID);
+    (head, destination.path.to_string())
+}
+
+fn text<'h>(head: &'h Parts, name: &str) -> Option<&'h str> {
+    head.headers
+        .get(name)
+        .map(|value| value.to_str().expect("text"))
+}
+
+#[test]
+fn path_and_query_go_on_byte_for_byte() {
+    let odd = "/api//v1/query%5Frange?query=up%7Bjob%3D%22a%22%7D&x=%zz+&&";
+    assert_eq!(prepared(odd, &[], 0, false).1, odd);
+    assert_eq!(
+        prepared("/vl/select/logsql/query?query=*", &[], 3, false).1,
+        "/select/logsql/query?query=*"
+    );
+    assert_eq!(prepared("/vm?a=b", &[], 3, false).1, "/?a=b");
+    assert_eq!(prepared("/vm", &[], 3, false).1, "/");
+    assert_eq!(
+        below(
+            "/select/0/prometheus",
+            &"/api/v1/query?a".parse().expect("a path")
+        )
+        .as_str(),
+        "/select/0/prometheus/api/v1/query?a"
+    );
+}
+
+#[test]
+fn nothing_that_chooses_a_backend_tenant_or_carries_credentials_gets_through() {
+    let (head, _) = prepared(
+        "/",
+        &[
+            ("Authorization", "Bearer secret"),
+            ("AccountID", "7"),
+            ("projectid", "8"),
+            ("X-Scope-OrgID", "other"),
+            ("X-Tenant-ID", "acme"),
+            ("x-org", "acme"),
+            ("Expect", "100-continue"),
+            ("User-Agent", "Grafana/11"),
+            ("Accept-Encoding", "gzip"),
+            ("traceparent", "00-1-2-01"),
+        ],
+        0,
+        false,
+    );
+    for gone in [
+        "authorization",
+        "accountid",
+        "projectid",
+        "x-scope-orgid",
+        "x-tenant-id",
+        "x-org",
+        "expect",
+    ] {
+        assert_eq!(text(&head, gone), None, "{gone}");
+    }
+    for (kept, value) in [
+        ("user-agent", "Grafana/11"),
+        ("accept-encoding", "gzip"),
+        ("traceparent", "00-1-2-01"),
+    ] {
+        assert_eq!(text(&head, kept), Some(value), "{kept}");
+    }
+    assert_eq!(text(&head, "x-request-id"), Some("request-1"));
+}
+
+#[test]
+fn only_a_trusted_peer_is_believed_about_those_before_it() {
+    let claims = [
+        ("Host", "mirador.example"),
+        ("X-Forwarded-For", "10.1.1.1"),
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", "grafana.example"),
+        ("Forwarded", "for=10.1.1.1"),
+        ("X-Real-IP", "10.1.1.1"),
+    ];
+    let (untrusted, _) = prepared("/", &claims, 0, false);
+    assert_eq!(text(&untrusted, "x-forwarded-for"), Some("192.0.2.7"));
+    assert_eq!(text(&untrusted, "x-forwarded-proto"), Some("http"));
+    assert_eq!(
+        text(&untrusted, "x-forwarded-host"),
+        Some("mirador.example")
+    );
+    assert_eq!(text(&untrusted, "forwarded"), None);
+    assert_eq!(text(&untrusted, "x-real-ip"), None);
+    let (trusted, _) = prepared("/", &claims, 0, true);
+    assert_eq!(
+        text(&trusted, "x-forwarded-for"),
+        Some("10.1.1.1, 192.0.2.7")
+    );
+    assert_eq!(text(&trusted, "x-forwarded-proto"), Some("https"));
+    assert_eq!(text(&trusted, "x-forwarded-host"), Some("grafana.example"));
+    assert_eq!(text(&trusted, "forwarded"), Some("for=10.1.1.1"));
+}
+
+#[test]
+fn crumbs_of_a_cookie_are_joined_for_http1() {
+    let mut head = head(
+        "https://mirador.example/",
+        &[("cookie", "a=1"), ("cookie", "b=2")],
+    );
+    head.version = Version::HTTP_2;
+    prepare(&mut head, 0, hop(false), [].iter(), &ID);
+    assert_eq!(text(&head, "cookie"), Some("a=1; b=2"));
+    assert_eq!(text(&head, "x-forwarded-host"), Some("mirador.example"));
+}
+
+#[test]
+fn replies_lose_what_tells_of_the_backend() {
+    let mut headers = HeaderMap::new();
+    for (name, value) in [
+        ("x-server-hostname", "vm-acme-0"),
+        ("accountid", "7"),
+        ("connection", "x-private"),
+        ("x-private", "1"),
+        ("keep-alive", "timeout=5"),
+        ("x-request-id", "of the backend"),
+        ("vl-request-duration-seconds", "0.1"),
+        ("content-encoding", "zstd"),
+    ] {
+        headers.insert(name, HeaderValue::from_static(value));
+    }
+    reply(&mut headers, &ID);
+    let mut left: Vec<&str> = headers.keys().map(HeaderName::as_str).collect();
+    left.sort_unstable();
+    assert_eq!(
+        left,
+        [
+            "content-encoding",
+            "vl-request-duration-seconds",
+            "x-request-id"
+        ]
+    );
+    assert_eq!(headers["x-request-id"], "request-1");
+}
+
+#[test]
+fn request_ids_of_clients_are_kept_if_they_are_harmless() {
+    let kept = |id: &str| request_id(&head("/", &[("x-request-id", id)]).headers).is_some();
+    assert!(kept("4bf92f3577b34da6"));
+    assert!(!kept(""));
+    assert!(!kept("two words"));
+    assert!(!kept(&"x".repeat(129)));
+}
+
+fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
+    let names = [
+        "connection",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+        "proxy-authorization",
+        "accountid",
+        "authorization",
+        "x-scope-orgid",
+        "x-own",
+        "content-length",
+        "accept",
+        "x-forwarded-for",
+    ];
+    let values = [
+        "close",
+        "x-own",
+        "X-Own, accept",
+        "keep-alive, te",
+        "trailers",
+        "chunked",
+        "5",
+        ",",
+    ];
+    let header = (
+        prop::sample::select(&names[..]),
+        prop::sample::select(&values[..]),
+    )
+        .prop_map(|(name, value)| (name.to_owned(), value.to_owned()));
+    prop::collection::vec(header, 0..12)
+}
+
+proptest! {
+    #[test]
+    fn no_hop_by_hop_header_survives_and_doing_it_twice_changes_nothing(headers in headers()) {
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (name.as_str(), value.as_str())).collect();
+        let mut once = head("/", &headers);
+        let declared: Vec<String> = headers
+            .iter()
+            .filter(|(name, _)| *name == "connection")
+            .flat_map(|(_, value)| value.split(',').map(|name| name.trim().to_lowercase()))
+            .collect();
+        prepare(&mut once, 0, hop(false), [].iter(), &ID);
+        for name in HOP_BY_HOP.iter().chain(&NOT_FOR_BACKENDS) {
+            prop_assert!(!once.headers.contains_key(name), "{name}");
+        }
+        for name in declared.iter().filter(|name| *name == "x-own" || *name == "accept") {
+            prop_assert!(!once.headers.contains_key(name.as_str()), "{name}");
+        }
+        let mut twice = head("/", &[]);
+        twice.headers = once.headers.clone();
+        prepare(&mut twice, 0, hop(false), [].iter(), &ID);
+        prop_assert_eq!(once.headers, twice.headers);
+    }
+}

@@ -1,0 +1,282 @@
+//! All that the request path needs to know of one tenant, resolved once per revision.
+//!
+//! What belongs to an endpoint or to the tenant rather than to the revision (health, connections,
+//! counters) is shared with the route of the revision before.
+
+mod budget;
+mod build;
+mod peer;
+
+use std::sync::{
+    Arc, OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
+
+use health::EndpointHealth;
+use http::{
+    HeaderValue, Uri,
+    uri::{Authority, PathAndQuery, Scheme},
+};
+use tenant_store::model::{BalancingPolicy, EndpointProtocol, Signal, Status, TenantId};
+
+use super::pick::{Candidate, Tried, pick};
+use crate::telemetry::{CodeCounters, SignalMetrics, Telemetry};
+
+pub use budget::{RetryBudget, RetryPolicy};
+pub use build::{RouteBuilder, RouteFault};
+pub use peer::{Peer, PeerHost, PeerTls};
+
+/// One tenant, as the request path sees it.
+#[derive(Debug)]
+pub struct TenantRoute {
+    id: TenantId,
+    status: Status,
+    deployments: [Option<DeploymentRoute>; 3],
+}
+
+/// A tenant's backends for one signal, as the request path sees them.
+#[derive(Debug)]
+pub struct DeploymentRoute {
+    signal: Signal,
+    /// Deadline of an ordinary request.
+    timeout: std::time::Duration,
+    policy: BalancingPolicy,
+    endpoints: Box<[EndpointRoute]>,
+    turn: AtomicU32,
+    shared: Arc<DeploymentState>,
+    /// Why it can't be spoken to, if it can't.
+    fault: Option<RouteFault>,
+}
+
+/// What belongs to a tenant's signal whatever the revision.
+#[derive(Debug)]
+pub(super) struct DeploymentState {
+    tenant: TenantId,
+    signal: Signal,
+    telemetry: Arc<Telemetry>,
+    metrics: OnceLock<SignalMetrics>,
+    budget: RetryBudget,
+    reread: parking_lot::Mutex<Option<tokio::time::Instant>>,
+}
+
+/// One endpoint of a deployment.
+#[derive(Debug)]
+pub struct EndpointRoute {
+    upstream: Arc<Upstream>,
+    zone: Option<Box<str>>,
+    priority: u16,
+    weight: u16,
+    answers: OnceLock<CodeCounters>,
+}
+
+/// How one endpoint is addressed and reached.
+#[derive(Debug)]
+pub struct Upstream {
+    peer: Arc<Peer>,
+    name: Arc<str>,
+    host: HeaderValue,
+    authority: Authority,
+    base_path: Box<str>,
+    authorization: Option<HeaderValue>,
+    health: Arc<EndpointHealth>,
+}
+
+impl TenantRoute {
+    /// Whose route it is.
+    pub fn id(&self) -> &TenantId {
+        &self.id
+    }
+
+    /// Whether the tenant is served.
+    pub fn status(&self) -> Status {
+        self.status
+    }
+
+    /// The backends for one signal, if there are any.
+    pub fn deployment(&self, signal: Signal) -> Option<&DeploymentRoute> {
+        self.deployments[signal as usize].as_ref()
+    }
+
+    /// All deployments there are.
+    pub fn deployments(&self) -> impl Iterator<Item = &DeploymentRoute> {
+        self.deployments.iter().flatten()
+    }
+}
+
+impl DeploymentRoute {
+    /// Which signal it serves.
+    pub fn signal(&self) -> Signal {
+        self.signal
+    }
+
+    /// Deadline of an ordinary request, from admission to the end of its answer.
+    pub fn timeout(&self) -> std::time::Duration {
+        self.timeout
+    }
+
+    /// Its endpoints, in the order of the tenant's file.
+    pub fn endpoints(&self) -> &[EndpointRoute] {
+        &self.endpoints
+    }
+
+    /// Why it can't be spoken to, if it can't.
+    pub fn fault(&self) -> Option<&RouteFault> {
+        self.fault.as_ref()
+    }
+
+    /// Its metrics, registered when first asked for: tenants that are never asked cost none.
+    pub fn metrics(&self) -> &SignalMetrics {
+        let shared = &self.shared;
+        shared
+            .metrics
+            .get_or_init(|| shared.telemetry.signal(&shared.tenant, shared.signal))
+    }
+
+    /// Whether one more request may be sent a second time.
+    pub fn may_retry(&self, policy: RetryPolicy, now: tokio::time::Instant) -> bool {
+        self.shared
+            .budget
+            .withdraw(policy, self.metrics().requests.total(), now)
+    }
+
+    /// Position of the endpoint to try next; see [`pick`].
+    pub fn pick(&self, tried: Tried, trial: bool) -> Option<usize> {
+        let count_load = self.policy == BalancingPolicy::LeastLoaded;
+        let candidates: smallvec::SmallVec<[Candidate; 4]> = self
+            .endpoints
+            .iter()
+            .map(|endpoint| endpoint.candidate(count_load))
+            .collect();
+        let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
+        pick(&candidates, tried, self.policy, turn, trial)
+    }
+
+    /// Whether requests have to be counted as in flight at their endpoint.
+    pub fn counts_load(&self) -> bool {
+        self.policy == BalancingPolicy::LeastLoaded
+    }
+
+    /// Whether any endpoint takes requests.
+    pub fn is_available(&self) -> bool {
+        self.fault.is_none() && self.pick(Tried::default(), true).is_some()
+    }
+
+    /// Whether it is time to read the tenant's record again because all endpoints fail: at most
+    /// once in a while, however many requests find out.
+    pub fn wants_reread(&self) -> bool {
+        const EVERY: std::time::Duration = std::time::Duration::from_secs(5);
+        let mut last = self.shared.reread.lock();
+        let due = last.is_none_or(|last| last.elapsed() >= EVERY);
+        if due {
+            *last = Some(tokio::time::Instant::now());
+        }
+        due
+    }
+
+    /// Counts an answer of the endpoint at `position`.
+    pub fn count_answer(&self, position: usize, code: u16) {
+        let Some(endpoint) = self.endpoints.get(position) else {
+            return;
+        };
+        let DeploymentState {
+            tenant,
+            signal,
+            telemetry,
+            ..
+        } = &*self.shared;
+        endpoint
+            .answers
+            .get_or_init(|| telemetry.endpoint(tenant, *signal, endpoint.name()))
+            .count(code);
+    }
+}
+
+impl EndpointRoute {
+    /// `host:port`.
+    pub fn name(&self) -> &str {
+        &self.upstream.name
+    }
+
+    /// The failure domain it stands in.
+    pub fn zone(&self) -> Option<&str> {
+        self.zone.as_deref()
+    }
+
+    /// Lower is preferred.
+    pub fn priority(&self) -> u16 {
+        self.priority
+    }
+
+    /// Whether it is alive.
+    pub fn health(&self) -> &EndpointHealth {
+        &self.upstream.health
+    }
+
+    /// How it is addressed and reached.
+    pub fn upstream(&self) -> &Arc<Upstream> {
+        &self.upstream
+    }
+
+    fn candidate(&self, count_load: bool) -> Candidate {
+        Candidate {
+            availability: self.health().availability(),
+            priority: self.priority,
+            weight: self.weight,
+            in_flight: if count_load {
+                self.health().in_flight()
+            } else {
+                0
+            },
+        }
+    }
+}
+
+impl Upstream {
+    /// Whom to connect to.
+    pub fn peer(&self) -> &Arc<Peer> {
+        &self.peer
+    }
+
+    /// `host:port`, for logs.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The `Host` header it expects.
+    pub fn host(&self) -> &HeaderValue {
+        &self.host
+    }
+
+    /// Put in front of every path; no trailing slash, mostly empty.
+    pub fn base_path(&self) -> &str {
+        &self.base_path
+    }
+
+    /// What the router presents itself with.
+    pub fn authorization(&self) -> Option<&HeaderValue> {
+        self.authorization.as_ref()
+    }
+
+    /// How it is spoken to.
+    pub fn protocol(&self) -> EndpointProtocol {
+        self.peer.protocol()
+    }
+
+    /// Whether it is alive.
+    pub fn health(&self) -> &Arc<EndpointHealth> {
+        &self.health
+    }
+
+    /// The whole URI of a path, as HTTP/2 wants it.
+    pub fn absolute(&self, path: PathAndQuery) -> Uri {
+        let mut parts = http::uri::Parts::default();
+        parts.scheme = Some(if self.peer.tls().is_some() {
+            Scheme::HTTPS
+        } else {
+            Scheme::HTTP
+        });
+        parts.authority = Some(self.authority.clone());
+        parts.path_and_query = Some(path.clone());
+        Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(path))
+    }
+}

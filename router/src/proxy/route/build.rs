@@ -1,0 +1,351 @@
+//! Builds a tenant's route: parses nothing per request, because all of it is parsed here.
+//!
+//! Runs on the control runtime; it reads secret and certificate files.
+
+use std::{
+    collections::HashMap,
+    fs, io,
+    path::{Path, PathBuf},
+    sync::{
+        Arc, OnceLock, Weak,
+        atomic::{AtomicU32, AtomicU64, Ordering},
+    },
+};
+
+use health::{Monitor, ProbeSpec, Target};
+use http::{HeaderValue, uri::Authority};
+use parking_lot::Mutex;
+use rustls::pki_types::ServerName;
+use tenant_store::model::{
+    Deployment, Endpoint, EndpointProtocol, EndpointUrl, HealthCheck, SecretSource, Signal, Tenant,
+    TenantRecord, UpstreamAuth, UpstreamTls,
+};
+use thiserror::Error;
+
+use super::{
+    DeploymentRoute, DeploymentState, EndpointRoute, Peer, PeerTls, TenantRoute, Upstream,
+    peer::{PeerHost, PeerKey},
+};
+use crate::{
+    telemetry::Telemetry,
+    tls::{self, TlsFault},
+};
+
+/// Builds routes, and keeps what their endpoints have in common.
+#[derive(Debug)]
+pub struct RouteBuilder {
+    telemetry: Arc<Telemetry>,
+    monitor: Arc<Monitor>,
+    roots: Arc<rustls::RootCertStore>,
+    clear_client: reqwest::Client,
+    peers: Mutex<HashMap<PeerKey, Weak<Peer>>>,
+    next_peer: AtomicU64,
+}
+
+/// Why a deployment can't be spoken to. Kept in the route: its requests are refused, those of the
+/// tenant's other signals are not.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum RouteFault {
+    /// A secret can't be read.
+    #[error("can't read the secret file {path}: {source}")]
+    SecretFile {
+        /// Which file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// An environment variable is not set.
+    #[error("the environment variable {0} for a secret is not set")]
+    SecretEnv(String),
+    /// A secret has characters that no header can carry.
+    #[error("the secret in {0} has characters that an HTTP header can't carry")]
+    SecretForm(String),
+    /// Certificates can't be read or used.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// The host can't be verified by TLS.
+    #[error("{0:?} is no name that a certificate could be for; set tls.server_name")]
+    ServerName(String),
+    /// The URL's host and port make no authority.
+    #[error("the endpoint {0} can't be addressed")]
+    Authority(String),
+    /// No HTTP client for the probes.
+    #[error("can't set up probes: {0}")]
+    Probe(#[source] reqwest::Error),
+}
+
+impl RouteBuilder {
+    /// A builder whose HTTPS endpoints are verified against `roots` unless they say otherwise.
+    ///
+    /// # Errors
+    /// No HTTP client can be set up for the probes.
+    pub fn new(
+        telemetry: Arc<Telemetry>,
+        monitor: Arc<Monitor>,
+        roots: Arc<rustls::RootCertStore>,
+    ) -> Result<Self, RouteFault> {
+        let clear_client = health::client_builder()
+            .build()
+            .map_err(RouteFault::Probe)?;
+        let (peers, next_peer) = (Mutex::default(), AtomicU64::new(1));
+        Ok(Self {
+            telemetry,
+            monitor,
+            roots,
+            clear_client,
+            peers,
+            next_peer,
+        })
+    }
+
+    /// Builds the route of a record; `previous` is that of the revision before.
+    pub fn build(&self, record: &TenantRecord, previous: Option<&TenantRoute>) -> TenantRoute {
+        let tenant = &record.tenant;
+        let deployments = Signal::ALL.map(|signal| {
+            let deployment = tenant.deployments[signal].as_ref()?;
+            let before = previous.and_then(|route| route.deployment(signal));
+            Some(self.deployment(tenant, signal, deployment, before))
+        });
+        TenantRoute {
+            id: tenant.id.clone(),
+            status: tenant.status,
+            deployments,
+        }
+    }
+
+    fn deployment(
+        &self,
+        tenant: &Tenant,
+        signal: Signal,
+        deployment: &Deployment,
+        before: Option<&DeploymentRoute>,
+    ) -> DeploymentRoute {
+        let shared = before.map_or_else(|| self.state(tenant, signal), |b| b.shared.clone());
+        let (endpoints, fault) = match self.endpoints(deployment) {
+            Ok(endpoints) => (endpoints, None),
+            Err(fault) => {
+                tracing::error!(tenant = %tenant.id, %signal, error = %fault, "deployment can't be spoken to");
+                (Box::default(), Some(fault))
+            }
+        };
+        DeploymentRoute {
+            signal,
+            timeout: deployment.timeout.0,
+            policy: deployment.policy,
+            endpoints,
+            turn: AtomicU32::new(before.map_or(0, |b| b.turn.load(Ordering::Relaxed))),
+            shared,
+            fault,
+        }
+    }
+
+    fn state(&self, tenant: &Tenant, signal: Signal) -> Arc<DeploymentState> {
+        Arc::new(DeploymentState {
+            tenant: tenant.id.clone(),
+            signal,
+            telemetry: self.telemetry.clone(),
+            metrics: OnceLock::new(),
+            budget: super::RetryBudget::default(),
+            reread: Mutex::default(),
+        })
+    }
+
+    fn endpoints(&self, deployment: &Deployment) -> Result<Box<[EndpointRoute]>, RouteFault> {
+        let authorization = deployment.auth.as_ref().map(authorization).transpose()?;
+        let endpoint = |endpoint: &Endpoint| {
+            let upstream = self.upstream(endpoint, deployment, authorization.clone())?;
+            Ok(EndpointRoute {
+                upstream: Arc::new(upstream),
+                zone: endpoint.zone.as_deref().map(Into::into),
+                priority: endpoint.priority,
+                weight: endpoint.weight,
+                answers: OnceLock::new(),
+            })
+        };
+        deployment.endpoints.iter().map(endpoint).collect()
+    }
+
+    fn upstream(
+        &self,
+        endpoint: &Endpoint,
+        deployment: &Deployment,
+        authorization: Option<HeaderValue>,
+    ) -> Result<Upstream, RouteFault> {
+        let url = &endpoint.url;
+        let tls = deployment.tls.as_ref();
+        let name: Arc<str> = url.authority().into();
+        let unusable = || RouteFault::Authority(name.to_string());
+        let authority: Authority = url.as_url().authority().parse().map_err(|_| unusable())?;
+        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| unusable())?;
+        let peer = self.peer(endpoint, tls)?;
+        let health = self.monitor.watch(Target {
+            url: probe_url(url, tls, &deployment.health_check),
+            name: name.clone(),
+            probe: probe_spec(&deployment.health_check),
+            client: self.probe_client(&peer)?,
+            authorization: authorization.clone(),
+            identity: peer.id(),
+        });
+        let base_path = url.base_path().into();
+        Ok(Upstream {
+            peer,
+            name,
+            host,
+            authority,
+            base_path,
+            authorization,
+            health,
+        })
+    }
+
+    /// The one peer for this endpoint, shared with all that mean the same.
+    fn peer(
+        &self,
+        endpoint: &Endpoint,
+        tls: Option<&UpstreamTls>,
+    ) -> Result<Arc<Peer>, RouteFault> {
+        let key = PeerKey {
+            https: endpoint.url.is_https(),
+            authority: endpoint.url.authority(),
+            protocol: endpoint.protocol,
+            tls: tls.filter(|_| endpoint.url.is_https()).cloned(),
+        };
+        let known = self.peers.lock().get(&key).and_then(Weak::upgrade);
+        if let Some(peer) = known {
+            return Ok(peer);
+        }
+        let peer = Arc::new(self.new_peer(endpoint, tls)?);
+        let mut peers = self.peers.lock();
+        if peers.len() > 1024 && peers.len().is_power_of_two() {
+            peers.retain(|_, peer| peer.strong_count() > 0);
+        }
+        peers.insert(key, Arc::downgrade(&peer));
+        Ok(peer)
+    }
+
+    fn new_peer(&self, endpoint: &Endpoint, tls: Option<&UpstreamTls>) -> Result<Peer, RouteFault> {
+        let url = &endpoint.url;
+        let tls = if url.is_https() {
+            Some(self.peer_tls(endpoint, tls)?)
+        } else {
+            None
+        };
+        Ok(Peer {
+            id: self.next_peer.fetch_add(1, Ordering::Relaxed),
+            host: PeerHost::of(url),
+            port: url.as_url().port_or_known_default().unwrap_or_default(),
+            protocol: endpoint.protocol,
+            tls,
+        })
+    }
+
+    /// Probes in clear share one client; with TLS a client belongs to its peer's settings.
+    fn probe_client(&self, peer: &Peer) -> Result<reqwest::Client, RouteFault> {
+        let Some(tls) = peer.tls() else {
+            return Ok(self.clear_client.clone());
+        };
+        tls::probe_client(tls, peer.host()).map_err(RouteFault::Probe)
+    }
+
+    fn peer_tls(
+        &self,
+        endpoint: &Endpoint,
+        tls: Option<&UpstreamTls>,
+    ) -> Result<PeerTls, RouteFault> {
+        let host = endpoint.url.as_url().host_str().unwrap_or_default();
+        let name = tls
+            .and_then(|tls| tls.server_name.as_deref())
+            .unwrap_or(host);
+        let bare = name.trim_start_matches('[').trim_end_matches(']');
+        let server_name = ServerName::try_from(bare.to_owned())
+            .map_err(|_| RouteFault::ServerName(name.to_owned()))?;
+        let alpn: &[u8] = match endpoint.protocol {
+            EndpointProtocol::Http1 => b"http/1.1",
+            EndpointProtocol::Http2 => b"h2",
+        };
+        let config = tls::client_config(&self.roots, tls, alpn)?;
+        Ok(PeerTls {
+            server_name,
+            config,
+        })
+    }
+}
+
+fn probe_spec(check: &HealthCheck) -> Option<ProbeSpec> {
+    let HealthCheck {
+        interval,
+        timeout,
+        healthy_after,
+        unhealthy_after,
+        ..
+    } = *check;
+    let (interval, timeout) = (interval.0, timeout.0);
+    let spec = ProbeSpec {
+        interval,
+        timeout,
+        healthy_after,
+        unhealthy_after,
+    };
+    check.enabled.then_some(spec)
+}
+
+/// Where an endpoint is probed: under the name it is verified with.
+fn probe_url(url: &EndpointUrl, tls: Option<&UpstreamTls>, check: &HealthCheck) -> url::Url {
+    let mut probe = url.as_url().clone();
+    if let Some(name) = tls
+        .and_then(|tls| tls.server_name.as_deref())
+        .filter(|_| url.is_https())
+    {
+        // A name rustls took is a host.
+        let _ = probe.set_host(Some(name));
+    }
+    let (path, query) = match check.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (check.path.as_str(), None),
+    };
+    probe.set_path(&format!("{}{path}", url.base_path()));
+    probe.set_query(query);
+    probe
+}
+
+fn authorization(auth: &UpstreamAuth) -> Result<HeaderValue, RouteFault> {
+    use base64::{Engine, prelude::BASE64_STANDARD};
+    let (text, source) = match auth {
+        UpstreamAuth::Basic { username, password } => {
+            let pair = format!("{username}:{}", secret(password)?);
+            (format!("Basic {}", BASE64_STANDARD.encode(pair)), password)
+        }
+        UpstreamAuth::Bearer { token } => (format!("Bearer {}", secret(token)?), token),
+    };
+    let mut value =
+        HeaderValue::from_str(&text).map_err(|_| RouteFault::SecretForm(describe(source)))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+fn secret(source: &SecretSource) -> Result<String, RouteFault> {
+    match source {
+        SecretSource::File(path) => read_secret(path),
+        SecretSource::Env(name) => {
+            std::env::var(name).map_err(|_| RouteFault::SecretEnv(name.clone()))
+        }
+    }
+}
+
+fn read_secret(path: &Path) -> Result<String, RouteFault> {
+    let text = fs::read_to_string(path).map_err(|source| RouteFault::SecretFile {
+        path: path.into(),
+        source,
+    })?;
+    let text = text.strip_suffix('\n').unwrap_or(&text);
+    Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())
+}
+
+fn describe(source: &SecretSource) -> String {
+    match source {
+        SecretSource::File(path) => path.display().to_string(),
+        SecretSource::Env(name) => name.clone(),
+    }
+}

@@ -1,0 +1,316 @@
+//! The attempt loop: pick an endpoint, send, and if that fails decide whether to move on.
+//!
+//! What may be sent again is decided by what is known to have happened: a connection that could not
+//! be made, or a request handed back unwritten, moves on always; a request that may have reached a
+//! backend moves on only if it is a read, no byte of an answer has come, and the retry budget
+//! allows it.
+
+mod connect;
+mod pool;
+mod wait;
+
+use std::{io, sync::Arc};
+
+use health::Failure;
+use http::{Request, Response, StatusCode, request::Parts};
+use hyper::body::Incoming;
+use tokio::time::Instant;
+
+use super::{
+    account::Exchange,
+    body::{Patience, RequestBody},
+    classify::Operation,
+    error::ProxyError,
+    pick::Tried,
+    rewrite::{self, Destination},
+    route::{DeploymentRoute, EndpointRoute},
+};
+use crate::{config::UpstreamSettings, telemetry::Telemetry};
+
+pub(crate) use connect::OnThisWorker;
+pub use pool::{Lease, Pool, PoolLimits};
+
+/// What an attempt needs beside the request.
+#[derive(Debug, Clone, Copy)]
+pub struct Forwarding<'a> {
+    /// The worker's connections.
+    pub pool: &'a Pool,
+    /// Timeouts and limits.
+    pub settings: &'a UpstreamSettings,
+    /// Where connections are counted.
+    pub telemetry: &'a Arc<Telemetry>,
+    /// The tenant's backends.
+    pub deployment: &'a DeploymentRoute,
+    /// What kind of request it is.
+    pub operation: Operation,
+    /// How long the answer may take to begin.
+    pub patience: Patience,
+}
+
+/// A request that can be pointed at any endpoint of its deployment.
+#[derive(Debug)]
+pub struct Outgoing {
+    /// The prepared head.
+    pub head: Parts,
+    /// Where it goes on any endpoint.
+    pub destination: Destination,
+    /// The body.
+    pub body: RequestBody,
+}
+
+/// Why one attempt came to nothing.
+struct Failed {
+    cause: Cause,
+    /// The request, if it may be sent again.
+    again: Option<Outgoing>,
+    /// Whether the backend may have seen it.
+    was_sent: bool,
+}
+
+enum Cause {
+    Connect(io::Error),
+    Broken(hyper::Error),
+    /// The client broke off or dawdled, or the backend did not answer in time.
+    Wait(wait::GaveUp),
+}
+
+impl Forwarding<'_> {
+    /// Sends a request to one endpoint after another until one begins to answer.
+    ///
+    /// # Errors
+    /// None did: the last endpoint's failure, or that there was none to try.
+    pub async fn send(
+        self,
+        mut outgoing: Outgoing,
+        exchange: &mut Exchange,
+    ) -> Result<(Response<Incoming>, Lease), ProxyError> {
+        let mut tried = Tried::default();
+        let mut last = ProxyError::NoEndpoint(self.deployment.signal());
+        while let Some(position) = self.deployment.pick(tried, self.operation.is_repeatable()) {
+            tried.mark(position);
+            let endpoint = &self.deployment.endpoints()[position];
+            if !may_try(endpoint) {
+                continue;
+            }
+            exchange.attempt(position);
+            match self.attempt(endpoint, outgoing, tried, exchange).await {
+                Ok(answer) => {
+                    self.judge(endpoint, position, answer.0.status());
+                    return Ok(answer);
+                }
+                Err(failed) => {
+                    Self::blame(endpoint, &failed.cause, exchange);
+                    last = self.error(failed.cause, exchange);
+                    match failed.again {
+                        Some(again) if !failed.was_sent || self.may_resend(tried) => {
+                            outgoing = again;
+                        }
+                        _ => return Err(last),
+                    }
+                }
+            }
+        }
+        Err(last)
+    }
+
+    /// One endpoint's try: on a connection that is there, else on a new one. A connection that
+    /// turns out to have been closed meanwhile says nothing of the endpoint.
+    async fn attempt(
+        &self,
+        endpoint: &EndpointRoute,
+        mut outgoing: Outgoing,
+        tried: Tried,
+        exchange: &Exchange,
+    ) -> Result<(Response<Incoming>, Lease), Failed> {
+        let upstream = endpoint.upstream();
+        loop {
+            let idle = self.pool.checkout(upstream.peer());
+            let reused = idle.is_some();
+            let mut lease = match idle {
+                Some(lease) => lease,
+                None => match self
+                    .pool
+                    .open(upstream.peer(), self.settings.connect_timeout)
+                    .await
+                {
+                    Ok(lease) => lease,
+                    Err(error) => {
+                        let cause = Cause::Connect(error);
+                        return Err(Failed {
+                            cause,
+                            again: Some(outgoing),
+                            was_sent: false,
+                        });
+                    }
+                },
+            };
+            self.count_connection(reused);
+            if self.deployment.counts_load() {
+                lease.counted(upstream.health().count_request());
+            }
+            let (request, spare) = self.split(outgoing, upstream);
+            let sending = lease.send(request);
+            let waiting = wait::Waiting {
+                patience: self.patience,
+                upload: exchange.upload(),
+                health: upstream.health(),
+                elsewhere: || spare.is_some() && self.deployment.pick(tried, false).is_some(),
+            };
+            match waiting.wait(sending).await {
+                Ok(Ok(response)) => return Ok((response, lease)),
+                Ok(Err(unsent)) => {
+                    let was_sent = unsent.returned.is_none();
+                    let again = unsent.returned.map(Outgoing::from).or(spare);
+                    match again {
+                        Some(again) if reused => {
+                            self.pool.forget(upstream.peer());
+                            outgoing = again;
+                        }
+                        again => {
+                            let cause = Cause::Broken(unsent.error);
+                            return Err(Failed {
+                                cause,
+                                again,
+                                was_sent,
+                            });
+                        }
+                    }
+                }
+                Err(gave_up) => {
+                    let cause = Cause::Wait(gave_up);
+                    return Err(Failed {
+                        cause,
+                        again: spare,
+                        was_sent: true,
+                    });
+                }
+            }
+        }
+    }
+
+    /// The request for one endpoint, and the same once more if it may be sent twice.
+    fn split(
+        &self,
+        outgoing: Outgoing,
+        upstream: &super::route::Upstream,
+    ) -> (pool::Addressed, Option<Outgoing>) {
+        let spare = self
+            .operation
+            .is_repeatable()
+            .then(|| outgoing.body.again())
+            .flatten()
+            .map(|body| Outgoing {
+                head: copy(&outgoing.head),
+                destination: outgoing.destination.clone(),
+                body,
+            });
+        let Outgoing {
+            mut head,
+            destination,
+            body,
+        } = outgoing;
+        rewrite::address(&mut head, &destination, upstream);
+        (
+            pool::Addressed {
+                request: Request::from_parts(head, body),
+                destination,
+            },
+            spare,
+        )
+    }
+
+    fn may_resend(&self, tried: Tried) -> bool {
+        let elsewhere = self.deployment.pick(tried, false).is_some();
+        let allowed = elsewhere
+            && self
+                .deployment
+                .may_retry(self.settings.retry, Instant::now());
+        if elsewhere && !allowed {
+            self.telemetry.connections.retries_denied.inc();
+        }
+        allowed
+    }
+
+    /// What an answer says of its endpoint's health.
+    fn judge(&self, endpoint: &EndpointRoute, position: usize, status: StatusCode) {
+        self.deployment.count_answer(position, status.as_u16());
+        match Failure::from_status(status) {
+            Some(failure) => endpoint.health().report_failure(failure),
+            None => endpoint.health().report_success(),
+        }
+    }
+
+    /// What a failure says of the endpoint's health: nothing, if the client is to blame.
+    fn blame(endpoint: &EndpointRoute, cause: &Cause, exchange: &Exchange) {
+        let failure = match cause {
+            _ if exchange.upload().is_broken() => return,
+            Cause::Connect(error) if is_our_own_want(error) => return,
+            Cause::Connect(_) => Failure::Connect,
+            Cause::Broken(error) if error.is_parse() => Failure::Protocol,
+            Cause::Broken(_) => Failure::Reset,
+            Cause::Wait(wait::GaveUp::Late(_)) => Failure::Timeout,
+            Cause::Wait(wait::GaveUp::SlowBody(_) | wait::GaveUp::EndpointDown) => return,
+        };
+        endpoint.health().report_failure(failure);
+        tracing::debug!(endpoint = endpoint.name(), ?failure, "attempt failed");
+    }
+
+    fn error(&self, cause: Cause, exchange: &Exchange) -> ProxyError {
+        let signal = self.deployment.signal();
+        match cause {
+            _ if exchange.upload().is_broken() => ProxyError::ClientGone,
+            Cause::Connect(source) => ProxyError::Unreachable { signal, source },
+            Cause::Broken(source) if source.is_parse() => {
+                ProxyError::ProtocolFault { signal, source }
+            }
+            Cause::Broken(source) => ProxyError::BrokenOff { signal, source },
+            Cause::Wait(wait::GaveUp::Late(limit)) => ProxyError::UpstreamTimeout { signal, limit },
+            Cause::Wait(wait::GaveUp::SlowBody(limit)) => ProxyError::SlowBody { limit },
+            Cause::Wait(wait::GaveUp::EndpointDown) => ProxyError::NoEndpoint(signal),
+        }
+    }
+
+    fn count_connection(&self, reused: bool) {
+        if reused {
+            self.telemetry.connections.upstream_reused.inc();
+        } else {
+            self.telemetry.connections.upstream_opened.inc();
+        }
+    }
+}
+
+/// Whether a picked endpoint is ours to try: of a half-open one, only one request at a time is.
+fn may_try(endpoint: &EndpointRoute) -> bool {
+    endpoint.health().availability() != health::Availability::HalfOpen
+        || endpoint.health().try_trial()
+}
+
+/// Whether a connection failed for want of something on this side: file descriptors or ports.
+fn is_our_own_want(error: &io::Error) -> bool {
+    // EMFILE and ENFILE have no kind of their own.
+    const OUT_OF_DESCRIPTORS: [i32; 2] = [24, 23];
+    error.kind() == io::ErrorKind::AddrNotAvailable
+        || error
+            .raw_os_error()
+            .is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code))
+}
+
+/// A head once more, without the extensions, which belong to the client's connection.
+fn copy(head: &Parts) -> Parts {
+    let (mut copy, ()) = Request::new(()).into_parts();
+    copy.method = head.method.clone();
+    copy.uri = head.uri.clone();
+    copy.headers = head.headers.clone();
+    copy
+}
+
+impl From<pool::Addressed> for Outgoing {
+    fn from(addressed: pool::Addressed) -> Self {
+        let (head, body) = addressed.request.into_parts();
+        Self {
+            head,
+            destination: addressed.destination,
+            body,
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! Waiting for an answer to begin, without being fooled by an endpoint that hangs.
+//!
+//! A request that waits unusually long asks for a probe of its endpoint. If that finds the
+//! endpoint down, a request that may be sent elsewhere moves on at once instead of sitting out its
+//! deadline.
+
+use std::{future::Future, pin::pin, rc::Rc, time::Duration};
+
+use health::{Availability, EndpointHealth};
+use tokio::time::{Instant, sleep_until};
+
+use crate::proxy::body::{Patience, Upload};
+
+/// How often a waiting request looks around.
+const LOOK_AROUND: Duration = Duration::from_millis(250);
+/// A wait that is worth a probe.
+const UNUSUAL: Duration = Duration::from_secs(1);
+
+/// What a request looks at while it waits.
+pub(super) struct Waiting<'a, E> {
+    pub(super) patience: Patience,
+    pub(super) upload: &'a Rc<Upload>,
+    pub(super) health: &'a EndpointHealth,
+    /// Whether the request could go to another endpoint.
+    pub(super) elsewhere: E,
+}
+
+/// Why a wait was given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum GaveUp {
+    /// The backend did not begin to answer within this time.
+    Late(Duration),
+    /// The client did not send its body within this time.
+    SlowBody(Duration),
+    /// The endpoint was found to be down, and there are others.
+    EndpointDown,
+}
+
+impl<E: Fn() -> bool> Waiting<'_, E> {
+    pub(super) async fn wait<T>(self, answer: impl Future<Output = T>) -> Result<T, GaveUp> {
+        let began = Instant::now();
+        let mut answer = pin!(answer);
+        let mut progress = Progress {
+            bytes: self.upload.bytes(),
+            at: began,
+        };
+        let mut alarm = pin!(sleep_until(began + LOOK_AROUND));
+        loop {
+            tokio::select! {
+                biased;
+                answer = &mut answer => return Ok(answer),
+                () = &mut alarm => {
+                    let now = Instant::now();
+                    progress.note(self.upload, now);
+                    self.look_around(began, &progress, now)?;
+                    alarm.as_mut().reset(now + LOOK_AROUND);
+                }
+            }
+        }
+    }
+
+    fn look_around(&self, began: Instant, progress: &Progress, now: Instant) -> Result<(), GaveUp> {
+        let late = |limit| {
+            if self.upload.is_whole() {
+                GaveUp::Late(limit)
+            } else {
+                GaveUp::SlowBody(limit)
+            }
+        };
+        match self.patience {
+            Patience::Until(deadline) if now >= deadline => {
+                return Err(late(deadline.duration_since(began)));
+            }
+            Patience::Idle(limit) if now - progress.at >= limit => return Err(late(limit)),
+            Patience::Until(_) | Patience::Idle(_) | Patience::Endless => {}
+        }
+        if now - progress.at >= UNUSUAL && self.upload.is_whole() {
+            self.health.suspect();
+            if self.health.availability() == Availability::Down && (self.elsewhere)() {
+                return Err(GaveUp::EndpointDown);
+            }
+        }
+        Ok(())
+    }
+}
+
+/// When the client's body last moved.
+struct Progress {
+    bytes: u64,
+    at: Instant,
+}
+
+impl Progress {
+    fn note(&mut self, upload: &Upload, now: Instant) {
+        if upload.bytes() != self.bytes {
+            *self = Self {
+                bytes: upload.bytes(),
+                at: now,
+            };
+        }
+    }
+}

@@ -1,0 +1,302 @@
+//! `mirador serve`: puts the parts together, runs them, and takes them down in order.
+
+use std::{io, sync::Arc, thread};
+
+use arc_swap::ArcSwap;
+use health::Monitor;
+use tenant_store::{
+    cache::TenantCache,
+    document::{self, Faults},
+    repository::{
+        Author, Expect, RepositoryError, TenantRepository,
+        sqlite::{SqliteOptions, SqliteRepository},
+    },
+};
+use thiserror::Error;
+use tokio::{
+    net::TcpListener,
+    runtime::Handle,
+    signal::unix::{Signal, SignalKind, signal},
+    task::JoinHandle,
+};
+
+use crate::{
+    admin,
+    config::{Config, ListenerConfig, StoreConfig},
+    control::{Control, Parts, Phase},
+    listener::{Address, BindError, Listener, bind},
+    proxy::route::{RouteBuilder, RouteFault, TenantRoute},
+    telemetry::{
+        Telemetry,
+        logs::{self, LogError},
+    },
+    tls::{self, TlsFault},
+    worker,
+};
+
+/// Why the router can't run.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum ServeError {
+    /// An address can't be listened on.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The admin address can't be listened on.
+    #[error("can't listen on the admin address {address}: {source}")]
+    BindAdmin {
+        /// Which.
+        address: std::net::SocketAddr,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The store can't be opened, or not be written at start.
+    #[error(transparent)]
+    Store(#[from] RepositoryError),
+    /// Tenant files named in the configuration have faults.
+    #[error("tenant files have faults:\n{0}")]
+    Tenants(#[from] Faults),
+    /// A certificate can't be used.
+    #[error(transparent)]
+    Tls(#[from] TlsFault),
+    /// Probes can't be set up.
+    #[error(transparent)]
+    Routes(#[from] RouteFault),
+    /// Logging can't be set up.
+    #[error(transparent)]
+    Log(#[from] LogError),
+    /// Metrics can't be registered.
+    #[error("can't register metrics: {0}")]
+    Metrics(#[from] prometheus::Error),
+    /// Threads or signal handlers can't be set up.
+    #[error("can't set up the process: {0}")]
+    Process(#[from] io::Error),
+}
+
+/// Runs the router until SIGTERM or SIGINT. `ready` is called once requests are wanted, with a
+/// line that says where.
+///
+/// # Errors
+/// Something can't be set up; nothing is left running.
+pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), ServeError> {
+    // Before anything else, so that an early SIGHUP does not end the process.
+    let signals = Signals::register()?;
+    tls::install_crypto();
+    let log_level = logs::start(config.settings.log.format, &config.settings.log.level)?;
+    let addresses = addresses(&config)?;
+    let per_worker = bind_all(&addresses, config.workers)?;
+    let admin = bind_admin(&config).await?;
+
+    let repository = open_store(&config).await?;
+    apply_files(&config, &*repository).await?;
+    let telemetry = Telemetry::new(config.max_tenants)?;
+    let monitor = Monitor::new(config.health);
+    let tenants = tenant_cache(&config, &repository, &telemetry, &monitor)?;
+    let parts = Parts {
+        repository,
+        tenants: tenants.clone(),
+        monitor: monitor.clone(),
+        telemetry,
+        addresses: addresses.clone(),
+        log_level: Some(log_level),
+    };
+    let announcement = announcement(&config);
+    let control = Control::new(parts, config);
+
+    let mut background = vec![
+        tokio::spawn(monitor.run()),
+        tokio::spawn(warm_and_follow(tenants)),
+    ];
+    if let Some(admin) = admin {
+        background.push(tokio::spawn(run_admin(admin, control.clone())));
+    }
+    let workers = start_workers(&control, per_worker)?;
+    control.enter(Phase::Serving);
+    ready(&announcement);
+    signals.wait_for_the_end(&control).await;
+    shut_down(&control, workers).await;
+    for task in background {
+        task.abort();
+    }
+    Ok(())
+}
+
+fn addresses(config: &Config) -> Result<Vec<Arc<Address>>, TlsFault> {
+    let address = |listener: &ListenerConfig| {
+        let tls = match &listener.tls {
+            Some(tls) => Some(Arc::new(ArcSwap::new(tls::server_config(
+                &tls.cert_file,
+                &tls.key_file,
+            )?))),
+            None => None,
+        };
+        Ok(Arc::new(Address::new(
+            listener.address,
+            listener.signal,
+            tls,
+            listener.limits,
+        )))
+    };
+    config.listeners.iter().map(address).collect()
+}
+
+/// One socket on each address for each worker.
+fn bind_all(addresses: &[Arc<Address>], workers: usize) -> Result<Vec<Vec<Listener>>, BindError> {
+    let mut per_worker: Vec<Vec<Listener>> = (0..workers).map(|_| Vec::new()).collect();
+    for address in addresses {
+        for (listeners, listener) in per_worker.iter_mut().zip(bind(address, workers)?) {
+            listeners.push(listener);
+        }
+    }
+    Ok(per_worker)
+}
+
+async fn bind_admin(config: &Config) -> Result<Option<TcpListener>, ServeError> {
+    let Some(address) = config.admin_listen else {
+        return Ok(None);
+    };
+    match TcpListener::bind(address).await {
+        Ok(listener) => Ok(Some(listener)),
+        Err(source) => Err(ServeError::BindAdmin { address, source }),
+    }
+}
+
+async fn open_store(config: &Config) -> Result<Arc<dyn TenantRepository>, RepositoryError> {
+    match &config.store {
+        StoreConfig::Sqlite { path, busy_timeout } => {
+            let options = SqliteOptions {
+                busy_timeout: *busy_timeout,
+                ..SqliteOptions::default()
+            };
+            Ok(Arc::new(SqliteRepository::open_with(path, options).await?))
+        }
+    }
+}
+
+/// Writes the tenants of the files named in the configuration, where they differ.
+async fn apply_files(config: &Config, repository: &dyn TenantRepository) -> Result<(), ServeError> {
+    let author = Author {
+        name: "tenants in the configuration".into(),
+        origin: String::new(),
+        request_id: String::new(),
+    };
+    for path in &config.tenants {
+        for tenant in document::tenants(path)? {
+            let written = repository.put(&tenant, Expect::Anything, &author).await?;
+            tracing::info!(tenant = %tenant.id, outcome = ?written.outcome, "tenant file applied");
+        }
+    }
+    Ok(())
+}
+
+fn tenant_cache(
+    config: &Config,
+    repository: &Arc<dyn TenantRepository>,
+    telemetry: &Arc<Telemetry>,
+    monitor: &Arc<Monitor>,
+) -> Result<Arc<TenantCache<TenantRoute>>, RouteFault> {
+    let roots = Arc::new(tls::system_roots());
+    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots)?;
+    let build = move |record: &_, previous: Option<&_>| builder.build(record, previous);
+    Ok(TenantCache::new(
+        repository.clone(),
+        config.cache,
+        Handle::current(),
+        build,
+    ))
+}
+
+/// Fills the cache, so that endpoints are probed before they are asked for, and keeps it current.
+async fn warm_and_follow(tenants: Arc<TenantCache<TenantRoute>>) {
+    match tenants.warm().await {
+        Ok(count) => tracing::info!(count, "tenants read"),
+        Err(error) => tracing::warn!(%error, "tenants can't be read ahead; each is when asked for"),
+    }
+    tenants.follow().await;
+}
+
+async fn run_admin(listener: TcpListener, control: Arc<Control>) {
+    if let Err(error) = admin::serve(listener, control, std::future::pending()).await {
+        tracing::error!(%error, "the admin listener ended");
+    }
+}
+
+fn start_workers(
+    control: &Arc<Control>,
+    per_worker: Vec<Vec<Listener>>,
+) -> io::Result<Vec<thread::JoinHandle<()>>> {
+    let start = |(number, listeners): (usize, Vec<Listener>)| {
+        let control = control.clone();
+        thread::Builder::new()
+            .name(format!("worker-{number}"))
+            .spawn(move || {
+                if let Err(error) = worker::run(control, listeners) {
+                    tracing::error!(%error, worker = number, "a worker can't run");
+                }
+            })
+    };
+    per_worker.into_iter().enumerate().map(start).collect()
+}
+
+/// Readiness off, a delay for load balancers to notice, then the end of all connections.
+async fn shut_down(control: &Arc<Control>, workers: Vec<thread::JoinHandle<()>>) {
+    let shutdown = control.settings().shutdown;
+    tracing::info!(delay = ?shutdown.delay, drain = ?shutdown.drain, "shutting down");
+    control.enter(Phase::Draining);
+    tokio::time::sleep(shutdown.delay).await;
+    control.enter(Phase::Closing);
+    let ended: JoinHandle<()> = tokio::task::spawn_blocking(|| {
+        for worker in workers {
+            let _ = worker.join();
+        }
+    });
+    let _ = ended.await;
+    tracing::info!("all connections have ended");
+}
+
+fn announcement(config: &Config) -> String {
+    let public: Vec<String> = config
+        .listeners
+        .iter()
+        .map(|listener| listener.address.to_string())
+        .collect();
+    let admin = config
+        .admin_listen
+        .map_or_else(|| "none".into(), |address| address.to_string());
+    format!(
+        "mirador {} ready: clients on {}, admin on {admin}",
+        env!("CARGO_PKG_VERSION"),
+        public.join(", ")
+    )
+}
+
+/// The signals a server answers to.
+struct Signals {
+    end: Signal,
+    interrupt: Signal,
+    hang_up: Signal,
+}
+
+impl Signals {
+    fn register() -> io::Result<Self> {
+        Ok(Self {
+            end: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hang_up: signal(SignalKind::hangup())?,
+        })
+    }
+
+    /// Reloads on SIGHUP until SIGTERM or SIGINT comes.
+    async fn wait_for_the_end(mut self, control: &Arc<Control>) {
+        loop {
+            tokio::select! {
+                _ = self.end.recv() => return,
+                _ = self.interrupt.recv() => return,
+                _ = self.hang_up.recv() => {
+                    // What went wrong is logged and counted where it did.
+                    let _ = control.reload().await;
+                }
+            }
+        }
+    }
+}

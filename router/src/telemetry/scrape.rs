@@ -1,0 +1,182 @@
+//! `/metrics`: the registered metrics, and what the cache and the health monitor count themselves.
+
+use std::{fmt::Write, sync::Arc, time::UNIX_EPOCH};
+
+use health::{Availability, Monitor};
+use prometheus::{Encoder, TextEncoder};
+use tenant_store::cache::TenantCache;
+
+use super::{OVERFLOW_TENANT, Telemetry};
+use crate::proxy::route::TenantRoute;
+
+/// Everything there is to tell, in the Prometheus text format.
+pub fn render(
+    telemetry: &Telemetry,
+    tenants: &Arc<TenantCache<TenantRoute>>,
+    monitor: &Arc<Monitor>,
+) -> String {
+    let mut encoded = Vec::new();
+    if let Err(error) = TextEncoder::new().encode(&telemetry.registry.gather(), &mut encoded) {
+        tracing::error!(%error, "metrics can't be encoded");
+    }
+    let mut text = Text(String::from_utf8_lossy(&encoded).into_owned());
+    text.cache(tenants);
+    text.endpoints(telemetry, tenants);
+    text.health(monitor);
+    text.0
+}
+
+struct Text(String);
+
+impl Text {
+    fn family(&mut self, name: &str, kind: &str, help: &str) {
+        // Writing to a String can't fail.
+        let _ = writeln!(
+            self.0,
+            "# HELP mirador_{name} {help}\n# TYPE mirador_{name} {kind}"
+        );
+    }
+
+    fn sample(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
+        let _ = writeln!(self.0, "mirador_{name}{labels} {value}");
+    }
+
+    fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
+        self.family(name, kind, help);
+        self.sample(name, "", value);
+    }
+
+    fn cache(&mut self, tenants: &Arc<TenantCache<TenantRoute>>) {
+        let stats = tenants.stats();
+        let counters = [
+            ("hits", "Look-ups of a known tenant.", stats.hits),
+            (
+                "negative_hits",
+                "Look-ups of an id known not to exist.",
+                stats.negative_hits,
+            ),
+            (
+                "misses",
+                "Look-ups that had to ask the store.",
+                stats.misses,
+            ),
+            (
+                "stale",
+                "Look-ups answered while the tenant was read again.",
+                stats.stale,
+            ),
+            (
+                "evictions",
+                "Tenants dropped for want of room.",
+                stats.evictions,
+            ),
+            (
+                "invalidations",
+                "Tenants told to be read again.",
+                stats.invalidations,
+            ),
+        ];
+        for (event, help, count) in counters {
+            self.single(
+                &format!("tenant_cache_{event}_total"),
+                "counter",
+                help,
+                count,
+            );
+        }
+        self.family(
+            "tenant_cache_entries",
+            "gauge",
+            "What the tenant cache holds.",
+        );
+        self.sample("tenant_cache_entries", "{kind=\"tenant\"}", stats.entries);
+        self.sample(
+            "tenant_cache_entries",
+            "{kind=\"unknown_id\"}",
+            stats.negative_entries,
+        );
+        self.family(
+            "repository_requests_total",
+            "counter",
+            "Reads of the repository, by result.",
+        );
+        for (result, count) in [("ok", stats.loads_ok), ("error", stats.loads_failed)] {
+            let labels = format!("{{op=\"get\",result=\"{result}\"}}");
+            self.sample("repository_requests_total", &labels, count);
+        }
+        let contact = stats
+            .last_contact
+            .and_then(|at| at.duration_since(UNIX_EPOCH).ok());
+        self.single(
+            "repository_last_sync_timestamp_seconds",
+            "gauge",
+            "When the repository last answered.",
+            contact.map_or(0, |since| since.as_secs()),
+        );
+    }
+
+    fn endpoints(&mut self, telemetry: &Telemetry, tenants: &Arc<TenantCache<TenantRoute>>) {
+        self.family("endpoint_up", "gauge", "Whether an endpoint gets requests.");
+        for entry in tenants.entries() {
+            let tenant = telemetry.tenants.label(entry.id());
+            if tenant == OVERFLOW_TENANT {
+                continue;
+            }
+            for deployment in entry.route().deployments() {
+                for endpoint in deployment.endpoints() {
+                    let labels = format!(
+                        "{{tenant=\"{tenant}\",signal=\"{}\",endpoint=\"{}\"}}",
+                        deployment.signal(),
+                        endpoint.name(),
+                    );
+                    let up = endpoint.health().availability() == Availability::Up;
+                    self.sample("endpoint_up", &labels, u8::from(up));
+                }
+            }
+        }
+    }
+
+    fn health(&mut self, monitor: &Arc<Monitor>) {
+        let stats = monitor.stats();
+        self.single(
+            "endpoints_watched",
+            "gauge",
+            "Endpoints being watched.",
+            stats.endpoints,
+        );
+        self.family(
+            "health_checks_total",
+            "counter",
+            "Finished probes, by result.",
+        );
+        for (result, count) in stats.probes.by_result() {
+            self.sample(
+                "health_checks_total",
+                &format!("{{result=\"{result}\"}}"),
+                count,
+            );
+        }
+        self.family(
+            "health_check_duration_seconds",
+            "summary",
+            "Time that probes took.",
+        );
+        self.sample(
+            "health_check_duration_seconds_sum",
+            "",
+            stats.probe_time.as_secs_f64(),
+        );
+        self.sample(
+            "health_check_duration_seconds_count",
+            "",
+            stats.probes.total(),
+        );
+        let help = "Changes of an endpoint's availability.";
+        self.single(
+            "endpoint_transitions_total",
+            "counter",
+            help,
+            stats.transitions,
+        );
+    }
+}

@@ -1,0 +1,186 @@
+//! TLS on either side, by rustls: certificates from PEM files, verification that can't be
+//! switched off.
+
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
+
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig,
+    pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+};
+use tenant_store::model::UpstreamTls;
+use thiserror::Error;
+
+use crate::proxy::route::{PeerHost, PeerTls};
+
+/// Why certificates can't be used.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum TlsFault {
+    /// A PEM file can't be read or has nothing of use in it.
+    #[error("can't read {what} from {path}: {source}")]
+    Pem {
+        /// What was looked for.
+        what: &'static str,
+        /// Where.
+        path: PathBuf,
+        /// Why it was not found.
+        #[source]
+        source: rustls::pki_types::pem::Error,
+    },
+    /// A PEM file holds no certificate.
+    #[error("there is no certificate in {0}")]
+    NoCertificate(PathBuf),
+    /// A certificate file without its key file, or the other way round.
+    #[error("cert_file and key_file go together: one of them is missing")]
+    Pair,
+    /// rustls refuses what was read.
+    #[error("can't use the certificate in {path}: {source}")]
+    Refused {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::Error,
+    },
+}
+
+/// Makes ring the process's cryptography. Harmless when done again.
+pub fn install_crypto() {
+    // An error means that somebody was first.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+/// The authorities this machine trusts. Those that can't be read are logged and left out.
+pub fn system_roots() -> RootCertStore {
+    let found = rustls_native_certs::load_native_certs();
+    for error in &found.errors {
+        tracing::warn!(%error, "a trusted authority can't be read");
+    }
+    let mut roots = RootCertStore::empty();
+    let (_, unusable) = roots.add_parsable_certificates(found.certs);
+    if unusable > 0 {
+        tracing::debug!(unusable, "some trusted authorities are of no use to rustls");
+    }
+    roots
+}
+
+/// How to talk to an HTTPS endpoint that speaks `alpn`.
+///
+/// # Errors
+/// A file can't be read, or rustls refuses what is in it.
+pub fn client_config(
+    system: &Arc<RootCertStore>,
+    tls: Option<&UpstreamTls>,
+    alpn: &[u8],
+) -> Result<Arc<ClientConfig>, TlsFault> {
+    let roots = match tls.and_then(|tls| tls.ca_file.as_deref()) {
+        None => system.clone(),
+        Some(path) => Arc::new(read_roots(path)?),
+    };
+    let builder = ClientConfig::builder().with_root_certificates(roots);
+    let identity = tls.map_or((None, None), |t| {
+        (t.cert_file.as_deref(), t.key_file.as_deref())
+    });
+    let mut config = match identity {
+        (None, None) => builder.with_no_client_auth(),
+        (Some(cert), Some(key)) => builder
+            .with_client_auth_cert(read_chain(cert)?, read_key(key)?)
+            .map_err(|source| TlsFault::Refused {
+                path: cert.into(),
+                source,
+            })?,
+        (Some(_), None) | (None, Some(_)) => return Err(TlsFault::Pair),
+    };
+    config.alpn_protocols = vec![alpn.to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// How a listener shows itself: HTTP/2 and HTTP/1.1 by ALPN.
+///
+/// # Errors
+/// A file can't be read, or certificate and key do not fit each other.
+pub fn server_config(cert_file: &Path, key_file: &Path) -> Result<Arc<ServerConfig>, TlsFault> {
+    let mut config = ServerConfig::builder()
+        .with_no_client_auth()
+        .with_single_cert(read_chain(cert_file)?, read_key(key_file)?)
+        .map_err(|source| TlsFault::Refused {
+            path: cert_file.into(),
+            source,
+        })?;
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// A client that probes an endpoint under the name its requests are verified with.
+///
+/// # Errors
+/// The client can't be set up.
+pub fn probe_client(tls: &PeerTls, host: &PeerHost) -> Result<reqwest::Client, reqwest::Error> {
+    health::client_builder()
+        .tls_backend_preconfigured(ClientConfig::clone(&tls.config))
+        .dns_resolver(Arc::new(Alias(host.clone())))
+        .build()
+}
+
+/// Resolves every name to one host: probes ask for the name on the certificate, wherever the
+/// endpoint is.
+struct Alias(PeerHost);
+
+impl Resolve for Alias {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host = self.0.clone();
+        Box::pin(async move {
+            let addresses: Addrs = match host {
+                PeerHost::Address(address) => {
+                    Box::new(std::iter::once(SocketAddr::new(address, 0)))
+                }
+                PeerHost::Name(name) => {
+                    let found: Vec<_> = tokio::net::lookup_host((&*name, 0)).await?.collect();
+                    Box::new(found.into_iter())
+                }
+            };
+            Ok(addresses)
+        })
+    }
+}
+
+fn read_roots(path: &Path) -> Result<RootCertStore, TlsFault> {
+    let mut roots = RootCertStore::empty();
+    for certificate in read_chain(path)? {
+        roots.add(certificate).map_err(|source| TlsFault::Refused {
+            path: path.into(),
+            source,
+        })?;
+    }
+    Ok(roots)
+}
+
+fn read_chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsFault> {
+    let fault = |source| TlsFault::Pem {
+        what: "certificates",
+        path: path.into(),
+        source,
+    };
+    let chain: Vec<_> = CertificateDer::pem_file_iter(path)
+        .map_err(fault)?
+        .collect::<Result<_, _>>()
+        .map_err(fault)?;
+    if chain.is_empty() {
+        Err(TlsFault::NoCertificate(path.into()))
+    } else {
+        Ok(chain)
+    }
+}
+
+fn read_key(path: &Path) -> Result<PrivateKeyDer<'static>, TlsFault> {
+    PrivateKeyDer::from_pem_file(path).map_err(|source| TlsFault::Pem {
+        what: "a private key",
+        path: path.into(),
+        source,
+    })
+}

@@ -1,0 +1,67 @@
+//! A worker's own copy of what a reload may change, in the form the request path wants.
+
+use std::{fmt, net::IpAddr, sync::Arc};
+
+use ipnet::IpNet;
+
+use crate::{
+    config::{self, AccessLog, UpstreamSettings},
+    proxy::{
+        identify::{HeaderSource, IdentitySource},
+        upstream::PoolLimits,
+    },
+};
+
+/// What the request path reads of the configuration.
+pub struct Settings {
+    source: Arc<config::Settings>,
+    /// Where the tenant is looked for, in order.
+    pub identity: Vec<Box<dyn IdentitySource>>,
+    /// Timeouts and limits towards backends.
+    pub upstream: UpstreamSettings,
+    /// Limits of the worker's pool.
+    pub pool: PoolLimits,
+    /// How much is logged of requests.
+    pub access: AccessLog,
+    trusted: Vec<IpNet>,
+}
+
+impl Settings {
+    pub(super) fn new(source: &Arc<config::Settings>) -> Self {
+        let identity = source
+            .identify
+            .headers
+            .iter()
+            .map(|name| Box::new(HeaderSource(name.clone())) as Box<dyn IdentitySource>)
+            .collect();
+        Self {
+            identity,
+            upstream: source.upstream,
+            pool: PoolLimits {
+                idle_per_peer: source.upstream.max_idle_per_endpoint,
+                idle: source.upstream.max_idle,
+                idle_timeout: source.upstream.idle_timeout,
+            },
+            access: source.log.access,
+            trusted: source.trusted_proxies.clone(),
+            source: source.clone(),
+        }
+    }
+
+    pub(super) fn is_made_from(&self, source: &Arc<config::Settings>) -> bool {
+        Arc::ptr_eq(&self.source, source)
+    }
+
+    /// Whether a peer's word on those before it is believed.
+    pub fn trusts(&self, peer: IpAddr) -> bool {
+        self.trusted.iter().any(|net| net.contains(&peer))
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("upstream", &self.upstream)
+            .finish_non_exhaustive()
+    }
+}
