@@ -1,0 +1,83 @@
+//! Who is calling, and as part of which request: what the audit tells of a change.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    extract::{ConnectInfo, FromRequestParts, Request},
+    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    middleware::Next,
+    response::{IntoResponse, Response},
+};
+use tenant_store::repository::Author;
+use tokio::time;
+
+use super::error::{self, ApiError};
+
+/// The name under which holders of the admin token write.
+pub(super) const ADMIN_TOKEN: &str = "admin-token";
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest request id taken over from a client, in bytes.
+const REQUEST_ID_LIMIT: usize = 128;
+
+/// Deadline for a whole admin request: a store that hangs must not hang its callers.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// The id of a request, the client's own or a new one.
+#[derive(Clone)]
+struct RequestId(Arc<str>);
+
+/// The outermost layer: gives the request its id, and each answer what all answers have.
+pub(super) async fn identify(mut request: Request, next: Next) -> Response {
+    let id = RequestId(sent_id(request.headers()).map_or_else(new_id, Arc::from));
+    request.extensions_mut().insert(id.clone());
+    let response = next.run(request).await;
+    let mut response = error::complete(response, &id.0);
+    let headers = response.headers_mut();
+    if let Ok(id) = HeaderValue::from_str(&id.0) {
+        headers.insert(REQUEST_ID, id);
+    }
+    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    response
+}
+
+/// Gives up on requests that take too long. What they asked of the store has happened whole or
+/// not at all.
+pub(super) async fn bound_time(request: Request, next: Next) -> Response {
+    match time::timeout(DEADLINE, next.run(request)).await {
+        Ok(response) => response,
+        Err(_elapsed) => ApiError::TooSlow(DEADLINE.as_secs()).into_response(),
+    }
+}
+
+/// On whose behalf a handler writes.
+pub(super) struct By(pub(super) Author);
+
+impl<S: Sync> FromRequestParts<S> for By {
+    type Rejection = std::convert::Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+        let id = parts.extensions.get::<RequestId>();
+        Ok(Self(Author {
+            name: ADMIN_TOKEN.into(),
+            origin: peer
+                .map(|ConnectInfo(peer)| peer.to_string())
+                .unwrap_or_default(),
+            request_id: id.map(|id| id.0.to_string()).unwrap_or_default(),
+        }))
+    }
+}
+
+/// The client's id, if it is one that logs and headers can carry.
+fn sent_id(headers: &HeaderMap) -> Option<&str> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    let fits =
+        (1..=REQUEST_ID_LIMIT).contains(&id.len()) && id.chars().all(|c| c.is_ascii_graphic());
+    fits.then_some(id)
+}
+
+fn new_id() -> Arc<str> {
+    format!("{:032x}", rand::random::<u128>()).into()
+}

@@ -1,0 +1,127 @@
+//! The arguments of a request, read strictly: a misspelt `dry_run` must not become a real change.
+
+use std::{
+    collections::{BTreeMap, btree_map::Entry},
+    convert::Infallible,
+    fmt::Display,
+    str::FromStr,
+};
+
+use axum::{
+    extract::{FromRequestParts, Path},
+    http::request::Parts,
+};
+use tenant_store::model::TenantId;
+use url::form_urlencoded;
+
+use super::error::{ApiError, Fault};
+
+/// The query's arguments, taken one by one; [`Arguments::finish`] tells all that is wrong.
+pub(super) struct Arguments {
+    given: BTreeMap<String, String>,
+    faults: Vec<Fault>,
+}
+
+impl Arguments {
+    /// Takes the argument `name`, if it is there and reads as a `T`.
+    pub(super) fn take<T: FromStr<Err: Display>>(&mut self, name: &str) -> Option<T> {
+        self.take_with(name, |text| {
+            text.parse().map_err(|error: T::Err| error.to_string())
+        })
+    }
+
+    /// Takes the argument `name`, read by `read`, whose error says what was expected.
+    pub(super) fn take_with<T>(
+        &mut self,
+        name: &str,
+        read: impl FnOnce(&str) -> Result<T, String>,
+    ) -> Option<T> {
+        let value = self.given.remove(name)?;
+        match read(&value) {
+            Ok(taken) => Some(taken),
+            Err(message) => {
+                self.fault(name.into(), value, message);
+                None
+            }
+        }
+    }
+
+    /// Takes a page's `limit`, 1 to 1000, 100 if none is given.
+    pub(super) fn take_limit(&mut self) -> u16 {
+        let limit = self.take_with("limit", |text| {
+            let limit = text.parse().ok().filter(|limit| (1..=1000).contains(limit));
+            limit.ok_or_else(|| "expected a number from 1 to 1000".into())
+        });
+        limit.unwrap_or(100)
+    }
+
+    /// Takes `dry_run`.
+    pub(super) fn take_dry_run(&mut self) -> bool {
+        let dry_run = self.take_with("dry_run", |text| {
+            text.parse().map_err(|_| "expected true or false".into())
+        });
+        dry_run.unwrap_or(false)
+    }
+
+    /// Refuses what was malformed, given twice, or not taken.
+    pub(super) fn finish(mut self) -> Result<(), ApiError> {
+        for (name, value) in std::mem::take(&mut self.given) {
+            self.fault(name, value, "there is no such argument here".into());
+        }
+        if self.faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ApiError::Malformed(self.faults))
+        }
+    }
+
+    fn fault(&mut self, field: String, value: String, message: String) {
+        self.faults.push(Fault {
+            field,
+            line: None,
+            value: Some(value),
+            message,
+        });
+    }
+}
+
+impl<S: Sync> FromRequestParts<S> for Arguments {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        let mut arguments = Self {
+            given: BTreeMap::new(),
+            faults: Vec::new(),
+        };
+        let query = parts.uri.query().unwrap_or_default();
+        for (name, value) in form_urlencoded::parse(query.as_bytes()).into_owned() {
+            match arguments.given.entry(name) {
+                Entry::Vacant(place) => {
+                    place.insert(value);
+                }
+                Entry::Occupied(place) => {
+                    let name = place.key().clone();
+                    arguments.fault(name, value, "is given more than once".into());
+                }
+            }
+        }
+        Ok(arguments)
+    }
+}
+
+/// The tenant a path names.
+pub(super) struct TenantPath(pub(super) TenantId);
+
+impl<S: Send + Sync> FromRequestParts<S> for TenantPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| ApiError::fault("id", None, "the path is not UTF-8"))?;
+        match text.parse::<TenantId>() {
+            Ok(id) => Ok(Self(id)),
+            Err(error) => Err(ApiError::fault("id", Some(text), error.to_string())),
+        }
+    }
+}

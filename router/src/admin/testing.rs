@@ -1,0 +1,141 @@
+//! An admin app on a port of its own, and how it is asked.
+
+use std::{net::SocketAddr, path::Path, sync::Arc};
+
+use reqwest::{Client, Method, RequestBuilder, StatusCode, header::HeaderMap};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tenant_store::repository::sqlite::SqliteRepository;
+use tokio::net::TcpListener;
+
+use crate::{admin, control::Control};
+
+pub(crate) const TOKEN: &str = "correct-horse";
+
+/// A running admin app over an empty store.
+pub(crate) struct Admin {
+    pub(crate) control: Arc<Control>,
+    pub(crate) repository: Arc<SqliteRepository>,
+    address: SocketAddr,
+    client: Client,
+    _directory: TempDir,
+}
+
+impl Admin {
+    pub(crate) async fn start() -> Self {
+        Self::start_with(Some(TOKEN)).await
+    }
+
+    pub(crate) async fn start_with(token: Option<&str>) -> Self {
+        let directory = TempDir::new().expect("a directory");
+        let repository = open(&directory.path().join("mirador.db")).await;
+        let control = Arc::new(Control::for_tests(repository.clone(), token));
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let served = admin::serve(listener, control.clone(), std::future::pending());
+        tokio::spawn(served);
+        let client = health::client_builder().build().expect("a client");
+        Self {
+            control,
+            repository,
+            address,
+            client,
+            _directory: directory,
+        }
+    }
+
+    /// Where it listens.
+    pub(crate) fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    pub(crate) fn anonymous(&self, method: Method, path: &str) -> RequestBuilder {
+        self.client
+            .request(method, format!("http://{}{path}", self.address))
+    }
+
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.anonymous(method, path).bearer_auth(TOKEN)
+    }
+
+    pub(crate) async fn get(&self, path: &str) -> Answer {
+        Answer::of(self.request(Method::GET, path)).await
+    }
+
+    /// Puts a tenant at the path its id says.
+    pub(crate) async fn put(&self, tenant: &Value) -> Answer {
+        Answer::of(self.putting(tenant, "")).await
+    }
+
+    /// As [`Admin::put`], not sent yet, with a query.
+    pub(crate) fn putting(&self, tenant: &Value, query: &str) -> RequestBuilder {
+        let id = tenant["id"].as_str().unwrap_or_default();
+        self.request(Method::PUT, &format!("/api/v1/tenants/{id}{query}"))
+            .json(tenant)
+    }
+
+    pub(crate) async fn delete(&self, id: &str) -> Answer {
+        Answer::of(self.request(Method::DELETE, &format!("/api/v1/tenants/{id}"))).await
+    }
+
+    /// How many changes were written.
+    pub(crate) async fn changes(&self) -> usize {
+        let page = self.get("/api/v1/audit?limit=1000").await.body;
+        page["events"].as_array().map_or(0, Vec::len)
+    }
+}
+
+async fn open(path: &Path) -> Arc<SqliteRepository> {
+    Arc::new(SqliteRepository::open(path).await.expect("a store"))
+}
+
+/// An answer, read whole.
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Value,
+    headers: HeaderMap,
+}
+
+impl Answer {
+    pub(crate) async fn of(request: RequestBuilder) -> Self {
+        let response = request.send().await.expect("answered");
+        let (status, headers) = (response.status(), response.headers().clone());
+        let text = response.text().await.expect("a body");
+        let body = serde_json::from_str(&text).unwrap_or(Value::String(text));
+        Self {
+            status,
+            body,
+            headers,
+        }
+    }
+
+    /// A header's value; empty if it is not there.
+    pub(crate) fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().expect("ASCII"))
+    }
+
+    pub(crate) fn outcome(&self) -> &str {
+        self.header("x-mirador-outcome")
+    }
+}
+
+/// A tenant that every test may change as it likes. Nothing listens at its endpoints.
+pub(crate) fn acme() -> Value {
+    json!({
+        "id": "acme",
+        "display_name": "ACME Corp",
+        "tier": "pro",
+        "deployments": { "metrics": { "endpoints": [
+            { "url": "http://127.0.0.1:1", "zone": "a" },
+            { "url": "http://127.0.0.1:2", "zone": "b", "priority": 1 },
+        ] } },
+    })
+}
+
+/// The least a tenant can be.
+pub(crate) fn tenant(id: &str) -> Value {
+    json!({ "id": id })
+}

@@ -1,0 +1,287 @@
+//! What is refused, how it is told, and that nothing came of it.
+
+use reqwest::{Method, StatusCode};
+use serde_json::{Value, json};
+
+use crate::admin::testing::{Admin, Answer, TOKEN, acme};
+
+const GUARDED: [(Method, &str); 10] = [
+    (Method::GET, "/api/v1/tenants"),
+    (Method::POST, "/api/v1/tenants"),
+    (Method::GET, "/api/v1/tenants/acme"),
+    (Method::PUT, "/api/v1/tenants/acme"),
+    (Method::DELETE, "/api/v1/tenants/acme"),
+    (Method::GET, "/api/v1/tenants/acme/health"),
+    (Method::POST, "/api/v1/tenants/acme/cache/invalidate"),
+    (Method::GET, "/api/v1/audit"),
+    (Method::POST, "/-/reload"),
+    (Method::GET, "/nowhere"),
+];
+
+#[tokio::test]
+async fn everything_else_needs_the_right_token() {
+    let admin = Admin::start().await;
+    let wrong = [
+        "Bearer wrong",
+        "Bearer ",
+        "Basic correct-horse",
+        "correct-horse",
+        "Bearer",
+    ];
+    for (method, path) in GUARDED {
+        let none = Answer::of(admin.anonymous(method.clone(), path)).await;
+        assert_eq!(none.status, StatusCode::UNAUTHORIZED, "{method} {path}");
+        assert!(
+            none.header("www-authenticate").starts_with("Bearer"),
+            "{method} {path}"
+        );
+        for credentials in wrong {
+            let request = admin.anonymous(method.clone(), path);
+            let answer = Answer::of(request.header("Authorization", credentials)).await;
+            assert_eq!(
+                answer.status,
+                StatusCode::UNAUTHORIZED,
+                "{method} {path} {credentials}"
+            );
+        }
+    }
+    let twice = admin.request(Method::GET, "/api/v1/tenants");
+    let twice = twice.header("Authorization", format!("Bearer {TOKEN}"));
+    assert_eq!(Answer::of(twice).await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn without_a_configured_token_nobody_gets_in_and_is_told_how_to() {
+    let admin = Admin::start_with(None).await;
+    for (method, path) in GUARDED {
+        let answer = Answer::of(admin.request(method.clone(), path)).await;
+        assert_eq!(answer.status, StatusCode::FORBIDDEN, "{method} {path}");
+        let told = answer.body["error"].as_str().unwrap_or_default();
+        assert!(told.contains("admin.token_file"), "{told}");
+    }
+}
+
+#[tokio::test]
+async fn every_fault_of_a_document_is_named_with_field_and_value() {
+    let admin = Admin::start().await;
+    let mut faulty = acme();
+    faulty["status"] = json!("asleep");
+    faulty["deployments"]["metrics"]["endpoints"][1]["url"] = json!("ftp://there");
+    faulty["colour"] = json!("blue");
+    let answer = admin.put(&faulty).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    for (field, value) in [
+        ("status", "asleep"),
+        ("deployments.metrics.endpoints[1].url", "ftp://there"),
+    ] {
+        let named = faults(&answer)
+            .iter()
+            .any(|f| f["field"] == field && f["value"] == value);
+        assert!(named, "{field}: {}", answer.body);
+    }
+    assert!(
+        faults(&answer).iter().any(|f| f["field"] == "colour"),
+        "{}",
+        answer.body
+    );
+    assert_eq!(admin.changes().await, 0);
+}
+
+#[tokio::test]
+async fn a_body_must_be_about_the_tenant_of_the_path() {
+    let admin = Admin::start().await;
+    let request = admin
+        .request(Method::PUT, "/api/v1/tenants/globex")
+        .json(&acme());
+    let answer = Answer::of(request).await;
+    assert_eq!(answer.status, StatusCode::BAD_REQUEST);
+    assert_eq!(
+        (&faults(&answer)[0]["field"], &faults(&answer)[0]["value"]),
+        (&json!("id"), &json!("acme"))
+    );
+
+    let mut deleted = acme();
+    deleted["status"] = json!("deleted");
+    let answer = admin.put(&deleted).await;
+    assert_eq!(
+        (answer.status, &faults(&answer)[0]["field"]),
+        (StatusCode::BAD_REQUEST, &json!("status"))
+    );
+
+    let answer = admin.get("/api/v1/tenants/No_Tenant").await;
+    assert_eq!(
+        (answer.status, &faults(&answer)[0]["value"]),
+        (StatusCode::BAD_REQUEST, &json!("No_Tenant"))
+    );
+    assert_eq!(admin.changes().await, 0);
+}
+
+#[tokio::test]
+async fn conditions_that_mean_nothing_are_refused() {
+    let admin = Admin::start().await;
+    let conditions: [&[(&str, &str)]; 5] = [
+        &[("If-Match", "3")],
+        &[("If-Match", "W/\"3\"")],
+        &[("If-Match", "\"3\", \"4\"")],
+        &[("If-None-Match", "\"3\"")],
+        &[("If-Match", "*"), ("If-None-Match", "*")],
+    ];
+    for headers in conditions {
+        let request = admin.putting(&acme(), "");
+        let request = headers
+            .iter()
+            .fold(request, |request, (k, v)| request.header(*k, *v));
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{headers:?}");
+        let field = faults(&answer)[0]["field"].as_str().unwrap_or_default();
+        assert!(
+            field.eq_ignore_ascii_case(headers[0].0),
+            "{headers:?}: {}",
+            answer.body
+        );
+    }
+    assert_eq!(admin.changes().await, 0);
+}
+
+#[tokio::test]
+async fn arguments_of_a_page_are_checked() {
+    let admin = Admin::start().await;
+    for (query, field) in [
+        ("limit=0", "limit"),
+        ("limit=1001", "limit"),
+        ("limit=x", "limit"),
+        ("status=asleep", "status"),
+        ("after=No_Tenant", "after"),
+        ("order=desc", "order"),
+    ] {
+        let answer = admin.get(&format!("/api/v1/tenants?{query}")).await;
+        assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
+        assert_eq!(
+            faults(&answer)[0]["field"],
+            field,
+            "{query}: {}",
+            answer.body
+        );
+    }
+}
+
+#[tokio::test]
+async fn each_refusal_has_its_status_and_one_shape() {
+    let admin = Admin::start().await;
+    let tenants = "/api/v1/tenants";
+    let large = format!("{{\"id\":\"acme\",\"name\":\"{}\"}}", "x".repeat(2 << 20));
+    let json = "application/json";
+    for (method, path, media_type, body, status, kind) in [
+        (Method::GET, "/nowhere", json, "", 404, "not_found"),
+        (
+            Method::GET,
+            "/api/v1/tenants/acme",
+            json,
+            "",
+            404,
+            "not_found",
+        ),
+        (
+            Method::PATCH,
+            tenants,
+            json,
+            "{}",
+            405,
+            "method_not_allowed",
+        ),
+        (Method::POST, tenants, json, &large, 413, "too_large"),
+        (
+            Method::POST,
+            tenants,
+            "text/plain",
+            "{}",
+            415,
+            "unsupported_media_type",
+        ),
+        (Method::POST, tenants, json, "{", 400, "bad_data"),
+    ] {
+        let request = admin
+            .request(method.clone(), path)
+            .header("X-Request-Id", "r-7");
+        let request = request
+            .header("Content-Type", media_type)
+            .body(body.to_owned());
+        let answer = Answer::of(request).await;
+        assert_eq!(
+            answer.status.as_u16(),
+            status,
+            "{method} {path}: {}",
+            answer.body
+        );
+        assert_eq!(answer.header("content-type"), json);
+        assert_eq!(answer.body["status"], "error");
+        assert_eq!(answer.body["errorType"], kind);
+        assert!(answer.body["error"].is_string());
+        assert_eq!(
+            (&answer.body["requestId"], answer.header("x-request-id")),
+            (&json!("r-7"), "r-7")
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_refused_method_is_told_which_are_taken() {
+    let admin = Admin::start().await;
+    let answer = Answer::of(admin.request(Method::PATCH, "/api/v1/tenants/acme")).await;
+    let allowed = answer.header("allow");
+    assert!(
+        ["GET", "PUT", "DELETE"]
+            .iter()
+            .all(|method| allowed.contains(method)),
+        "{allowed:?}"
+    );
+    let open = Answer::of(admin.anonymous(Method::POST, "/metrics")).await;
+    assert_eq!(
+        (open.status, open.header("allow")),
+        (StatusCode::METHOD_NOT_ALLOWED, "GET,HEAD")
+    );
+}
+
+/// Only ids that logs and headers can carry are taken over; all others get a new one.
+#[tokio::test]
+async fn a_request_id_is_made_where_none_fits() {
+    let admin = Admin::start().await;
+    let long = "x".repeat(200);
+    for sent in ["", "with space", &long] {
+        let request = admin
+            .request(Method::GET, "/nowhere")
+            .header("X-Request-Id", sent);
+        let answer = Answer::of(request).await;
+        assert_eq!(answer.header("x-request-id").len(), 32, "{sent:?}");
+    }
+}
+
+/// The store's trouble is told as such, to be tried again, without what the store said.
+#[tokio::test]
+async fn a_store_that_is_down_is_no_fault_of_the_caller() {
+    let admin = Admin::start().await;
+    admin.repository.close().await;
+    for request in [
+        admin.request(Method::GET, "/api/v1/tenants"),
+        admin.request(Method::GET, "/api/v1/tenants/acme"),
+        admin.request(Method::GET, "/api/v1/tenants/acme/health"),
+        admin.request(Method::GET, "/api/v1/audit"),
+        admin.putting(&acme(), ""),
+        admin.request(Method::DELETE, "/api/v1/tenants/acme"),
+    ] {
+        let answer = Answer::of(request).await;
+        assert_eq!(
+            answer.status,
+            StatusCode::SERVICE_UNAVAILABLE,
+            "{}",
+            answer.body
+        );
+        assert!(!answer.header("retry-after").is_empty());
+        let told = answer.body["error"].as_str().unwrap_or_default();
+        assert!(!told.contains("sqlite") && !told.contains("pool"), "{told}");
+    }
+}
+
+fn faults(answer: &Answer) -> &[Value] {
+    answer.body["faults"].as_array().map_or(&[], Vec::as_slice)
+}
