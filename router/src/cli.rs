@@ -8,13 +8,7 @@ mod output;
 mod serve;
 mod tenant;
 
-use std::{
-    future::Future,
-    io,
-    path::PathBuf,
-    process::ExitCode,
-    sync::LazyLock,
-};
+use std::{future::Future, io, path::PathBuf, process::ExitCode, sync::LazyLock};
 
 use clap::{Parser, Subcommand};
 use thiserror::Error;
@@ -79,7 +73,11 @@ fn dispatch(command: Command, terminal: &mut Terminal<'_>) -> Result<(), Failure
 /// The control plane is light, but a probe or a store call must not wait for another.
 fn on_control_threads(work: impl Future<Output = Result<(), Failure>>) -> Result<(), Failure> {
     let mut threads = Builder::new_multi_thread();
-    let runtime = threads.worker_threads(2).thread_name("mirador-control").enable_all().build();
+    let runtime = threads
+        .worker_threads(2)
+        .thread_name("mirador-control")
+        .enable_all()
+        .build();
     runtime.map_err(Failure::Runtime)?.block_on(work)
 }
 
@@ -105,7 +103,11 @@ enum Failure {
     #[error(transparent)]
     Admin(#[from] tenant::AdminError),
     #[error("{failed} of {asked} not done")]
-    Partly { failed: usize, asked: usize, worst: u8 },
+    Partly {
+        failed: usize,
+        asked: usize,
+        worst: u8,
+    },
     #[error(transparent)]
     Serve(#[from] ServeError),
     #[error(transparent)]

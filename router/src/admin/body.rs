@@ -38,24 +38,6 @@ impl<S: Send + Sync> FromRequest<S> for TenantBody {
     }
 }
 
-impl From<document::Fault> for Fault {
-    fn from(fault: document::Fault) -> Self {
-        let document::Fault {
-            path,
-            value,
-            message,
-            line,
-            ..
-        } = fault;
-        Self {
-            field: path,
-            line,
-            value,
-            message,
-        }
-    }
-}
-
 fn expect_document(headers: &HeaderMap) -> Result<(), ApiError> {
     let sent = headers
         .get(header::CONTENT_TYPE)

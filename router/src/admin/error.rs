@@ -8,15 +8,17 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tenant_store::{cache::LookupError, model::TenantId, repository::RepositoryError};
+use tenant_store::{cache::LookupError, document, model::TenantId, repository::RepositoryError};
 use thiserror::Error;
+
+use crate::control::ReloadError;
 
 /// What is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct Fault {
     /// Where it stands: a path into the body, the name of an argument or of a header.
     pub(super) field: String,
-    /// The line of the body, from 1.
+    /// The line of the body or file, from 1.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) line: Option<u32>,
     /// What stands there, if it can be shown.
@@ -24,6 +26,24 @@ pub(super) struct Fault {
     pub(super) value: Option<String>,
     /// What is wrong with it, and what was expected.
     pub(super) message: String,
+}
+
+impl From<document::Fault> for Fault {
+    fn from(fault: document::Fault) -> Self {
+        let document::Fault {
+            path,
+            value,
+            message,
+            line,
+            ..
+        } = fault;
+        Self {
+            field: path,
+            line,
+            value,
+            message,
+        }
+    }
 }
 
 /// Why an admin request is not carried out.
@@ -52,7 +72,7 @@ pub(super) enum ApiError {
     #[error("the request is at fault in {} place{}", .0.len(), if .0.len() == 1 { "" } else { "s" })]
     Malformed(Vec<Fault>),
     #[error("the new configuration is not taken, the one before stays in force: {0}")]
-    ReloadRefused(String),
+    ReloadRefused(ReloadError),
     #[error("the body could not be read")]
     BodyUnreadable,
     #[error("the body is larger than {limit} bytes")]
@@ -123,6 +143,16 @@ impl ApiError {
         }
     }
 
+    fn into_faults(self) -> Vec<Fault> {
+        match self {
+            Self::Malformed(faults) => faults,
+            Self::ReloadRefused(ReloadError::Faulty(faults)) => {
+                faults.into_iter().map(Fault::from).collect()
+            }
+            _ => Vec::new(),
+        }
+    }
+
     /// What only the log may tell.
     fn cause(&self) -> Option<String> {
         self.source().map(ToString::to_string)
@@ -168,11 +198,7 @@ impl IntoResponse for ApiError {
             kind: self.kind(),
             message: self.to_string(),
             cause: self.cause(),
-            faults: if let Self::Malformed(faults) = self {
-                faults.into()
-            } else {
-                [].into()
-            },
+            faults: self.into_faults().into(),
         };
         response.extensions_mut().insert(refusal);
         response

@@ -48,6 +48,6 @@ pub(super) async fn reload(
         Ok(Reloaded::Unchanged) => Ok(Json(
             json!({ "status": "success", "configuration": "unchanged" }),
         )),
-        Err(error) => Err(ApiError::ReloadRefused(error.to_string())),
+        Err(error) => Err(ApiError::ReloadRefused(error)),
     }
 }

@@ -33,10 +33,14 @@ impl Check {
         if let Some(path) = &self.config {
             faults.absorb(config::check(path));
         }
-        let tenants = faults.absorb(document::tenant_sources(&self.tenants)).unwrap_or_default();
+        let tenants = faults
+            .absorb(document::tenant_sources(&self.tenants))
+            .unwrap_or_default();
         if !faults.is_empty() {
             terminal.complain(&faults);
-            return Err(Failure::Faulty { count: faults.len() });
+            return Err(Failure::Faulty {
+                count: faults.len(),
+            });
         }
         if let Some(path) = &self.config {
             terminal.say(&format_args!("ok: {}", path.display()))?;

@@ -34,7 +34,9 @@ impl<'a> Terminal<'a> {
 
     /// One line of the answer.
     pub(super) fn say(&mut self, line: &dyn Display) -> Result<(), Failure> {
-        writeln!(self.out, "{line}").and_then(|()| self.out.flush()).map_err(Failure::Output)
+        writeln!(self.out, "{line}")
+            .and_then(|()| self.out.flush())
+            .map_err(Failure::Output)
     }
 
     /// One line about what went wrong. There is nobody left to tell if it can't be written.
@@ -56,11 +58,16 @@ impl<'a> Terminal<'a> {
     ) -> Result<(), Failure> {
         let head = head.map(String::from);
         let widths: [usize; N] = std::array::from_fn(|column| {
-            let cells = std::iter::once(&head).chain(rows).map(|row| row[column].chars().count());
+            let cells = std::iter::once(&head)
+                .chain(rows)
+                .map(|row| row[column].chars().count());
             cells.max().unwrap_or(0)
         });
         for row in std::iter::once(&head).chain(rows) {
-            let cells = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+            let cells = row
+                .iter()
+                .zip(widths)
+                .map(|(cell, width)| format!("{cell:width$}"));
             self.say(&cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         Ok(())
@@ -74,8 +81,13 @@ mod tests {
     #[test]
     fn columns_stand_under_each_other_without_trailing_blanks() {
         let (mut out, mut err) = (Vec::new(), Vec::new());
-        let rows = [["a".into(), "long name".into()], ["longer".into(), String::new()]];
-        Terminal::new(&mut out, &mut err).say_table(["ID", "NAME"], &rows).expect("written");
+        let rows = [
+            ["a".into(), "long name".into()],
+            ["longer".into(), String::new()],
+        ];
+        Terminal::new(&mut out, &mut err)
+            .say_table(["ID", "NAME"], &rows)
+            .expect("written");
         let text = String::from_utf8(out).expect("UTF-8");
         assert_eq!(text, "ID      NAME\na       long name\nlonger\n");
     }
@@ -93,7 +105,9 @@ mod tests {
             }
         }
         let mut err = Vec::new();
-        let failure = Terminal::new(&mut Closed, &mut err).say(&"line").expect_err("refused");
+        let failure = Terminal::new(&mut Closed, &mut err)
+            .say(&"line")
+            .expect_err("refused");
         assert_eq!(failure.exit_code(), 0);
         assert!(!failure.is_worth_telling());
     }

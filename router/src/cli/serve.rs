@@ -41,9 +41,12 @@ impl Serve {
     pub(super) async fn run(self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let config = Config::load(&self.config, &self.overrides).map_err(|faults| {
             terminal.complain(&faults);
-            Failure::Faulty { count: faults.len() }
+            Failure::Faulty {
+                count: faults.len(),
+            }
         })?;
-        serve::serve(config).await?;
-        Ok(())
+        let mut told = Ok(());
+        serve::serve(config, |line| told = terminal.say(&line)).await?;
+        told
     }
 }

@@ -39,7 +39,11 @@ impl Ran {
             },
             |()| 0,
         );
-        Self { out: String::from_utf8(out).expect("UTF-8"), err, code }
+        Self {
+            out: String::from_utf8(out).expect("UTF-8"),
+            err,
+            code,
+        }
     }
 }
 
@@ -52,14 +56,22 @@ fn the_command_line_is_consistent() {
 #[test]
 fn every_example_of_the_help_texts_parses() {
     let mut seen = 0;
-    for command in Cli::command().get_subcommands_mut().chain([&mut Cli::command()]) {
+    for command in Cli::command()
+        .get_subcommands_mut()
+        .chain([&mut Cli::command()])
+    {
         let help = command.render_long_help().to_string();
-        let examples = help.lines().map(str::trim).filter(|line| line.starts_with("mirador "));
+        let examples = help
+            .lines()
+            .map(str::trim)
+            .filter(|line| line.starts_with("mirador "));
         for example in examples {
             let line = example.trim_start_matches("mirador ");
             let line = line.split("  ").next().unwrap_or_default();
             let line = line.split('>').next().unwrap_or_default();
-            parse(line).map_err(|error| format!("{example}: {error}")).expect("a good example");
+            parse(line)
+                .map_err(|error| format!("{example}: {error}"))
+                .expect("a good example");
             seen += 1;
         }
     }
@@ -71,14 +83,24 @@ fn the_version_names_the_revision() {
     let error = parse("--version").expect_err("told, not run");
     assert_eq!(error.kind(), ErrorKind::DisplayVersion);
     let told = error.to_string();
-    assert!(told.contains(env!("CARGO_PKG_VERSION")) && told.contains(REVISION), "{told}");
+    assert!(
+        told.contains(env!("CARGO_PKG_VERSION")) && told.contains(REVISION),
+        "{told}"
+    );
 }
 
 #[test]
 fn what_is_missing_or_misspelt_is_the_callers_fault() {
-    for line in
-        ["", "tenant", "tenant get", "tenant get No_Tenant", "tenant apply", "check", "serv", "serve --x"]
-    {
+    for line in [
+        "",
+        "tenant",
+        "tenant get",
+        "tenant get No_Tenant",
+        "tenant apply",
+        "check",
+        "serv",
+        "serve --x",
+    ] {
         let error = parse(line).expect_err(line);
         assert_eq!(error.exit_code(), 2, "{line}");
     }
@@ -88,8 +110,11 @@ fn what_is_missing_or_misspelt_is_the_callers_fault() {
 fn check_names_file_line_field_and_value_of_every_fault() {
     let directory = TempDir::new().expect("a directory");
     let file = directory.path().join("acme.yaml");
-    fs::write(&file, "id: acme\nstatus: asleep\ndeployments:\n  logs: {endpoints: ['ftp://x']}\n")
-        .expect("written");
+    fs::write(
+        &file,
+        "id: acme\nstatus: asleep\ndeployments:\n  logs: {endpoints: ['ftp://x']}\n",
+    )
+    .expect("written");
     let ran = run_here(&format!("check {}", file.display()));
     assert_eq!((ran.code, ran.out.as_str()), (2, ""));
     let at = file.display();
@@ -111,7 +136,11 @@ fn check_says_what_is_well() {
     fs::write(directory.path().join("globex.yaml"), "id: globex\n").expect("written");
     let ran = run_here(&format!("check {}", directory.path().display()));
     assert_eq!((ran.code, ran.err.as_str()), (0, ""));
-    assert!(ran.out.contains("tenant acme") && ran.out.contains("tenant globex"), "{}", ran.out);
+    assert!(
+        ran.out.contains("tenant acme") && ran.out.contains("tenant globex"),
+        "{}",
+        ran.out
+    );
 }
 
 #[test]

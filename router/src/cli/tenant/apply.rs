@@ -46,7 +46,12 @@ struct Tally {
 
 impl Tally {
     fn new(asked: usize, dry_run: bool) -> Self {
-        Self { asked, failed: 0, worst: 0, dry_run }
+        Self {
+            asked,
+            failed: 0,
+            worst: 0,
+            dry_run,
+        }
     }
 
     fn count(
@@ -73,7 +78,16 @@ impl Tally {
     fn result(self) -> Result<(), Failure> {
         match self {
             Self { failed: 0, .. } => Ok(()),
-            Self { failed, asked, worst, .. } => Err(Failure::Partly { failed, asked, worst }),
+            Self {
+                failed,
+                asked,
+                worst,
+                ..
+            } => Err(Failure::Partly {
+                failed,
+                asked,
+                worst,
+            }),
         }
     }
 }

@@ -53,10 +53,17 @@ pub(in crate::cli) enum AdminError {
     NoToken,
     #[error("can't set up the connection: {0}")]
     Setup(#[source] Box<dyn std::error::Error + Send + Sync>),
-    #[error("can't reach the admin listener {server}: {reason}; is the router running there? (--server, MIRADOR_SERVER)")]
+    #[error(
+        "can't reach the admin listener {server}: {reason}; is the router running there? (--server, MIRADOR_SERVER)"
+    )]
     Unreachable { server: String, reason: String },
     #[error("{server} answered {status}: {error}{}", Faults(.faults))]
-    Refused { server: String, status: StatusCode, error: String, faults: Vec<Fault> },
+    Refused {
+        server: String,
+        status: StatusCode,
+        error: String,
+        faults: Vec<Fault>,
+    },
     #[error("{server} answered what this version of mirador does not understand: {reason}")]
     Strange { server: String, reason: String },
 }
@@ -95,7 +102,12 @@ struct Faults<'a>(&'a [Fault]);
 
 impl std::fmt::Display for Faults<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        for Fault { field, value, message } in self.0 {
+        for Fault {
+            field,
+            value,
+            message,
+        } in self.0
+        {
             match value {
                 Some(value) => write!(f, "\n  {field}: {message} (found {value:?})")?,
                 None => write!(f, "\n  {field}: {message}")?,
@@ -136,11 +148,18 @@ impl AdminClient {
             .tls_backend_preconfigured(ClientConfig::clone(&tls))
             .build()
             .map_err(|error| AdminError::Setup(error.into()))?;
-        Ok(Self { http, server, token })
+        Ok(Self {
+            http,
+            server,
+            token,
+        })
     }
 
     /// All tenants, page by page.
-    pub(super) async fn list(&self, status: Option<Status>) -> Result<Vec<TenantRecord>, AdminError> {
+    pub(super) async fn list(
+        &self,
+        status: Option<Status>,
+    ) -> Result<Vec<TenantRecord>, AdminError> {
         let mut records = Vec::new();
         let mut after: Option<TenantId> = None;
         loop {
@@ -182,33 +201,52 @@ impl AdminClient {
     }
 
     async fn sent(&self, request: RequestBuilder) -> Result<Response, AdminError> {
-        let response = request.send().await.map_err(|error| AdminError::Unreachable {
-            server: self.server.to_string(),
-            reason: root_cause(&error),
-        })?;
+        let response = request
+            .send()
+            .await
+            .map_err(|error| AdminError::Unreachable {
+                server: self.server.to_string(),
+                reason: root_cause(&error),
+            })?;
         let status = response.status();
         if status.is_success() {
             return Ok(response);
         }
         let text = response.text().await.unwrap_or_default();
-        let ErrorBody { error, faults } = serde_json::from_str(&text)
-            .unwrap_or_else(|_| ErrorBody { error: text.trim().to_owned(), faults: Vec::new() });
-        Err(AdminError::Refused { server: self.server.to_string(), status, error, faults })
+        let ErrorBody { error, faults } =
+            serde_json::from_str(&text).unwrap_or_else(|_| ErrorBody {
+                error: text.trim().to_owned(),
+                faults: Vec::new(),
+            });
+        Err(AdminError::Refused {
+            server: self.server.to_string(),
+            status,
+            error,
+            faults,
+        })
     }
 
     async fn decoded<T: DeserializeOwned>(&self, response: Response) -> Result<T, AdminError> {
-        response.json().await.map_err(|error| self.strange(root_cause(&error)))
+        response
+            .json()
+            .await
+            .map_err(|error| self.strange(root_cause(&error)))
     }
 
     fn outcome(&self, response: &Response) -> Result<Outcome, AdminError> {
         let header = response.headers().get("x-mirador-outcome");
-        let name = header.and_then(|value| value.to_str().ok()).unwrap_or_default();
+        let name = header
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default();
         Outcome::deserialize(name.into_deserializer())
             .map_err(|error: de::value::Error| self.strange(error.to_string()))
     }
 
     fn strange(&self, reason: String) -> AdminError {
-        AdminError::Strange { server: self.server.to_string(), reason }
+        AdminError::Strange {
+            server: self.server.to_string(),
+            reason,
+        }
     }
 }
 
@@ -227,8 +265,10 @@ struct ErrorBody {
 
 fn token(file: Option<&PathBuf>) -> Result<String, AdminError> {
     let (text, origin) = if let Some(path) = file {
-        let text = fs::read_to_string(path)
-            .map_err(|source| AdminError::TokenFile { path: path.clone(), source })?;
+        let text = fs::read_to_string(path).map_err(|source| AdminError::TokenFile {
+            path: path.clone(),
+            source,
+        })?;
         (text, path.display().to_string())
     } else {
         let text = env::var("MIRADOR_TOKEN").map_err(|_| AdminError::NoToken)?;

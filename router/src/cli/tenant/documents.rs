@@ -15,10 +15,7 @@ use crate::cli::{Failure, output::Terminal};
 
 /// Reads the tenants of files and directories, or of standard input. File names in the documents
 /// are taken as relative to where the document stands, and sent as absolute ones.
-pub(super) fn load(
-    paths: &[PathBuf],
-    terminal: &mut Terminal<'_>,
-) -> Result<Vec<Tenant>, Failure> {
+pub(super) fn load(paths: &[PathBuf], terminal: &mut Terminal<'_>) -> Result<Vec<Tenant>, Failure> {
     let tenants = if paths == [Path::new("-")] {
         from_standard_input()?
     } else if paths.iter().any(|path| path == Path::new("-")) {
@@ -29,19 +26,24 @@ pub(super) fn load(
         sources.map(|sources| sources.into_iter().map(|source| source.tenant).collect())
     };
     match tenants {
-        Ok(tenants) if tenants.is_empty() => {
-            Err(Failure::Input("there is no *.yaml, *.yml or *.json file to apply".into()))
-        }
+        Ok(tenants) if tenants.is_empty() => Err(Failure::Input(
+            "there is no *.yaml, *.yml or *.json file to apply".into(),
+        )),
         Ok(tenants) => Ok(tenants),
         Err(faults) => {
             terminal.complain(&faults);
-            Err(Failure::Faulty { count: faults.len() })
+            Err(Failure::Faulty {
+                count: faults.len(),
+            })
         }
     }
 }
 
 fn from_standard_input() -> Result<Result<Vec<Tenant>, Faults>, Failure> {
-    let unreadable = |source| Failure::Unreadable { path: "standard input".into(), source };
+    let unreadable = |source| Failure::Unreadable {
+        path: "standard input".into(),
+        source,
+    };
     let mut text = String::new();
     io::stdin().read_to_string(&mut text).map_err(unreadable)?;
     let here = env::current_dir().map_err(unreadable)?;

@@ -18,7 +18,9 @@ pub(super) fn list(
     match format {
         Format::Table => table(terminal, records),
         Format::Json => terminal.say_json(&serde_json::json!({ "tenants": records })),
-        Format::Yaml => records.iter().try_for_each(|record| yaml(terminal, record, "---\n")),
+        Format::Yaml => records
+            .iter()
+            .try_for_each(|record| yaml(terminal, record, "---\n")),
     }
 }
 
@@ -36,12 +38,21 @@ pub(super) fn one(
 }
 
 fn table(terminal: &mut Terminal<'_>, records: &[TenantRecord]) -> Result<(), Failure> {
-    let head = ["ID", "NAME", "STATUS", "TIER", "METRICS", "LOGS", "TRACES", "REVISION", "UPDATED"];
+    let head = [
+        "ID", "NAME", "STATUS", "TIER", "METRICS", "LOGS", "TRACES", "REVISION", "UPDATED",
+    ];
     let rows: Vec<_> = records.iter().map(row).collect();
     terminal.say_table(head, &rows)
 }
 
-fn row(TenantRecord { tenant, revision, updated_at, .. }: &TenantRecord) -> [String; 9] {
+fn row(
+    TenantRecord {
+        tenant,
+        revision,
+        updated_at,
+        ..
+    }: &TenantRecord,
+) -> [String; 9] {
     let name = tenant.display_name.as_ref().or(tenant.name.as_ref());
     [
         tenant.id.to_string(),
@@ -58,14 +69,25 @@ fn row(TenantRecord { tenant, revision, updated_at, .. }: &TenantRecord) -> [Str
 
 /// How many endpoints a deployment has; `-` if there is none.
 fn endpoints(deployment: Option<&Deployment>) -> String {
-    deployment.map_or_else(|| "-".into(), |deployment| deployment.endpoints.len().to_string())
+    deployment.map_or_else(
+        || "-".into(),
+        |deployment| deployment.endpoints.len().to_string(),
+    )
 }
 
 /// The tenant's file: what the store adds stands in comments, so that `apply` takes it again.
 fn yaml(terminal: &mut Terminal<'_>, record: &TenantRecord, lead: &str) -> Result<(), Failure> {
-    let TenantRecord { tenant, revision, created_at, updated_at } = record;
+    let TenantRecord {
+        tenant,
+        revision,
+        created_at,
+        updated_at,
+    } = record;
     let mut text = lead.to_owned();
-    let _ = writeln!(text, "# revision {revision}, created {created_at}, updated {updated_at}");
+    let _ = writeln!(
+        text,
+        "# revision {revision}, created {created_at}, updated {updated_at}"
+    );
     serde_saphyr::to_fmt_writer(&mut text, tenant)
         .map_err(|error| Failure::Output(std::io::Error::other(error.to_string())))?;
     terminal.say(&text.trim_end())

@@ -33,7 +33,8 @@ impl Desk {
     /// Runs `mirador tenant …` with this desk's server and token.
     async fn tenant(&self, line: &str) -> Ran {
         let token = self.directory.path().join("admin.token");
-        self.tenant_of(&self.admin.url(), &token.display().to_string(), line).await
+        self.tenant_of(&self.admin.url(), &token.display().to_string(), line)
+            .await
     }
 
     async fn tenant_of(&self, server: &str, token: &str, line: &str) -> Ran {
@@ -53,11 +54,19 @@ async fn apply_says_what_became_of_each_tenant() {
     let acme = desk.write("acme.yaml", "id: acme\ntier: pro\n");
     let apply = format!("apply -f {acme}");
     let dry = desk.tenant(&format!("{apply} --dry-run")).await;
-    assert_eq!((dry.code, dry.out.as_str()), (0, "tenant acme created (dry run)\n"), "{}", dry.err);
+    assert_eq!(
+        (dry.code, dry.out.as_str()),
+        (0, "tenant acme created (dry run)\n"),
+        "{}",
+        dry.err
+    );
     assert_eq!(desk.tenant(&apply).await.out, "tenant acme created\n");
     assert_eq!(desk.tenant(&apply).await.out, "tenant acme unchanged\n");
     desk.write("acme.yaml", "id: acme\ntier: free\n---\nid: globex\n");
-    assert_eq!(desk.tenant(&apply).await.out, "tenant acme updated\ntenant globex created\n");
+    assert_eq!(
+        desk.tenant(&apply).await.out,
+        "tenant acme updated\ntenant globex created\n"
+    );
 }
 
 /// One faulty document among many: nothing is sent.
@@ -88,7 +97,10 @@ async fn what_get_shows_as_yaml_is_taken_by_apply() {
     assert_eq!(ran.out, "tenant acme unchanged\n", "{}\n{shown}", ran.err);
     let shown = desk.tenant("get acme -o json").await.out;
     let again = desk.write("again.json", &shown);
-    assert_eq!(desk.tenant(&format!("apply -f {again}")).await.out, "tenant acme unchanged\n");
+    assert_eq!(
+        desk.tenant(&format!("apply -f {again}")).await.out,
+        "tenant acme unchanged\n"
+    );
 }
 
 #[tokio::test]
@@ -100,9 +112,15 @@ async fn list_shows_a_table_of_all_or_of_one_status() {
     let all = desk.tenant("list").await.out;
     let lines: Vec<_> = all.lines().collect();
     assert_eq!(lines.len(), 3, "{all}");
-    assert!(lines[0].starts_with("ID ") && lines[1].contains("ACME Corp"), "{all}");
+    assert!(
+        lines[0].starts_with("ID ") && lines[1].contains("ACME Corp"),
+        "{all}"
+    );
     let suspended = desk.tenant("list --status suspended").await.out;
-    assert!(suspended.contains("globex") && !suspended.contains("acme"), "{suspended}");
+    assert!(
+        suspended.contains("globex") && !suspended.contains("acme"),
+        "{suspended}"
+    );
 }
 
 #[tokio::test]
@@ -120,14 +138,20 @@ async fn the_exit_code_tells_whose_fault_it_was() {
     let desk = Desk::open().await;
     let missing = desk.tenant("get nobody").await;
     assert_eq!(missing.code, 1);
-    assert!(missing.err.contains("there is no tenant nobody"), "{}", missing.err);
+    assert!(
+        missing.err.contains("there is no tenant nobody"),
+        "{}",
+        missing.err
+    );
 
     let wrong = desk.write("wrong.token", "wrong");
     let refused = desk.tenant_of(&desk.admin.url(), &wrong, "list").await;
     assert_eq!(refused.code, 1);
     assert!(refused.err.contains("admin token"), "{}", refused.err);
 
-    let unread = desk.tenant_of(&desk.admin.url(), "/nowhere/token", "list").await;
+    let unread = desk
+        .tenant_of(&desk.admin.url(), "/nowhere/token", "list")
+        .await;
     assert_eq!(unread.code, 2);
     assert!(unread.err.contains("/nowhere/token"), "{}", unread.err);
 }
@@ -141,5 +165,9 @@ async fn a_server_that_is_not_there_is_named() {
     let token = desk.write("a.token", TOKEN);
     let ran = desk.tenant_of(&gone, &token, "list").await;
     assert_eq!(ran.code, 1);
-    assert!(ran.err.contains(&gone) && ran.err.contains("--server"), "{}", ran.err);
+    assert!(
+        ran.err.contains(&gone) && ran.err.contains("--server"),
+        "{}",
+        ran.err
+    );
 }
