@@ -229,3 +229,6 @@ where
         .parse()
         .map_err(serde::de::Error::custom)
 }
+
+#[cfg(test)]
+mod tests;
