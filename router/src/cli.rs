@@ -96,7 +96,7 @@ enum Failure {
     Output(#[source] io::Error),
     #[error("can't read {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
-    #[error("{count} fault{} found, nothing done", if *.count == 1 { "" } else { "s" })]
+    #[error("{count} fault{} found", if *.count == 1 { "" } else { "s" })]
     Faulty { count: usize },
     #[error("{0}")]
     Input(String),

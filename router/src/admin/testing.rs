@@ -1,16 +1,31 @@
 //! An admin app on a port of its own, and how it is asked.
 
-use std::{net::SocketAddr, path::Path, sync::Arc};
+use std::{fs, future, net::SocketAddr, path::Path, sync::Arc};
 
+use ::health::{self, Monitor, MonitorConfig};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header::HeaderMap};
+use rustls::RootCertStore;
 use serde_json::{Value, json};
 use tempfile::TempDir;
-use tenant_store::repository::sqlite::SqliteRepository;
-use tokio::net::TcpListener;
+use tenant_store::{
+    cache::{CacheConfig, TenantCache},
+    repository::{TenantRepository, sqlite::SqliteRepository},
+};
+use tokio::{net::TcpListener, runtime::Handle};
 
-use crate::{admin, control::Control};
+use crate::{
+    admin,
+    config::{Config, Overrides},
+    control::{Control, Parts, Phase},
+    proxy::route::RouteBuilder,
+    telemetry::Telemetry,
+    tls,
+};
 
-pub(crate) const TOKEN: &str = "correct-horse";
+pub(crate) const TOKEN: &str = "correct-horse-battery-staple";
+
+const CONFIG: &str = "mirador.yaml";
+const TOKEN_FILE: &str = "admin.token";
 
 /// A running admin app over an empty store.
 pub(crate) struct Admin {
@@ -18,7 +33,7 @@ pub(crate) struct Admin {
     pub(crate) repository: Arc<SqliteRepository>,
     address: SocketAddr,
     client: Client,
-    _directory: TempDir,
+    directory: TempDir,
 }
 
 impl Admin {
@@ -28,20 +43,32 @@ impl Admin {
 
     pub(crate) async fn start_with(token: Option<&str>) -> Self {
         let directory = TempDir::new().expect("a directory");
+        write_config(directory.path(), token);
+        let config = Config::load(Some(&directory.path().join(CONFIG)), &Overrides::default());
         let repository = open(&directory.path().join("mirador.db")).await;
-        let control = Arc::new(Control::for_tests(repository.clone(), token));
+        let control = Control::new(parts(repository.clone()), config.expect("a configuration"));
+        control.enter(Phase::Serving);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        let served = admin::serve(listener, control.clone(), std::future::pending());
-        tokio::spawn(served);
+        tokio::spawn(admin::serve(listener, control.clone(), future::pending()));
         let client = health::client_builder().build().expect("a client");
         Self {
             control,
             repository,
             address,
             client,
-            _directory: directory,
+            directory,
         }
+    }
+
+    /// Replaces the configuration file.
+    pub(crate) fn write_config(&self, text: &str) {
+        fs::write(self.directory.path().join(CONFIG), text).expect("written");
+    }
+
+    /// Replaces the token's file.
+    pub(crate) fn write_token(&self, token: &str) {
+        fs::write(self.directory.path().join(TOKEN_FILE), token).expect("written");
     }
 
     /// Where it listens.
@@ -82,6 +109,40 @@ impl Admin {
     pub(crate) async fn changes(&self) -> usize {
         let page = self.get("/api/v1/audit?limit=1000").await.body;
         page["events"].as_array().map_or(0, Vec::len)
+    }
+}
+
+fn write_config(directory: &Path, token: Option<&str>) {
+    let text = match token {
+        Some(token) => {
+            fs::write(directory.join(TOKEN_FILE), token).expect("written");
+            format!("admin: {{token_file: {TOKEN_FILE}}}\n")
+        }
+        None => "workers: 1\n".to_owned(),
+    };
+    fs::write(directory.join(CONFIG), text).expect("written");
+}
+
+/// What `serve` puts together, but for listeners and logging.
+fn parts(repository: Arc<dyn TenantRepository>) -> Parts {
+    tls::install_crypto();
+    let telemetry = Telemetry::new(10).expect("metrics");
+    let monitor = Monitor::new(MonitorConfig::default());
+    let roots = Arc::new(RootCertStore::empty());
+    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots).expect("a builder");
+    let tenants = TenantCache::new(
+        repository.clone(),
+        CacheConfig::default(),
+        Handle::current(),
+        move |record, previous| builder.build(record, previous),
+    );
+    Parts {
+        repository,
+        tenants,
+        monitor,
+        telemetry,
+        addresses: Vec::new(),
+        log_level: None,
     }
 }
 

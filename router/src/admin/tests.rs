@@ -7,6 +7,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 use tenant_store::{cache::Known, model::Status};
 
+use crate::control::Phase;
+
 use super::testing::{Admin, Answer, acme, tenant};
 
 #[tokio::test]
@@ -211,6 +213,59 @@ async fn forgetting_a_tenant_is_asked_for_not_waited_for() {
     let answer = Answer::of(admin.request(Method::POST, path)).await;
     assert_eq!(answer.status, StatusCode::ACCEPTED);
     assert_eq!(admin.control.tenants().stats().invalidations, before + 1);
+}
+
+#[tokio::test]
+async fn a_reload_takes_in_what_changed() {
+    let admin = Admin::start().await;
+    let reload = || Answer::of(admin.request(Method::POST, "/-/reload"));
+    let same = reload().await;
+    assert_eq!(
+        (same.status, &same.body["configuration"]),
+        (StatusCode::OK, &json!("unchanged"))
+    );
+
+    admin.write_token("another-token-of-some-length");
+    let changed = reload().await;
+    assert_eq!(
+        (changed.status, &changed.body["configuration"]),
+        (StatusCode::OK, &json!("changed"))
+    );
+    assert_eq!(reload().await.status, StatusCode::UNAUTHORIZED);
+}
+
+#[tokio::test]
+async fn a_reload_of_a_faulty_file_names_the_faults_and_changes_nothing() {
+    let admin = Admin::start().await;
+    admin.write_config("admin: {token_file: admin.token}\nworkers: many\ncolour: blue\n");
+    let refused = Answer::of(admin.request(Method::POST, "/-/reload")).await;
+    assert_eq!(refused.status, StatusCode::BAD_REQUEST);
+    let faults = refused.body["faults"]
+        .as_array()
+        .cloned()
+        .unwrap_or_default();
+    let fields: Vec<_> = faults
+        .iter()
+        .map(|fault| (&fault["field"], &fault["line"]))
+        .collect();
+    assert_eq!(
+        fields,
+        [
+            (&json!("workers"), &json!(2)),
+            (&json!("colour"), &json!(3))
+        ]
+    );
+    assert_eq!(admin.get("/api/v1/tenants").await.status, StatusCode::OK);
+}
+
+#[tokio::test]
+async fn readiness_goes_before_the_process_does() {
+    let admin = Admin::start().await;
+    admin.control.enter(Phase::Draining);
+    for (path, status) in [("/readyz", 503), ("/healthz", 200)] {
+        let answer = Answer::of(admin.anonymous(Method::GET, path)).await;
+        assert_eq!(answer.status.as_u16(), status, "{path}");
+    }
 }
 
 fn ids(page: &Value) -> Vec<String> {

@@ -7,6 +7,7 @@ use std::{
 
 use clap::ValueEnum;
 use serde::Serialize;
+use tenant_store::document::Faults;
 
 use super::Failure;
 
@@ -42,6 +43,14 @@ impl<'a> Terminal<'a> {
     /// One line about what went wrong. There is nobody left to tell if it can't be written.
     pub(super) fn complain(&mut self, line: &dyn Display) {
         let _ = writeln!(self.err, "{line}");
+    }
+
+    /// Each fault on a line of its own; what is left to do is to give up.
+    pub(super) fn complain_of(&mut self, faults: &Faults) -> Failure {
+        self.complain(faults);
+        Failure::Faulty {
+            count: faults.len(),
+        }
     }
 
     /// The answer as indented JSON.

@@ -30,21 +30,17 @@ A small mirador.yaml:
     kind: sqlite
     path: mirador.db            # relative to this file")]
 pub(super) struct Serve {
-    /// The configuration file
+    /// The configuration file; without one, flags, variables and defaults are all there is
     #[arg(long, short, env = "MIRADOR_CONFIG", value_name = "FILE")]
-    config: PathBuf,
+    config: Option<PathBuf>,
     #[command(flatten)]
     overrides: Overrides,
 }
 
 impl Serve {
     pub(super) async fn run(self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
-        let config = Config::load(&self.config, &self.overrides).map_err(|faults| {
-            terminal.complain(&faults);
-            Failure::Faulty {
-                count: faults.len(),
-            }
-        })?;
+        let config = Config::load(self.config.as_deref(), &self.overrides)
+            .map_err(|faults| terminal.complain_of(&faults))?;
         let mut told = Ok(());
         serve::serve(config, |line| told = terminal.say(&line)).await?;
         told

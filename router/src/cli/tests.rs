@@ -149,3 +149,42 @@ fn a_file_that_is_not_there_is_named() {
     assert_eq!(ran.code, 2);
     assert!(ran.err.contains("/nowhere/acme.yaml"), "{}", ran.err);
 }
+
+#[test]
+fn check_reads_the_configuration_and_the_tenants_it_names() {
+    let directory = TempDir::new().expect("a directory");
+    let (config, acme) = (
+        directory.path().join("mirador.yaml"),
+        directory.path().join("acme.yaml"),
+    );
+    fs::write(&config, "workers: many\ntenants: [acme.yaml]\n").expect("written");
+    fs::write(&acme, "id: A\n").expect("written");
+    let ran = run_here(&format!("check --config {}", config.display()));
+    assert_eq!(ran.code, 2);
+    assert!(
+        ran.err
+            .contains(&format!("{}:1: workers:", config.display())),
+        "{}",
+        ran.err
+    );
+    assert!(
+        ran.err.contains(&format!("{}:1: id:", acme.display())),
+        "{}",
+        ran.err
+    );
+
+    fs::write(&config, "workers: 2\ntenants: [acme.yaml]\n").expect("written");
+    fs::write(&acme, "id: acme\n").expect("written");
+    let ran = run_here(&format!("check --config {}", config.display()));
+    assert_eq!(ran.code, 0, "{}", ran.err);
+    assert!(
+        ran.out.contains("mirador.yaml") && ran.out.contains("tenant acme"),
+        "{}",
+        ran.out
+    );
+    assert!(
+        ran.err.starts_with("warning: no admin.token_file"),
+        "{}",
+        ran.err
+    );
+}

@@ -24,8 +24,8 @@ async fn everything_else_needs_the_right_token() {
     let wrong = [
         "Bearer wrong",
         "Bearer ",
-        "Basic correct-horse",
-        "correct-horse",
+        "Basic correct-horse-battery-staple",
+        TOKEN,
         "Bearer",
     ];
     for (method, path) in GUARDED {

@@ -30,12 +30,7 @@ pub(super) fn load(paths: &[PathBuf], terminal: &mut Terminal<'_>) -> Result<Vec
             "there is no *.yaml, *.yml or *.json file to apply".into(),
         )),
         Ok(tenants) => Ok(tenants),
-        Err(faults) => {
-            terminal.complain(&faults);
-            Err(Failure::Faulty {
-                count: faults.len(),
-            })
-        }
+        Err(faults) => Err(terminal.complain_of(&faults)),
     }
 }
 
