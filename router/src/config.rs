@@ -1,12 +1,101 @@
 //! `mirador.yaml` and what it becomes: every value already a type.
+//!
+//! Flags go before environment variables, these before the file, and that before the defaults. All
+//! faults are reported at once. Nothing here is asked per request, and nothing is started.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+mod build;
+mod check;
+mod overrides;
+mod raw;
+mod value;
 
+use std::{
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
+
+use health::MonitorConfig;
 use http::HeaderName;
 use ipnet::IpNet;
-use tenant_store::model::Signal;
+use tenant_store::{
+    cache::CacheConfig,
+    document::{Document, Faults},
+    model::Signal,
+};
 
+use self::{build::Built, raw::RawConfig};
+pub use self::{
+    check::{CheckReport, check},
+    overrides::Overrides,
+    value::{LogFormat, Secret},
+};
 use crate::proxy::route::RetryPolicy;
+
+/// The whole configuration: what only a restart can change, and the [`Settings`].
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where clients connect: those for all signals first, then by signal.
+    pub listeners: Vec<ListenerConfig>,
+    /// Where the admin API is, if anywhere.
+    pub admin_listen: Option<SocketAddr>,
+    /// Where tenants are kept.
+    pub store: StoreConfig,
+    /// Worker threads, at least 1.
+    pub workers: usize,
+    /// How much of the tenants is held, and for how long.
+    pub cache: CacheConfig,
+    /// How endpoints are watched.
+    pub health: MonitorConfig,
+    /// Tenants that get metrics of their own; the others share `__overflow__`.
+    pub max_tenants: usize,
+    /// Tenant files and directories to apply at start.
+    pub tenants: Vec<PathBuf>,
+    /// What a reload may change.
+    pub settings: Arc<Settings>,
+    source: Source,
+}
+
+/// What a reload may change.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// Where a request names its tenant.
+    pub identify: Identify,
+    /// Whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// How requests go to backends.
+    pub upstream: UpstreamSettings,
+    /// What is logged. The format can't change while the process runs.
+    pub log: LogSettings,
+    /// How the process ends.
+    pub shutdown: Shutdown,
+    /// What the admin API asks for; without one it answers only metrics and health.
+    pub admin_token: Option<Secret>,
+}
+
+/// One address that clients connect to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ListenerConfig {
+    /// Where; port 0 for any that is free.
+    pub address: SocketAddr,
+    /// The one signal it serves, or all.
+    pub signal: Option<Signal>,
+    /// With what it shows itself; without, it speaks in clear.
+    pub tls: Option<TlsFiles>,
+    /// What one client connection may take.
+    pub limits: ListenerLimits,
+}
+
+/// A certificate chain and its key, as PEM files. Both were usable when they were checked; a reload
+/// reads them anew.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The chain, the listener's own certificate first.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+}
 
 /// What one client connection of a listener may take.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -25,7 +114,26 @@ pub struct ListenerLimits {
     pub write_timeout: Duration,
 }
 
-/// How requests go to backends. May change by a reload.
+/// Where tenants are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// In a file of this machine.
+    Sqlite {
+        /// The file; its directory exists.
+        path: PathBuf,
+        /// How long to wait for another process's lock.
+        busy_timeout: Duration,
+    },
+}
+
+/// Where a request names its tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identify {
+    /// Headers, each once, at least one.
+    pub headers: Vec<HeaderName>,
+}
+
+/// How requests go to backends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UpstreamSettings {
     /// For a connection, TLS included.
@@ -44,6 +152,17 @@ pub struct UpstreamSettings {
     pub retry: RetryPolicy,
 }
 
+/// What is logged, and how.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LogSettings {
+    /// How lines are written.
+    pub format: LogFormat,
+    /// A level, or a filter such as `info,router::proxy=debug`.
+    pub level: String,
+    /// Which requests are logged.
+    pub access: AccessLog,
+}
+
 /// Which share of requests is logged.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct AccessLog {
@@ -53,83 +172,138 @@ pub struct AccessLog {
     pub errors: f64,
 }
 
-/// What a reload may change.
-#[derive(Debug)]
-pub struct Settings {
-    pub identify: Identify,
-    pub trusted_proxies: Vec<IpNet>,
-    pub upstream: UpstreamSettings,
-    pub log: LogSettings,
-    pub shutdown: Shutdown,
-    pub admin_token: Option<Secret>,
-}
-#[derive(Debug)]
-pub struct Identify {
-    pub headers: Vec<HeaderName>,
-}
-#[derive(Debug)]
-pub struct LogSettings {
-    pub access: AccessLog,
-    pub level: String,
-    pub format: LogFormat,
-}
-#[derive(Debug, Clone, Copy)]
+/// How the process ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Shutdown {
+    /// How long it serves on, no longer ready, so that load balancers notice.
     pub delay: Duration,
+    /// How long requests in flight may take after that.
     pub drain: Duration,
 }
+
+/// Where a configuration was read from, and what stood there.
 #[derive(Debug, Clone)]
-pub struct Secret(String);
-impl Secret {
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
+struct Source {
+    path: Option<PathBuf>,
+    overrides: Overrides,
+    document: Document,
 }
-#[derive(Debug, Clone, Copy)]
-pub enum LogFormat {
-    Json,
-    Logfmt,
-    Text,
-}
-#[derive(Debug)]
-pub struct TlsFiles {
-    pub cert_file: PathBuf,
-    pub key_file: PathBuf,
-}
-#[derive(Debug)]
-pub struct ListenerConfig {
-    pub address: SocketAddr,
-    pub signal: Option<Signal>,
-    pub tls: Option<TlsFiles>,
-    pub limits: ListenerLimits,
-}
-#[derive(Debug)]
-pub enum StoreConfig {
-    Sqlite {
-        path: PathBuf,
-        busy_timeout: Duration,
-    },
-}
-#[derive(Debug)]
-pub struct Config {
-    pub listeners: Vec<ListenerConfig>,
-    pub admin_listen: Option<SocketAddr>,
-    pub store: StoreConfig,
-    pub workers: usize,
-    pub cache: tenant_store::cache::CacheConfig,
-    pub health: health::MonitorConfig,
-    pub max_tenants: usize,
-    pub tenants: Vec<PathBuf>,
-    pub settings: std::sync::Arc<Settings>,
-}
+
 impl Config {
-    pub fn read_again(&self) -> Result<Self, tenant_store::document::Faults> {
-        unimplemented!()
+    /// Reads a configuration; without a file, from flags, variables and defaults alone.
+    ///
+    /// # Errors
+    /// Everything that is wrong with it, in the order of the lines.
+    pub fn load(path: Option<&Path>, overrides: &Overrides) -> Result<Self, Faults> {
+        let (config, faults) = Self::read(path, overrides);
+        match config {
+            Some(config) => faults.into_result(config),
+            None => Err(faults),
+        }
     }
-    pub fn restart_only_differences(&self, _: &Self) -> Vec<String> {
-        unimplemented!()
+
+    /// Reads it again from where it came from, under the same flags.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn read_again(&self) -> Result<Self, Faults> {
+        Self::load(self.source.path.as_deref(), &self.source.overrides)
     }
-    pub fn is_same_text(&self, _: &Self) -> bool {
-        unimplemented!()
+
+    /// Whether what was read is the same, that of the token's file included. What certificate and
+    /// tenant files hold is not compared.
+    pub fn is_same_text(&self, other: &Self) -> bool {
+        self.source.document == other.source.document
+            && self.settings.admin_token == other.settings.admin_token
+    }
+
+    /// The keys that differ and take effect only by a restart. A listener's certificate may
+    /// change, whether it has one may not.
+    pub fn restart_only_differences(&self, other: &Self) -> Vec<String> {
+        let differences = [
+            ("listen.public", self.sockets(None) != other.sockets(None)),
+            ("listen.metrics", self.differs_in(other, Signal::Metrics)),
+            ("listen.logs", self.differs_in(other, Signal::Logs)),
+            ("listen.traces", self.differs_in(other, Signal::Traces)),
+            ("listen.admin", self.admin_listen != other.admin_listen),
+            ("store", self.store != other.store),
+            ("workers", self.workers != other.workers),
+            (
+                "log.format",
+                self.settings.log.format != other.settings.log.format,
+            ),
+            ("cache", self.cache != other.cache),
+            ("health", self.health != other.health),
+            ("metrics.max_tenants", self.max_tenants != other.max_tenants),
+            ("tenants", self.tenants != other.tenants),
+        ];
+        let differing = differences.into_iter().filter(|(_, differs)| *differs);
+        differing.map(|(key, _)| key.to_owned()).collect()
+    }
+
+    /// Reads as much as there is to be read: faults don't exclude a configuration.
+    fn read(path: Option<&Path>, overrides: &Overrides) -> (Option<Self>, Faults) {
+        let document = match path.map_or_else(|| Ok(Document::empty()), Document::read) {
+            Ok(document) => document,
+            Err(faults) => return (None, faults),
+        };
+        let source = Source {
+            path: path.map(Into::into),
+            overrides: overrides.clone(),
+            document,
+        };
+        Self::from_source(source)
+    }
+
+    fn from_source(mut source: Source) -> (Option<Self>, Faults) {
+        source.overrides.apply(&mut source.document);
+        let (raw, mut report) = source.document.decode_partly::<RawConfig>();
+        let built = raw.map(|raw| build::build(raw, &source.document, &mut report));
+        let faults = report.into_faults();
+        (built.map(|built| Self::new(built, source)), faults)
+    }
+
+    fn new(built: Built, source: Source) -> Self {
+        let Built {
+            listeners,
+            admin_listen,
+            store,
+            workers,
+            cache,
+            health,
+            max_tenants,
+            tenants,
+            settings,
+        } = built;
+        Self {
+            listeners,
+            admin_listen,
+            store,
+            workers,
+            cache,
+            health,
+            max_tenants,
+            tenants,
+            settings: Arc::new(settings),
+            source,
+        }
+    }
+
+    fn differs_in(&self, other: &Self, signal: Signal) -> bool {
+        self.sockets(Some(signal)) != other.sockets(Some(signal))
+    }
+
+    /// What of the listeners of `signal` only a restart can change.
+    fn sockets(&self, signal: Option<Signal>) -> Vec<(SocketAddr, bool, ListenerLimits)> {
+        let listeners = self
+            .listeners
+            .iter()
+            .filter(|listener| listener.signal == signal);
+        listeners
+            .map(|listener| (listener.address, listener.tls.is_some(), listener.limits))
+            .collect()
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -36,7 +36,7 @@ use self::{
 const MAX_BYTES: u64 = 32 << 20;
 
 /// One document, and where each of its values stood.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Document {
     name: Option<PathBuf>,
     root: Node,

@@ -58,16 +58,23 @@ impl<'d> Report<'d> {
         self.faults.is_empty()
     }
 
+    /// What was found, in the order of the lines.
+    pub fn into_faults(mut self) -> Faults {
+        self.faults.sort();
+        self.faults
+    }
+
     /// The value, if nothing was found.
     ///
     /// # Errors
     /// What was found, in the order of the lines.
-    pub fn finish<T>(mut self, value: Option<T>) -> Result<T, Faults> {
-        self.faults.sort();
+    pub fn finish<T>(self, value: Option<T>) -> Result<T, Faults> {
+        let unreadable = self.document.fault("", "this can't be read");
+        let faults = self.into_faults();
         match value {
-            Some(value) => self.faults.into_result(value),
-            None if self.faults.is_empty() => Err(self.document.fault("", "not readable").into()),
-            None => Err(self.faults),
+            Some(value) => faults.into_result(value),
+            None if faults.is_empty() => Err(unreadable.into()),
+            None => Err(faults),
         }
     }
 

@@ -4,7 +4,7 @@
 //! tenants of one id, and file names that lead nowhere from where they stand.
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     path::{Path, PathBuf},
 };
@@ -41,8 +41,12 @@ pub fn tenants(path: &Path) -> Result<Vec<Tenant>, Faults> {
 pub fn tenant_sources<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<TenantSource>, Faults> {
     let mut faults = Faults::default();
     let mut sources = Vec::new();
+    let mut seen = BTreeSet::new();
     for path in paths {
-        for file in faults.absorb(files_of(path.as_ref())).unwrap_or_default() {
+        let mut files = faults.absorb(files_of(path.as_ref())).unwrap_or_default();
+        // A file may be named itself and by its directory.
+        files.retain(|file| seen.insert(fs::canonicalize(file).unwrap_or_else(|_| file.clone())));
+        for file in files {
             let text = faults.absorb(read_text(&file));
             let read = text.and_then(|text| faults.absorb(read_file(&file, &text)));
             sources.extend(read.unwrap_or_default());

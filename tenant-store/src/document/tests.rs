@@ -297,6 +297,13 @@ fn a_directory_is_read_in_order_with_file_names_resolved_and_doubles_found() {
     };
     assert_eq!(*file, directory.path().join("t"));
 
+    let both = [directory.path().to_owned(), directory.path().join("a.yaml")];
+    assert_eq!(
+        tenant_sources(&both).unwrap().len(),
+        4,
+        "a file named twice is read once"
+    );
+
     write("d.yaml", "\nid: b2\n");
     let faults = tenants(directory.path()).unwrap_err();
     assert_eq!(faults.len(), 1, "{faults}");
