@@ -49,6 +49,10 @@ pub async fn handle(
     let (head, body) = request.into_parts();
     let classified = classify(head.uri.path(), connection.signal());
     let version = head.version;
+    let busy = connection.busy(version);
+    if let Verdict::HealthCheck = classified.verdict {
+        return health_check::answer(worker, &head, classified.signal).await;
+    }
     let settings = worker.settings();
     let mut exchange = Exchange::open(Opening {
         telemetry: worker.telemetry(),
@@ -58,13 +62,8 @@ pub async fn handle(
         request_id: rewrite::request_id(&head.headers)
             .cloned()
             .unwrap_or_else(|| worker.new_request_id()),
-        busy: connection.busy(version),
+        busy,
     });
-    if let Verdict::HealthCheck = classified.verdict {
-        let response = health_check::answer(worker, &head, classified.signal).await;
-        exchange.completed_own(response.status());
-        return response;
-    }
     let mut named = None;
     let line = Line {
         worker,

@@ -150,12 +150,6 @@ impl Exchange {
         self.complete = true;
     }
 
-    /// The request is answered by the router itself, as it should be.
-    pub fn completed_own(&mut self, status: StatusCode) {
-        self.status = status;
-        self.complete = true;
-    }
-
     /// The request is answered with an error of the router's own.
     pub fn refused(&mut self, error: &ProxyError, status: StatusCode, bytes: usize) {
         self.status = status;

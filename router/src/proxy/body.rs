@@ -281,7 +281,10 @@ impl Relay {
 
     fn end(&mut self) {
         self.exchange.completed();
-        if let Some(lease) = self.lease.take() {
+        // A backend that answered without reading the whole request has no use for the rest, and
+        // its connection no use for another request.
+        let is_clean = self.exchange.upload().is_whole();
+        if let Some(lease) = self.lease.take().filter(|_| is_clean) {
             lease.release();
         }
     }

@@ -42,8 +42,8 @@ impl Tried {
 /// Picks the position of the endpoint to try next; `None` if no further one is worth trying.
 ///
 /// Endpoints that are up come first. One that is half-open comes before them if `trial` is set:
-/// somebody has to try it. Ejected ones, which did answer, though badly, are the last resort. One
-/// that is down is never picked: nothing can be sent there.
+/// somebody has to try it. Ejected ones, which did answer, though badly, are the last resort but
+/// for half-open ones. One that is down is never picked: nothing can be sent there.
 pub fn pick(
     candidates: &[Candidate],
     tried: Tried,
@@ -64,7 +64,7 @@ pub fn pick(
     {
         return Some(position);
     }
-    let availability = [Availability::Up, Availability::Ejected]
+    let availability = [Availability::Up, Availability::Ejected, Availability::HalfOpen]
         .into_iter()
         .find(|state| candidates.iter().enumerate().any(|c| eligible(*state)(&c)))?;
     let best = candidates

@@ -9,7 +9,7 @@ mod connect;
 mod pool;
 mod wait;
 
-use std::{io, sync::Arc};
+use std::{io, sync::Arc, time::Duration};
 
 use health::Failure;
 use http::{Request, Response, StatusCode, request::Parts};
@@ -248,8 +248,8 @@ impl Forwarding<'_> {
             Cause::Connect(_) => Failure::Connect,
             Cause::Broken(error) if error.is_parse() => Failure::Protocol,
             Cause::Broken(_) => Failure::Reset,
-            Cause::Wait(wait::GaveUp::Late(_)) => Failure::Timeout,
-            Cause::Wait(wait::GaveUp::SlowBody(_) | wait::GaveUp::EndpointDown) => return,
+            Cause::Wait(wait::GaveUp::Late) => Failure::Timeout,
+            Cause::Wait(wait::GaveUp::SlowBody | wait::GaveUp::EndpointDown) => return,
         };
         endpoint.health().report_failure(failure);
         tracing::debug!(endpoint = endpoint.name(), ?failure, "attempt failed");
@@ -264,9 +264,17 @@ impl Forwarding<'_> {
                 ProxyError::ProtocolFault { signal, source }
             }
             Cause::Broken(source) => ProxyError::BrokenOff { signal, source },
-            Cause::Wait(wait::GaveUp::Late(limit)) => ProxyError::UpstreamTimeout { signal, limit },
-            Cause::Wait(wait::GaveUp::SlowBody(limit)) => ProxyError::SlowBody { limit },
+            Cause::Wait(wait::GaveUp::Late) => ProxyError::UpstreamTimeout { signal, limit: self.limit() },
+            Cause::Wait(wait::GaveUp::SlowBody) => ProxyError::SlowBody { limit: self.limit() },
             Cause::Wait(wait::GaveUp::EndpointDown) => ProxyError::NoEndpoint(signal),
+        }
+    }
+
+    /// The deadline that binds the request, for people to read.
+    fn limit(&self) -> Duration {
+        match self.patience {
+            Patience::Idle(limit) => limit,
+            Patience::Until(_) | Patience::Endless => self.deployment.timeout(),
         }
     }
 

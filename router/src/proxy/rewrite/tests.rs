@@ -3,8 +3,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-const PEER: HeaderValue = HeaderValue::from_static("192.0.2.7");
-const ID: HeaderValue = HeaderValue::from_static("request-1");
+static PEER: HeaderValue = HeaderValue::from_static("192.0.2.7");
+static ID: HeaderValue = HeaderValue::from_static("request-1");
 
 fn head(uri: &str, headers: &[(&str, &str)]) -> Parts {
     let mut request = Request::builder().uri(uri);
@@ -175,7 +175,7 @@ fn request_ids_of_clients_are_kept_if_they_are_harmless() {
 }
 
 fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
-    let names = [
+    const NAMES: &[&str] = &[
         "connection",
         "keep-alive",
         "proxy-connection",
@@ -192,7 +192,7 @@ fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
         "accept",
         "x-forwarded-for",
     ];
-    let values = [
+    const VALUES: &[&str] = &[
         "close",
         "x-own",
         "X-Own, accept",
@@ -203,8 +203,8 @@ fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
         ",",
     ];
     let header = (
-        prop::sample::select(&names[..]),
-        prop::sample::select(&values[..]),
+        prop::sample::select(NAMES),
+        prop::sample::select(VALUES),
     )
         .prop_map(|(name, value)| (name.to_owned(), value.to_owned()));
     prop::collection::vec(header, 0..12)

@@ -28,10 +28,10 @@ pub(super) struct Waiting<'a, E> {
 /// Why a wait was given up.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum GaveUp {
-    /// The backend did not begin to answer within this time.
-    Late(Duration),
-    /// The client did not send its body within this time.
-    SlowBody(Duration),
+    /// The backend did not begin to answer in time.
+    Late,
+    /// The client did not send its body in time.
+    SlowBody,
     /// The endpoint was found to be down, and there are others.
     EndpointDown,
 }
@@ -52,27 +52,21 @@ impl<E: Fn() -> bool> Waiting<'_, E> {
                 () = &mut alarm => {
                     let now = Instant::now();
                     progress.note(self.upload, now);
-                    self.look_around(began, &progress, now)?;
+                    self.look_around(&progress, now)?;
                     alarm.as_mut().reset(now + LOOK_AROUND);
                 }
             }
         }
     }
 
-    fn look_around(&self, began: Instant, progress: &Progress, now: Instant) -> Result<(), GaveUp> {
-        let late = |limit| {
-            if self.upload.is_whole() {
-                GaveUp::Late(limit)
-            } else {
-                GaveUp::SlowBody(limit)
-            }
+    fn look_around(&self, progress: &Progress, now: Instant) -> Result<(), GaveUp> {
+        let out_of_patience = match self.patience {
+            Patience::Until(deadline) => now >= deadline,
+            Patience::Idle(limit) => now - progress.at >= limit,
+            Patience::Endless => false,
         };
-        match self.patience {
-            Patience::Until(deadline) if now >= deadline => {
-                return Err(late(deadline.duration_since(began)));
-            }
-            Patience::Idle(limit) if now - progress.at >= limit => return Err(late(limit)),
-            Patience::Until(_) | Patience::Idle(_) | Patience::Endless => {}
+        if out_of_patience {
+            return Err(if self.upload.is_whole() { GaveUp::Late } else { GaveUp::SlowBody });
         }
         if now - progress.at >= UNUSUAL && self.upload.is_whole() {
             self.health.suspect();
