@@ -91,6 +91,25 @@ async fn an_open_error_names_the_path() {
     assert_eq!(fs::read(&garbage).unwrap().len(), 2_000, "it was touched");
 }
 
+/// A write of this process is not found by looking for it now and then.
+#[tokio::test]
+async fn a_local_write_wakes_without_polling() {
+    let file = SqliteFile::new();
+    let options = SqliteOptions {
+        poll_interval: DEADLINE * 2,
+        ..SqliteOptions::default()
+    };
+    let store = SqliteRepository::open_with(&file.path(), options).await;
+    let store = store.unwrap();
+    let patience = DEADLINE * 2;
+    let (changes, written) = tokio::join!(
+        timeout(DEADLINE, store.changes(ChangeCursor(0), patience)),
+        put(&store, tenant("acme"), Expect::Absent),
+    );
+    assert_eq!(changes.expect("it slept on").unwrap().ids, [id("acme")]);
+    assert_eq!(written.unwrap().record.revision.0, 1);
+}
+
 /// Processes that start together on a missing file all get the same store.
 #[tokio::test(flavor = "multi_thread")]
 async fn many_open_a_new_file_at_once() {

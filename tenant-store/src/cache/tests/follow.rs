@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use tokio::time::{Instant, sleep};
 
-use super::{World, id, scripted::Mood, until};
+use super::{World, id, scripted::Mood, until, until_within};
 use crate::cache::{CacheConfig, Known};
 
 #[tokio::test(start_paused = true)]
@@ -45,11 +45,19 @@ async fn warming_tells_of_a_store_that_fails_or_hangs() {
     }
 }
 
+/// Nothing is re-read because of its age.
+fn only_following() -> CacheConfig {
+    CacheConfig {
+        soft_ttl: Duration::from_hours(10),
+        ..CacheConfig::default()
+    }
+}
+
 /// Changed, deleted, created, and changed between warming and following; who nobody knows here
 /// is not read.
 #[tokio::test(start_paused = true)]
 async fn what_changes_elsewhere_is_taken_in() {
-    let world = World::new();
+    let world = World::with(only_following());
     for name in ["changed", "deleted", "meanwhile"] {
         world.store.write(name);
     }
@@ -59,8 +67,10 @@ async fn what_changes_elsewhere_is_taken_in() {
     let follower = tokio::spawn(Arc::clone(&world.cache).follow());
     let started = Instant::now();
     until(|| world.served("meanwhile") == Some(2)).await;
-
+    // It went on from where the warming began: nothing else was read.
     let gets = world.store.gets();
+    assert_eq!(gets, 2);
+
     world.store.write("changed");
     world.store.bury("deleted");
     world.store.write("created");
@@ -70,20 +80,20 @@ async fn what_changes_elsewhere_is_taken_in() {
     until(|| world.served("created") == Some(1)).await;
     assert!(matches!(world.cache.known("unheard-of"), Known::NeverAsked));
     assert_eq!(world.store.gets(), gets + 3);
-    assert!(started.elapsed() < CacheConfig::default().negative_ttl);
+    assert!(started.elapsed() < only_following().negative_ttl);
     follower.abort();
 }
 
 #[tokio::test(start_paused = true)]
 async fn what_changed_during_an_outage_is_taken_in_after_it() {
-    let world = World::new();
+    let world = World::with(only_following());
     for number in 0..100 {
         world.store.write(&format!("t-{number}"));
     }
     world.cache.warm().await.unwrap();
     let follower = tokio::spawn(Arc::clone(&world.cache).follow());
     for mood in [Mood::Failing, Mood::Hanging] {
-        until(|| world.store.follows() > 0).await;
+        until(|| world.store.follows() > 1).await;
         world.store.is(mood);
         for number in 0..100 {
             world.store.write(&format!("t-{number}"));
@@ -96,11 +106,10 @@ async fn what_changed_during_an_outage_is_taken_in_after_it() {
 
         let newest = ["t-0", "t-50", "t-99"].map(|name| (name, world.store.write(name)));
         world.store.is(Mood::Answering);
-        let back = Instant::now();
         for (name, record) in newest {
-            until(|| world.served(name) == Some(record.revision.0)).await;
+            let caught_up = || world.served(name) == Some(record.revision.0);
+            until_within(Duration::from_secs(40), caught_up).await;
         }
-        assert!(back.elapsed() <= Duration::from_secs(31));
     }
     follower.abort();
 }
@@ -109,20 +118,21 @@ async fn what_changed_during_an_outage_is_taken_in_after_it() {
 /// again.
 #[tokio::test(start_paused = true)]
 async fn another_store_is_noticed_after_an_outage() {
-    let world = World::new();
+    let world = World::with(only_following());
     for name in ["acme", "globex", "initech"] {
         world.store.write(name);
     }
     world.cache.warm().await.unwrap();
     let follower = tokio::spawn(Arc::clone(&world.cache).follow());
-    until(|| world.store.follows() > 0).await;
+    until(|| world.store.follows() > 1).await;
     world.store.is(Mood::Failing);
     world.store.write("acme"); // wakes the follower into the outage
     sleep(Duration::from_secs(1)).await;
     world.store.wipe();
     world.store.write("acme");
     world.store.is(Mood::Answering);
-    until(|| matches!(world.cache.known("globex"), Known::NoSuchTenant)).await;
+    let noticed = || matches!(world.cache.known("globex"), Known::NoSuchTenant);
+    until_within(Duration::from_secs(40), noticed).await;
     assert_eq!(world.served("acme"), Some(1));
     follower.abort();
 }
@@ -130,13 +140,13 @@ async fn another_store_is_noticed_after_an_outage() {
 /// A record that can't be read stays as it was known, and later changes are taken in.
 #[tokio::test(start_paused = true)]
 async fn an_unreadable_record_does_not_stop_the_feed() {
-    let world = World::new();
+    let world = World::with(only_following());
     for name in ["acme", "globex"] {
         world.store.write(name);
     }
     world.cache.warm().await.unwrap();
     let follower = tokio::spawn(Arc::clone(&world.cache).follow());
-    until(|| world.store.follows() > 0).await;
+    until(|| world.store.follows() > 1).await;
     world.store.is(Mood::Garbling);
     world.store.write("acme");
     until(|| world.store.gets() > 0).await;

@@ -38,7 +38,7 @@ pub(super) struct Scripted {
     log: watch::Sender<Vec<TenantId>>,
     mood: watch::Sender<Mood>,
     gets: AtomicUsize,
-    /// Attempts to follow, failed ones included.
+    /// Questions for the position or changes, unanswered ones included.
     follows: AtomicUsize,
 }
 
@@ -78,7 +78,7 @@ impl Scripted {
         self.gets.load(Ordering::SeqCst)
     }
 
-    /// How often changes were asked for.
+    /// How often the position or changes were asked for.
     pub(super) fn follows(&self) -> usize {
         self.follows.load(Ordering::SeqCst)
     }
@@ -153,6 +153,7 @@ impl TenantRepository for Scripted {
     }
 
     async fn position(&self) -> Result<ChangeCursor, RepositoryError> {
+        self.follows.fetch_add(1, Ordering::SeqCst);
         let position = ChangeCursor(self.log.borrow().len() as u64);
         self.answer("", position).await
     }
