@@ -31,7 +31,6 @@ pub use self::{
     overrides::Overrides,
     value::{LogFormat, Secret},
 };
-use crate::proxy::route::RetryPolicy;
 
 /// The whole configuration: what only a restart can change, and the [`Settings`].
 #[derive(Debug, Clone)]
@@ -150,6 +149,17 @@ pub struct UpstreamSettings {
     pub stream_idle_timeout: Duration,
     /// How many requests may be sent again.
     pub retry: RetryPolicy,
+}
+
+/// Retries allowed of a deployment's requests in each window of ten seconds: `burst`, and `ratio`
+/// of the requests.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct RetryPolicy {
+    /// Retries per request, 0 to 1.
+    pub ratio: f64,
+    /// Retries whatever the number of requests: enough for all that is in flight when an endpoint
+    /// dies.
+    pub burst: u32,
 }
 
 /// What is logged, and how.

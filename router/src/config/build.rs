@@ -1,9 +1,11 @@
 //! From what is written to what is used: bounds, rules over several fields, and the files that are
 //! named.
 
+mod listeners;
+
 use std::{
     env, fmt, fs, io,
-    net::{IpAddr, SocketAddr},
+    net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     thread,
@@ -14,19 +16,15 @@ use health::{EjectionPolicy, MonitorConfig};
 use tenant_store::{
     cache::CacheConfig,
     document::{Document, Report},
-    model::{HumanDuration, Signal},
+    model::HumanDuration,
 };
 
 use super::{
-    AccessLog, Identify, ListenerConfig, ListenerLimits, LogSettings, Secret, Settings, Shutdown,
-    StoreConfig, TlsFiles, UpstreamSettings,
-    raw::{
-        LongListener, RawAdmin, RawCache, RawConfig, RawHealth, RawLimits, RawListen, RawStoreKind,
-        RawTls, RawUpstream,
-    },
+    AccessLog, Identify, ListenerConfig, LogSettings, RetryPolicy, Secret, Settings, Shutdown,
+    StoreConfig, UpstreamSettings,
+    raw::{RawAdmin, RawCache, RawConfig, RawHealth, RawStoreKind, RawUpstream},
     value::{TenantHeader, Workers},
 };
-use crate::{proxy::route::RetryPolicy, tls};
 
 /// What a configuration says, whether or not it is free of faults.
 #[derive(Debug)]
@@ -96,19 +94,8 @@ const MINUTE: Duration = Duration::from_mins(1);
 const HOUR: Duration = Duration::from_hours(1);
 const DAY: Duration = Duration::from_hours(24);
 
-/// The backends close a connection after a minute of silence; a request sent at that moment would
-/// be lost.
-const LONGEST_UPSTREAM_IDLE: Duration = Duration::from_millis(59_999);
-
-/// What a listener's limits are where nothing is said.
-const LIMITS: ListenerLimits = ListenerLimits {
-    max_connections: 10_000,
-    max_headers: 100,
-    max_head_bytes: 64 << 10,
-    head_timeout: Duration::from_secs(10),
-    idle_timeout: Duration::from_secs(75),
-    write_timeout: Duration::from_mins(1),
-};
+/// When backends close a connection that is silent. A request sent at that moment would be lost.
+const BACKEND_IDLE: Duration = MINUTE;
 
 struct Builder<'b, 'd> {
     document: &'b Document,
@@ -116,114 +103,6 @@ struct Builder<'b, 'd> {
 }
 
 impl Builder<'_, '_> {
-    fn listeners(&mut self, listen: &RawListen) -> Vec<ListenerConfig> {
-        let defaults = self.limits("listen.limits", &listen.limits, LIMITS);
-        let groups = [
-            ("listen.public", None, &listen.public),
-            ("listen.metrics", Some(Signal::Metrics), &listen.metrics),
-            ("listen.logs", Some(Signal::Logs), &listen.logs),
-            ("listen.traces", Some(Signal::Traces), &listen.traces),
-        ];
-        let mut taken: Vec<(String, SocketAddr)> = Vec::new();
-        let admin = listen
-            .admin
-            .0
-            .map(|address| ("listen.admin".to_owned(), address));
-        taken.extend(admin);
-        let mut listeners = Vec::new();
-        for (field, signal, group) in groups {
-            for (path, listener) in group.with_paths(field) {
-                let address = listener.address.0;
-                if let Some((other, _)) = taken.iter().find(|(_, at)| collide(*at, address)) {
-                    let message = format!("{address} is taken by {other} already");
-                    self.report.fault(&path, message);
-                }
-                listeners.push(self.listener(&path, signal, listener, defaults));
-                taken.push((path, address));
-            }
-        }
-        if listeners.is_empty() {
-            self.report
-                .fault("listen.public", "expected at least one address for clients");
-        }
-        listeners
-    }
-
-    fn listener(
-        &mut self,
-        path: &str,
-        signal: Option<Signal>,
-        listener: &LongListener,
-        defaults: ListenerLimits,
-    ) -> ListenerConfig {
-        ListenerConfig {
-            address: listener.address.0,
-            signal,
-            tls: listener
-                .tls
-                .as_ref()
-                .map(|tls| self.tls(&format!("{path}.tls"), tls)),
-            limits: self.limits(&format!("{path}.limits"), &listener.limits, defaults),
-        }
-    }
-
-    fn tls(&mut self, path: &str, tls: &RawTls) -> TlsFiles {
-        let [cert_file, key_file] = [("cert_file", &tls.cert_file), ("key_file", &tls.key_file)]
-            .map(|(field, file)| {
-                let path = format!("{path}.{field}");
-                let file = self.document.resolve(&path, file);
-                let readable = self.read(&path, &file).is_some();
-                (file, readable)
-            });
-        if cert_file.1 && key_file.1 {
-            tls::install_crypto();
-            if let Err(error) = tls::server_config(&cert_file.0, &key_file.0) {
-                self.report.fault(path, error.to_string());
-            }
-        }
-        TlsFiles {
-            cert_file: cert_file.0,
-            key_file: key_file.0,
-        }
-    }
-
-    fn limits(&mut self, path: &str, raw: &RawLimits, or: ListenerLimits) -> ListenerLimits {
-        let field = |name: &str| format!("{path}.{name}");
-        let mut span = |name, span: Option<HumanDuration>, or| {
-            span.map_or(or, |span| self.span(&field(name), span, MILLISECOND..=HOUR))
-        };
-        let head_timeout = span("head_timeout", raw.head_timeout, or.head_timeout);
-        let idle_timeout = span("idle_timeout", raw.idle_timeout, or.idle_timeout);
-        let write_timeout = span("write_timeout", raw.write_timeout, or.write_timeout);
-        let mut count = |name, count: Option<u64>, or, range| {
-            count.map_or(or, |count| self.count(&field(name), count, range))
-        };
-        ListenerLimits {
-            max_connections: count(
-                "max_connections",
-                raw.max_connections.map(u64::from),
-                or.max_connections,
-                1..=1_000_000,
-            ),
-            max_headers: count(
-                "max_headers",
-                raw.max_headers.map(u64::from),
-                or.max_headers,
-                16..=1000,
-            ),
-            // The HTTP library can't do with less than 8 KiB.
-            max_head_bytes: count(
-                "max_head_bytes",
-                raw.max_head_bytes.map(|size| size.0),
-                or.max_head_bytes,
-                8192..=1 << 20,
-            ),
-            head_timeout,
-            idle_timeout,
-            write_timeout,
-        }
-    }
-
     fn admin_token(&mut self, admin: &RawAdmin) -> Option<Secret> {
         match (&admin.token_file, &admin.token_env) {
             (None, None) => None,
@@ -281,11 +160,11 @@ impl Builder<'_, '_> {
 
     fn identify(&mut self, headers: Vec<TenantHeader>) -> Identify {
         let mut names = Vec::new();
-        for (index, TenantHeader(name)) in headers.into_iter().enumerate() {
+        for (n, TenantHeader(name)) in headers.into_iter().enumerate() {
             if names.contains(&name) {
                 let message = format!("the header {name} stands in this list twice");
-                self.report
-                    .fault(&format!("identify.headers[{index}]"), message);
+                let path = self.report.item("identify.headers", n);
+                self.report.fault(&path, message);
             } else {
                 names.push(name);
             }
@@ -319,14 +198,18 @@ impl Builder<'_, '_> {
     }
 
     fn upstream(&mut self, raw: &RawUpstream) -> UpstreamSettings {
-        let idle = SECOND..=LONGEST_UPSTREAM_IDLE;
+        let idle_timeout = self.span("upstream.idle_timeout", raw.idle_timeout, SECOND..=HOUR);
+        if idle_timeout >= BACKEND_IDLE && idle_timeout <= HOUR {
+            let message = "expected less than 60s, when backends close what is silent";
+            self.report.fault("upstream.idle_timeout", message);
+        }
         UpstreamSettings {
             connect_timeout: self.span(
                 "upstream.connect_timeout",
                 raw.connect_timeout,
                 MILLISECOND..=MINUTE,
             ),
-            idle_timeout: self.span("upstream.idle_timeout", raw.idle_timeout, idle),
+            idle_timeout,
             max_idle_per_endpoint: self.count(
                 "upstream.max_idle_per_endpoint",
                 raw.max_idle_per_endpoint,
@@ -386,8 +269,8 @@ impl Builder<'_, '_> {
 
     fn tenant_files(&mut self, files: &[PathBuf]) -> Vec<PathBuf> {
         let mut resolved = Vec::new();
-        for (index, file) in files.iter().enumerate() {
-            let path = format!("tenants[{index}]");
+        for (n, file) in files.iter().enumerate() {
+            let path = self.report.item("tenants", n);
             let file = self.document.resolve(&path, file);
             if let Err(error) = fs::metadata(&file) {
                 self.unreadable(&path, &file, &error);
@@ -406,12 +289,12 @@ impl Builder<'_, '_> {
         if !range.contains(&span.0) {
             let (least, most) = (HumanDuration(*range.start()), HumanDuration(*range.end()));
             self.report
-                .fault(path, format!("expected {least} to {most}, not {span}"));
+                .fault(path, format!("expected {least} to {most}"));
         }
         span.0
     }
 
-    /// What is out of bounds becomes the lower bound: it is reported, and not used.
+    /// What does not even fit the type becomes 0: it is reported, and not used.
     fn count<N, T>(&mut self, path: &str, count: N, range: RangeInclusive<u64>) -> T
     where
         N: Into<u64> + Copy + fmt::Display,
@@ -420,7 +303,7 @@ impl Builder<'_, '_> {
         if !range.contains(&count.into()) {
             let (least, most) = (range.start(), range.end());
             self.report
-                .fault(path, format!("expected {least} to {most}, not {count}"));
+                .fault(path, format!("expected {least} to {most}"));
         }
         T::try_from(count.into()).unwrap_or_default()
     }
@@ -439,15 +322,6 @@ impl Builder<'_, '_> {
         self.report
             .fault(path, format!("{} can't be read: {error}", file.display()));
     }
-}
-
-/// Whether two addresses can't be listened on at one time. Port 0 stands for any that is free.
-fn collide(a: SocketAddr, b: SocketAddr) -> bool {
-    let any = |ip: IpAddr| ip.is_unspecified();
-    let same_family = a.is_ipv4() == b.is_ipv4();
-    a.port() == b.port()
-        && a.port() != 0
-        && (a.ip() == b.ip() || (same_family && (any(a.ip()) || any(b.ip()))))
 }
 
 fn workers(workers: Workers) -> usize {

@@ -321,20 +321,6 @@ impl Default for RawShutdown {
     }
 }
 
-impl RawListeners {
-    /// Each listener with its path below `path`.
-    pub(super) fn with_paths(&self, path: &str) -> Vec<(String, &LongListener)> {
-        match self {
-            Self::One(RawListener(listener)) => vec![(path.into(), listener)],
-            Self::Many(listeners) => listeners
-                .iter()
-                .enumerate()
-                .map(|(index, RawListener(listener))| (format!("{path}[{index}]"), listener))
-                .collect(),
-        }
-    }
-}
-
 impl<A: Into<std::net::SocketAddr>> From<A> for RawListener {
     fn from(address: A) -> Self {
         let address = Address(address.into());

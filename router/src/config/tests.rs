@@ -1,3 +1,4 @@
+mod files;
 mod reference;
 
 use std::fs;
@@ -189,7 +190,7 @@ tenants: [no-such-directory]
             (
                 4,
                 "listen.limits.max_head_bytes",
-                "expected 8192 to 1048576, not 1024",
+                "expected 8192 to 1048576",
             ),
             (5, "admin.token_file", "no.token can't be read"),
             (6, "store.kind", "expected `sqlite`, not \"postgres\""),
@@ -202,18 +203,14 @@ tenants: [no-such-directory]
             (9, "identify.headers[2]", "twice"),
             (10, "trusted_proxies[0]", "expected 10.0.0.0/8"),
             (11, "cache.hard_ttl", "at least cache.soft_ttl (1h)"),
-            (
-                12,
-                "upstream.idle_timeout",
-                "expected 1s to 59s999ms, not 1m",
-            ),
+            (12, "upstream.idle_timeout", "expected less than 60s"),
             (12, "upstream.retry_window", "expected 0 to 16777216"),
             (
                 13,
                 "health.ejection.max",
                 "at least health.ejection.base (1m)",
             ),
-            (14, "metrics.max_tenants", "expected 1 to 100000, not 0"),
+            (14, "metrics.max_tenants", "expected 1 to 100000"),
             (15, "shutdown.delay", "expected a duration such as 30s"),
             (16, "tenants[0]", "no-such-directory can't be read"),
         ],
@@ -318,150 +315,6 @@ fn the_token_comes_from_a_file_or_a_variable_and_is_never_shown() {
     assert_faults(
         "admin: {token: s3cret}",
         &[(1, "admin.token", "`token_file`")],
-    );
-}
-
-#[test]
-fn flags_go_before_the_file_and_answer_for_their_faults() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("mirador.yaml");
-    fs::write(
-        &file,
-        "workers: 1\nlog: {level: warn}\nstore: {path: a.db}\n",
-    )
-    .expect("a file");
-    let load = |line: &str| Config::load(Some(&file), &overrides(line));
-
-    let config = load("--workers 3 --listen-public 127.0.0.1:1,127.0.0.1:2 --shutdown-delay 5s")
-        .expect("a configuration");
-    assert_eq!((config.workers, config.listeners.len()), (3, 2));
-    assert_eq!(config.settings.shutdown.delay, Duration::from_secs(5));
-    assert_eq!(config.settings.log.level, "warn");
-    let path_of = |config: &Config| match &config.store {
-        StoreConfig::Sqlite { path, .. } => path.clone(),
-    };
-    assert_eq!(path_of(&config), directory.path().join("a.db"));
-    let here = load("--store-path b.db").expect("a configuration");
-    assert_eq!(
-        path_of(&here),
-        Path::new("b.db"),
-        "a flag's path is relative to where it is typed"
-    );
-
-    let faults = load("--workers many --log-level loud")
-        .expect_err("faults")
-        .to_string();
-    assert!(
-        faults.contains("--workers (or MIRADOR_WORKERS): workers: expected auto or a number"),
-        "{faults}"
-    );
-    assert!(
-        faults.contains("--log-level (or MIRADOR_LOG_LEVEL): log.level: "),
-        "{faults}"
-    );
-}
-
-#[test]
-fn a_token_given_by_a_flag_replaces_the_other_way_in_the_file() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("mirador.yaml");
-    fs::write(&file, "admin: {token_file: not-there}\n").expect("a file");
-    let config = Config::load(Some(&file), &overrides("--admin-token-env CARGO_PKG_NAME"));
-    assert!(
-        config
-            .expect("a configuration")
-            .settings
-            .admin_token
-            .is_some()
-    );
-    let both = "mirador --admin-token-env A --admin-token-file b".split(' ');
-    assert!(CommandLine::try_parse_from(both).is_err());
-}
-
-#[test]
-fn a_reload_tells_what_is_the_same_and_what_needs_a_restart() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let file = directory.path().join("mirador.yaml");
-    let token = directory.path().join("t");
-    fs::write(&token, "one").expect("a file");
-    fs::write(&file, "admin: {token_file: t}\n").expect("a file");
-    let first = Config::load(Some(&file), &overrides("--workers 2")).expect("a configuration");
-    let again = first.read_again().expect("a configuration");
-    assert!(first.is_same_text(&again));
-    assert_eq!(again.workers, 2, "flags hold for the process");
-
-    fs::write(&token, "two").expect("a file");
-    let renewed = first.read_again().expect("a configuration");
-    assert!(!first.is_same_text(&renewed), "the token has changed");
-    assert!(first.restart_only_differences(&renewed).is_empty());
-
-    let live = "log: {level: debug, access: {success: 1}}\nidentify: {headers: [X-T]}\n\
-        trusted_proxies: [10.0.0.0/8]\nupstream: {connect_timeout: 1s, retry_window: 0}\n\
-        shutdown: {delay: 1s}\n";
-    fs::write(&file, live).expect("a file");
-    let changed = first.read_again().expect("a configuration");
-    assert!(!first.is_same_text(&changed));
-    assert_eq!(first.restart_only_differences(&changed), [String::new(); 0]);
-
-    let heavy = "listen: {public: 127.0.0.1:1, logs: 127.0.0.1:2, admin: none}\nlog: {format: text}\n\
-        store: {path: other.db}\ncache: {capacity: 1}\nhealth: {max_concurrent_probes: 1}\n\
-        metrics: {max_tenants: 1}\ntenants: [.]\n";
-    fs::write(&file, heavy).expect("a file");
-    let changed = first.read_again().expect("a configuration");
-    assert_eq!(
-        first.restart_only_differences(&changed),
-        [
-            "listen.public",
-            "listen.logs",
-            "listen.admin",
-            "store",
-            "log.format",
-            "cache",
-            "health",
-            "metrics.max_tenants",
-            "tenants",
-        ]
-    );
-    fs::write(&file, "").expect("a file");
-    assert!(
-        first.read_again().is_err(),
-        "an emptied file is no configuration"
-    );
-}
-
-#[test]
-fn check_reads_the_configuration_and_every_tenant_it_names() {
-    let directory = tempfile::tempdir().expect("a directory");
-    let write = |name: &str, text: &str| {
-        let path = directory.path().join(name);
-        fs::create_dir_all(path.parent().expect("a directory")).expect("a directory");
-        fs::write(&path, text).expect("a file");
-        path
-    };
-    let file = write("mirador.yaml", "tenants: [tenants]\n");
-    let acme = write("tenants/acme.yaml", "id: acme\n");
-    let globex = write("globex.yaml", "id: globex\n");
-    let none = Overrides::default();
-    let report = check(Some(&file), &[globex.clone(), acme], &none).expect("all is well");
-    let ids: Vec<_> = report
-        .tenants
-        .iter()
-        .map(|source| source.tenant.id.as_str())
-        .collect();
-    assert_eq!(ids, ["acme", "globex"]);
-    assert_eq!(report.warnings.len(), 1, "no token is worth a word");
-
-    write("mirador.yaml", "tenants: [tenants]\nworkers: 0\n");
-    write("globex.yaml", "id: acme\n");
-    write("tenants/x.yaml", "id: x\n");
-    let faults = check(Some(&file), &[globex], &none)
-        .expect_err("faults")
-        .to_string();
-    assert_eq!(faults.lines().count(), 2 + 1 - 1 - 1 + 1, "{faults}");
-    assert!(faults.contains("mirador.yaml:2: workers"), "{faults}");
-    assert!(
-        faults.contains("x.yaml:1: id: a tenant id has 2 to 63 characters"),
-        "{faults}"
     );
 }
 

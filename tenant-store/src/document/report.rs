@@ -53,6 +53,26 @@ impl<'d> Report<'d> {
         }
     }
 
+    /// The path of the `n`th value (from 0) that was read from a list: those that were faulty were
+    /// passed over, and count only in the document.
+    pub fn item(&self, list: &str, n: usize) -> String {
+        let index = match self
+            .root
+            .get(&FieldPath::parse(list))
+            .map(|node| &node.kind)
+        {
+            Some(Kind::List(items)) => {
+                let mut sound = items
+                    .iter()
+                    .enumerate()
+                    .filter(|(_, i)| i.kind != Kind::Pruned);
+                sound.nth(n).map_or(n, |(index, _)| index)
+            }
+            _ => n,
+        };
+        format!("{list}[{index}]")
+    }
+
     /// Whether anything was found.
     pub fn is_clean(&self) -> bool {
         self.faults.is_empty()

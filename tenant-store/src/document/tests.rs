@@ -261,6 +261,17 @@ fn rules_over_several_fields_join_the_report_unless_their_fields_are_faulty() {
 }
 
 #[test]
+fn items_are_known_by_their_place_in_the_document() {
+    let document = Document::parse(None, "[1, x, 3]").unwrap();
+    let (numbers, report) = document.decode_partly::<Vec<u8>>();
+    assert_eq!(numbers.as_deref(), Some([1, 3].as_slice()));
+    assert_eq!(
+        (report.item("", 0), report.item("", 1)),
+        ("[0]".into(), "[2]".into())
+    );
+}
+
+#[test]
 fn bytes_that_are_not_utf_8_are_told_with_their_line() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("a.yaml");

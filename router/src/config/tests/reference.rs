@@ -6,7 +6,7 @@ use clap::CommandFactory;
 
 use super::*;
 
-const REFERENCE: &str = include_str!("../../../../docs/config.md");
+pub(super) const REFERENCE: &str = include_str!("../../../../docs/config.md");
 
 /// Keys whose forms are those of `listen.public`, and documented there.
 const SAME_FORMS: [&str; 3] = ["listen.metrics", "listen.logs", "listen.traces"];
@@ -48,10 +48,10 @@ fn fields(path: &str) -> Option<Vec<String>> {
     let mut document = Document::empty();
     document.set(&unknown, serde_json::json!(1), "test");
     let faults = document.decode_partly::<RawConfig>().1.into_faults();
-    let message = faults
+    let refused = faults
         .iter()
-        .find(|fault| fault.path.ends_with('?') || fault.path.ends_with("\"?\""))?;
-    let (_, list) = message.message.split_once("expected")?;
+        .find_map(|fault| fault.message.strip_prefix("there is no such field here"))?;
+    let (_, list) = refused.split_once("expected")?;
     Some(list.split('`').skip(1).step_by(2).map(Into::into).collect())
 }
 
