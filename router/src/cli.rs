@@ -121,7 +121,10 @@ impl Failure {
     fn exit_code(&self) -> u8 {
         match self {
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => 0,
-            Self::Unreadable { .. } | Self::Faulty { .. } | Self::Input(_) => Self::INPUT,
+            Self::Unreadable { .. }
+            | Self::Faulty { .. }
+            | Self::Input(_)
+            | Self::Serve(ServeError::Tenants(_)) => Self::INPUT,
             Self::Admin(error) if error.is_input() => Self::INPUT,
             Self::Partly { worst, .. } => *worst,
             Self::Runtime(_)

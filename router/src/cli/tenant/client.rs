@@ -205,7 +205,7 @@ impl AdminClient {
             .send()
             .await
             .map_err(|error| AdminError::Unreachable {
-                server: self.server.to_string(),
+                server: self.name(),
                 reason: root_cause(&error),
             })?;
         let status = response.status();
@@ -219,7 +219,7 @@ impl AdminClient {
                 faults: Vec::new(),
             });
         Err(AdminError::Refused {
-            server: self.server.to_string(),
+            server: self.name(),
             status,
             error,
             faults,
@@ -242,9 +242,14 @@ impl AdminClient {
             .map_err(|error: de::value::Error| self.strange(error.to_string()))
     }
 
+    /// The server, as people write it.
+    fn name(&self) -> String {
+        self.server.as_str().trim_end_matches('/').into()
+    }
+
     fn strange(&self, reason: String) -> AdminError {
         AdminError::Strange {
-            server: self.server.to_string(),
+            server: self.name(),
             reason,
         }
     }
