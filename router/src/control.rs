@@ -7,16 +7,15 @@ mod reload;
 use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
-use health::Monitor;
+use health::{Availability, Monitor};
 use tenant_store::{cache::TenantCache, repository::TenantRepository};
 use tokio::sync::{Mutex, watch};
 
 use self::reload::Source;
 use crate::{
     config::{Config, Secret, Settings},
-    listener::Address,
     proxy::route::TenantRoute,
-    telemetry::{self, Telemetry, logs::LogLevel},
+    telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
 };
 
 pub use reload::{ReloadError, Reloaded};
@@ -65,8 +64,8 @@ pub struct Parts {
     pub monitor: Arc<Monitor>,
     /// The router's metrics.
     pub telemetry: Arc<Telemetry>,
-    /// The addresses whose certificates a reload replaces.
-    pub addresses: Vec<Arc<Address>>,
+    /// The certificates that a reload replaces, by address; `None` where there is none.
+    pub certificates: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
     /// The level that a reload changes; `None` where the process does not log.
     pub log_level: Option<LogLevel>,
 }
@@ -82,7 +81,7 @@ impl Control {
             telemetry: parts.telemetry,
             settings,
             phase: watch::Sender::new(Phase::Starting),
-            source: Mutex::new(Source::new(config, parts.addresses, parts.log_level)),
+            source: Mutex::new(Source::new(config, parts.certificates, parts.log_level)),
         })
     }
 
@@ -113,7 +112,26 @@ impl Control {
 
     /// All metrics as text.
     pub fn metrics_text(&self) -> String {
-        telemetry::render(&self.telemetry, &self.tenants, &self.monitor)
+        self.telemetry.render(&Scrape {
+            cache: self.tenants.stats(),
+            monitor: self.monitor.stats(),
+            endpoints: self.endpoints(),
+        })
+    }
+
+    fn endpoints(&self) -> Vec<EndpointState> {
+        let mut endpoints = Vec::new();
+        for entry in self.tenants.entries() {
+            for deployment in entry.route().deployments() {
+                endpoints.extend(deployment.endpoints().iter().map(|endpoint| EndpointState {
+                    tenant: entry.id().clone(),
+                    signal: deployment.signal(),
+                    endpoint: endpoint.name().to_owned(),
+                    up: endpoint.health().availability() == Availability::Up,
+                }));
+            }
+        }
+        endpoints
     }
 
     /// Follows the life of the process.

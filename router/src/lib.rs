@@ -5,8 +5,11 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod cli;
 pub mod config;
+pub mod connection;
 pub mod control;
+pub mod demo;
 pub mod listener;
 pub mod proxy;
 pub mod serve;

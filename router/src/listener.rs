@@ -4,9 +4,7 @@
 //! no hand-over. The choice of one socket per worker lives here alone.
 
 mod bind;
-mod connection;
 mod connections;
-mod framing;
 mod watched;
 
 use std::{
@@ -30,25 +28,48 @@ use hyper_util::{
 use tenant_store::model::Signal;
 use tokio::{
     net::{TcpListener, TcpStream},
+    sync::watch,
     task::spawn_local,
-    time::timeout,
+    time::{Instant, timeout},
 };
 use tokio_rustls::TlsAcceptor;
 
 use self::watched::{HangUp, Watched};
 use crate::{
     config::ListenerLimits,
+    connection::{self, Connection},
     control::Phase,
-    proxy::{self, upstream::OnThisWorker},
-    worker::Worker,
+    proxy::{self, context::{ProxyContext, Stance}, upstream::OnThisWorker},
 };
 
 pub use bind::{BindError, bind};
-pub use connection::{Busy, Connection};
 pub use connections::Connections;
 
 /// How long accepting pauses when the process is out of file descriptors.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// What awaits a worker's clients, whichever address they come to.
+#[derive(Debug)]
+pub struct Reception {
+    /// What their requests work with.
+    pub context: Rc<ProxyContext>,
+    /// Those that are connected.
+    pub connections: Connections,
+    phase: watch::Receiver<Phase>,
+}
+
+impl Reception {
+    /// A reception where nobody is yet, until `phase` says to close.
+    pub fn new(context: Rc<ProxyContext>, phase: watch::Receiver<Phase>) -> Self {
+        Self { context, connections: Connections::default(), phase }
+    }
+
+    /// Ends the connections that make no progress.
+    pub fn expire(&self, now: Instant) {
+        let draining = self.context.stance() == Stance::Draining;
+        self.connections.expire(now, draining, self.context.telemetry());
+    }
+}
 
 /// One address that clients connect to.
 #[derive(Debug)]
@@ -114,35 +135,35 @@ impl Listener {
 impl OpenListener {
     /// Accepts until told to close; then takes what is queued already, so that no client that
     /// reached us is turned away.
-    pub(crate) async fn accept_until_closing(self, worker: Rc<Worker>) {
-        let mut phase = worker.watch_phase();
+    pub(crate) async fn accept_until_closing(self, reception: Rc<Reception>) {
+        let mut phase = reception.phase.clone();
         let closing = async {
             let _ = phase.wait_for(|phase| *phase >= Phase::Closing).await;
         };
         tokio::select! {
             () = closing => {}
-            () = self.accept_for_ever(&worker) => {}
+            () = self.accept_for_ever(&reception) => {}
         }
-        self.take_queued(&worker).await;
+        self.take_queued(&reception).await;
     }
 
-    async fn accept_for_ever(&self, worker: &Rc<Worker>) {
+    async fn accept_for_ever(&self, reception: &Rc<Reception>) {
         loop {
             let place = self.place().await;
             match self.socket.accept().await {
-                Ok((stream, peer)) => self.welcome(stream, peer, place, worker),
+                Ok((stream, peer)) => self.welcome(stream, peer, place, reception),
                 Err(error) => pause_after(&error).await,
             }
         }
     }
 
     /// Shuts the queue for newcomers, then empties it.
-    async fn take_queued(&self, worker: &Rc<Worker>) {
+    async fn take_queued(&self, reception: &Rc<Reception>) {
         // A second `listen` with no backlog: the kernel queues nobody any more.
         let _ = socket2::SockRef::from(&self.socket).listen(0);
         let soon = Duration::from_millis(1);
         while let Ok(Ok((stream, peer))) = timeout(soon, self.socket.accept()).await {
-            self.welcome(stream, peer, Place::take(&self.address), worker);
+            self.welcome(stream, peer, Place::take(&self.address), reception);
         }
     }
 
@@ -155,8 +176,8 @@ impl OpenListener {
         Place::take(&self.address)
     }
 
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr, place: Place, worker: &Rc<Worker>) {
-        let telemetry = worker.telemetry();
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr, place: Place, reception: &Rc<Reception>) {
+        let telemetry = reception.context.telemetry();
         telemetry.connections.accepted.inc();
         let secure = self.address.tls.is_some();
         let connection = Connection::new(
@@ -164,14 +185,12 @@ impl OpenListener {
             self.address.signal,
             secure,
             self.address.limits,
-            worker.now(),
+            reception.context.now(),
         );
-        let worker = worker.clone();
+        let reception = reception.clone();
         spawn_local(async move {
-            let _registered = worker
-                .connections()
-                .register(&connection, worker.telemetry());
-            if let Err(error) = serve(stream, &connection, &place.0, &worker).await {
+            let _registered = reception.connections.register(&connection, reception.context.telemetry());
+            if let Err(error) = serve(stream, &connection, &place.0, &reception).await {
                 tracing::debug!(%peer, %error, "client connection ended");
             }
         });
@@ -196,27 +215,27 @@ async fn serve(
     stream: TcpStream,
     connection: &Rc<Connection>,
     address: &Address,
-    worker: &Rc<Worker>,
+    reception: &Rc<Reception>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     connection::configure(&stream)?;
     let Some(tls) = &address.tls else {
-        return serve_http(stream, connection, worker).await;
+        return serve_http(stream, connection, reception).await;
     };
     let acceptor = TlsAcceptor::from(tls.load_full());
     let stream = timeout(address.limits.head_timeout, acceptor.accept(stream))
         .await
         .map_err(|_| "the TLS handshake took too long")??;
-    serve_http(stream, connection, worker).await
+    serve_http(stream, connection, reception).await
 }
 
 async fn serve_http<S: HangUp + 'static>(
     stream: S,
     connection: &Rc<Connection>,
-    worker: &Rc<Worker>,
+    reception: &Rc<Reception>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     let service = service_fn(|request| {
-        let (worker, connection) = (worker.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(proxy::handle(&worker, &connection, request).await) }
+        let (reception, connection) = (reception.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(proxy::handle(&reception.context, &connection, request).await) }
     });
     let io = TokioIo::new(Watched::new(stream, connection.clone()));
     let builder = protocol(connection.limits());

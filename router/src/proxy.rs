@@ -7,12 +7,17 @@ pub mod account;
 pub mod admit;
 pub mod body;
 pub mod classify;
+pub mod context;
 pub mod error;
+mod front;
 mod health_check;
 pub mod identify;
+pub mod patience;
 pub mod pick;
+pub mod relay;
 pub mod rewrite;
 pub mod route;
+pub mod settings;
 pub mod upstream;
 
 use std::{rc::Rc, sync::Arc, time::Duration};
@@ -24,25 +29,26 @@ use tokio::time::timeout;
 
 use self::{
     account::{Exchange, Opening},
-    body::{Patience, RequestBody, ResponseBody},
+    body::RequestBody,
     classify::{Classified, Dialect, Operation, Verdict, classify},
+    context::{ProxyContext, Stance},
     error::{Answerable, ProxyError},
     identify::identify,
+    patience::Patience,
+    relay::ResponseBody,
     rewrite::Hop,
     route::{DeploymentRoute, TenantRoute},
+    settings::Settings,
     upstream::{Forwarding, Lease, Outgoing},
 };
-use crate::{
-    listener::Connection,
-    worker::{Settings, Worker},
-};
+use crate::connection::Connection;
 
 /// A backend's answer that begins to flow.
 type Answer = (Response<Incoming>, Lease, Patience);
 
 /// Answers one request.
 pub async fn handle(
-    worker: &Worker,
+    context: &ProxyContext,
     connection: &Rc<Connection>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
@@ -51,22 +57,22 @@ pub async fn handle(
     let version = head.version;
     let busy = connection.busy(version);
     if let Verdict::HealthCheck = classified.verdict {
-        return health_check::answer(worker, &head, classified.signal).await;
+        return health_check::answer(context, &head, classified.signal).await;
     }
-    let settings = worker.settings();
+    let settings = context.settings();
     let mut exchange = Exchange::open(Opening {
-        telemetry: worker.telemetry(),
+        telemetry: context.telemetry(),
         access: settings.access,
         method: &head.method,
         path: head.uri.path(),
         request_id: rewrite::request_id(&head.headers)
             .cloned()
-            .unwrap_or_else(|| worker.new_request_id()),
+            .unwrap_or_else(|| context.new_request_id()),
         busy,
     });
     let mut named = None;
     let line = Line {
-        worker,
+        context,
         connection,
         settings: &settings,
         classified,
@@ -75,7 +81,7 @@ pub async fn handle(
         Ok((answer, lease, patience)) => relay(answer, exchange, lease, patience),
         Err(error) => refuse(&error, exchange, classified, named.as_deref()),
     };
-    if worker.is_draining() && version < Version::HTTP_2 {
+    if context.stance() == Stance::Draining && version < Version::HTTP_2 {
         response
             .headers_mut()
             .insert(header::CONNECTION, HeaderValue::from_static("close"));
@@ -85,7 +91,7 @@ pub async fn handle(
 
 /// What the steps of one request share.
 struct Line<'a> {
-    worker: &'a Worker,
+    context: &'a ProxyContext,
     connection: &'a Connection,
     settings: &'a Settings,
     classified: Classified,
@@ -117,7 +123,7 @@ impl Line<'_> {
             Verdict::Denied | Verdict::HealthCheck => return Err(ProxyError::PathDenied),
         };
         let local = self
-            .worker
+            .context
             .route(tenant)
             .await?
             .ok_or(ProxyError::UnknownTenant)?;
@@ -137,9 +143,9 @@ impl Line<'_> {
         let hop = self.hop();
         let destination = rewrite::prepare(&mut head, strip, hop, identity, &request_id);
         let forwarding = Forwarding {
-            pool: self.worker.pool(),
+            pool: self.context.pool(),
             settings: &self.settings.upstream,
-            telemetry: self.worker.telemetry(),
+            telemetry: self.context.telemetry(),
             deployment,
             operation,
             patience,
@@ -221,7 +227,7 @@ impl Line<'_> {
             ProxyError::NoEndpoint(_) | ProxyError::Unreachable { .. }
         );
         if lost && deployment.wants_reread() {
-            self.worker.tenants().invalidate(route.id());
+            self.context.reread(route.id());
         }
     }
 }

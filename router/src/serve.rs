@@ -97,7 +97,10 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
         tenants: tenants.clone(),
         monitor: monitor.clone(),
         telemetry,
-        addresses: addresses.clone(),
+        certificates: addresses
+            .iter()
+            .map(|address| address.tls.clone())
+            .collect(),
         log_level: Some(log_level),
     };
     let announcement = announcement(&config);
@@ -230,7 +233,7 @@ fn start_workers(
         thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || {
-                if let Err(error) = worker::run(control, listeners) {
+                if let Err(error) = worker::run(&control, listeners) {
                     tracing::error!(%error, worker = number, "a worker can't run");
                 }
             })

@@ -18,7 +18,7 @@ use prometheus::{
 use tenant_store::model::{Signal, TenantId};
 
 pub use codes::CodeCounters;
-pub use scrape::render;
+pub use scrape::{EndpointState, Scrape};
 
 /// The label of requests that name no known tenant.
 pub const UNKNOWN_TENANT: &str = "__unknown__";
@@ -169,6 +169,11 @@ impl Telemetry {
     /// Counts a client connection ended for want of progress.
     pub fn connection_expired(&self, cause: &str) {
         self.connections.expired.with_label_values(&[cause]).inc();
+    }
+
+    /// Every metric in the Prometheus text format.
+    pub fn render(&self, scrape: &Scrape) -> String {
+        scrape::render(self, scrape)
     }
 
     fn announce_build(&self) -> Result<(), prometheus::Error> {

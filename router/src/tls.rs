@@ -2,20 +2,16 @@
 //! switched off.
 
 use std::{
-    net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
 };
 use tenant_store::model::UpstreamTls;
 use thiserror::Error;
-
-use crate::proxy::route::{PeerHost, PeerTls};
 
 /// Why certificates can't be used.
 #[derive(Debug, Error)]
@@ -114,39 +110,6 @@ pub fn server_config(cert_file: &Path, key_file: &Path) -> Result<Arc<ServerConf
         })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
-}
-
-/// A client that probes an endpoint under the name its requests are verified with.
-///
-/// # Errors
-/// The client can't be set up.
-pub fn probe_client(tls: &PeerTls, host: &PeerHost) -> Result<reqwest::Client, reqwest::Error> {
-    health::client_builder()
-        .tls_backend_preconfigured(ClientConfig::clone(&tls.config))
-        .dns_resolver(Arc::new(Alias(host.clone())))
-        .build()
-}
-
-/// Resolves every name to one host: probes ask for the name on the certificate, wherever the
-/// endpoint is.
-struct Alias(PeerHost);
-
-impl Resolve for Alias {
-    fn resolve(&self, _: Name) -> Resolving {
-        let host = self.0.clone();
-        Box::pin(async move {
-            let addresses: Addrs = match host {
-                PeerHost::Address(address) => {
-                    Box::new(std::iter::once(SocketAddr::new(address, 0)))
-                }
-                PeerHost::Name(name) => {
-                    let found: Vec<_> = tokio::net::lookup_host((&*name, 0)).await?.collect();
-                    Box::new(found.into_iter())
-                }
-            };
-            Ok(addresses)
-        })
-    }
 }
 
 fn read_roots(path: &Path) -> Result<RootCertStore, TlsFault> {

@@ -2,12 +2,12 @@
 
 use std::sync::Arc;
 
+use arc_swap::ArcSwap;
 use tenant_store::document::Faults;
 use thiserror::Error;
 
 use crate::{
     config::{Config, ListenerConfig, Settings},
-    listener::Address,
     telemetry::logs::{LogError, LogLevel},
     tls::{self, TlsFault},
 };
@@ -43,19 +43,19 @@ pub enum ReloadError {
 #[derive(Debug)]
 pub(super) struct Source {
     current: Config,
-    addresses: Vec<Arc<Address>>,
+    certificates: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
     log_level: Option<LogLevel>,
 }
 
 impl Source {
     pub(super) fn new(
         current: Config,
-        addresses: Vec<Arc<Address>>,
+        certificates: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
         log_level: Option<LogLevel>,
     ) -> Self {
         Self {
             current,
-            addresses,
+            certificates,
             log_level,
         }
     }
@@ -73,8 +73,8 @@ impl Source {
         if changed && let Some(level) = &self.log_level {
             level.set(&fresh.settings.log.level)?;
         }
-        for (address, config) in self.addresses.iter().zip(certificates) {
-            if let (Some(tls), Some(config)) = (&address.tls, config) {
+        for (in_force, config) in self.certificates.iter().zip(certificates) {
+            if let (Some(tls), Some(config)) = (in_force, config) {
                 tls.store(config);
             }
         }

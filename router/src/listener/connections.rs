@@ -12,8 +12,7 @@ use ahash::HashMap;
 use prometheus::IntGauge;
 use tokio::time::Instant;
 
-use super::Connection;
-use crate::telemetry::Telemetry;
+use crate::{connection::Connection, telemetry::Telemetry};
 
 /// One worker's client connections.
 #[derive(Debug, Default)]

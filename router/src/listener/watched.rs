@@ -16,7 +16,7 @@ use tokio::{
 };
 use tokio_rustls::server::TlsStream;
 
-use super::Connection;
+use crate::connection::Connection;
 
 /// A stream that can be broken off so that the other side notices.
 pub(super) trait HangUp: AsyncRead + AsyncWrite + Unpin {

@@ -14,7 +14,7 @@ use super::{
     error::ProxyError,
     route::{DeploymentRoute, EndpointRoute},
 };
-use crate::{config::AccessLog, listener::Busy, telemetry::Telemetry};
+use crate::{config::AccessLog, connection::Busy, telemetry::Telemetry};
 
 /// One request, from its head to the last byte of its answer.
 ///

@@ -7,22 +7,22 @@ use tenant_store::model::Signal;
 
 use super::{
     admit::admit,
-    body::ResponseBody,
+    context::{ProxyContext, Stance},
     error::ProxyError,
     identify::{IdentifyError, identify},
+    relay::ResponseBody,
 };
-use crate::worker::Worker;
 
 /// Answers a health check for `signal`, or for everything.
 pub(super) async fn answer(
-    worker: &Worker,
+    context: &ProxyContext,
     head: &Parts,
     signal: Option<Signal>,
 ) -> Response<ResponseBody> {
-    let (status, text) = match identify(head, &worker.settings().identity) {
-        Err(IdentifyError::Missing { .. }) => own(worker, head.uri.path()),
+    let (status, text) = match identify(head, &context.settings().identity) {
+        Err(IdentifyError::Missing { .. }) => own(context, head.uri.path()),
         Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
-        Ok(tenant) => match check(worker, tenant, signal).await {
+        Ok(tenant) => match check(context, tenant, signal).await {
             Ok(()) => (StatusCode::OK, "OK".to_owned()),
             Err(error) => (error.status(false), format!("tenant {tenant}: {error}")),
         },
@@ -35,8 +35,8 @@ pub(super) async fn answer(
 }
 
 /// The router's own health. `/-/healthy` says that it lives, the others that it wants requests.
-fn own(worker: &Worker, path: &str) -> (StatusCode, String) {
-    if worker.is_ready() || path.ends_with("/-/healthy") {
+fn own(context: &ProxyContext, path: &str) -> (StatusCode, String) {
+    if context.stance() == Stance::Serving || path.ends_with("/-/healthy") {
         (StatusCode::OK, "OK".to_owned())
     } else {
         (
@@ -46,8 +46,12 @@ fn own(worker: &Worker, path: &str) -> (StatusCode, String) {
     }
 }
 
-async fn check(worker: &Worker, tenant: &str, signal: Option<Signal>) -> Result<(), ProxyError> {
-    let local = worker
+async fn check(
+    context: &ProxyContext,
+    tenant: &str,
+    signal: Option<Signal>,
+) -> Result<(), ProxyError> {
+    let local = context
         .route(tenant)
         .await?
         .ok_or(ProxyError::UnknownTenant)?;

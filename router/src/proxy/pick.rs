@@ -64,9 +64,13 @@ pub fn pick(
     {
         return Some(position);
     }
-    let availability = [Availability::Up, Availability::Ejected, Availability::HalfOpen]
-        .into_iter()
-        .find(|state| candidates.iter().enumerate().any(|c| eligible(*state)(&c)))?;
+    let availability = [
+        Availability::Up,
+        Availability::Ejected,
+        Availability::HalfOpen,
+    ]
+    .into_iter()
+    .find(|state| candidates.iter().enumerate().any(|c| eligible(*state)(&c)))?;
     let best = candidates
         .iter()
         .enumerate()

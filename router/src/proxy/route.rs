@@ -6,6 +6,7 @@
 mod budget;
 mod build;
 mod peer;
+mod probe;
 
 use std::sync::{
     Arc, OnceLock,
@@ -20,9 +21,12 @@ use http::{
 use tenant_store::model::{BalancingPolicy, EndpointProtocol, Signal, Status, TenantId};
 
 use super::pick::{Candidate, Tried, pick};
-use crate::telemetry::{CodeCounters, SignalMetrics, Telemetry};
+use crate::{
+    config::RetryPolicy,
+    telemetry::{CodeCounters, SignalMetrics, Telemetry},
+};
 
-pub use budget::{RetryBudget, RetryPolicy};
+pub use budget::RetryBudget;
 pub use build::{RouteBuilder, RouteFault};
 pub use peer::{Peer, PeerHost, PeerTls};
 

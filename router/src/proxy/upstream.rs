@@ -18,9 +18,10 @@ use tokio::time::Instant;
 
 use super::{
     account::Exchange,
-    body::{Patience, RequestBody},
+    body::RequestBody,
     classify::Operation,
     error::ProxyError,
+    patience::Patience,
     pick::Tried,
     rewrite::{self, Destination},
     route::{DeploymentRoute, EndpointRoute},
@@ -264,8 +265,13 @@ impl Forwarding<'_> {
                 ProxyError::ProtocolFault { signal, source }
             }
             Cause::Broken(source) => ProxyError::BrokenOff { signal, source },
-            Cause::Wait(wait::GaveUp::Late) => ProxyError::UpstreamTimeout { signal, limit: self.limit() },
-            Cause::Wait(wait::GaveUp::SlowBody) => ProxyError::SlowBody { limit: self.limit() },
+            Cause::Wait(wait::GaveUp::Late) => ProxyError::UpstreamTimeout {
+                signal,
+                limit: self.limit(),
+            },
+            Cause::Wait(wait::GaveUp::SlowBody) => ProxyError::SlowBody {
+                limit: self.limit(),
+            },
             Cause::Wait(wait::GaveUp::EndpointDown) => ProxyError::NoEndpoint(signal),
         }
     }

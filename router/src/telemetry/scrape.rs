@@ -1,28 +1,50 @@
 //! `/metrics`: the registered metrics, and what the cache and the health monitor count themselves.
 
-use std::{fmt::Write, sync::Arc, time::UNIX_EPOCH};
+use std::{fmt::Write, time::UNIX_EPOCH};
 
-use health::{Availability, Monitor};
+use health::MonitorStats;
 use prometheus::{Encoder, TextEncoder};
-use tenant_store::cache::TenantCache;
+use tenant_store::{
+    cache::CacheStats,
+    model::{Signal, TenantId},
+};
 
 use super::{OVERFLOW_TENANT, Telemetry};
-use crate::proxy::route::TenantRoute;
+
+/// What others count, at the moment of a scrape.
+#[derive(Debug)]
+pub struct Scrape {
+    /// The tenant cache.
+    pub cache: CacheStats,
+    /// The health monitor.
+    pub monitor: MonitorStats,
+    /// The endpoints of the tenants that are known.
+    pub endpoints: Vec<EndpointState>,
+}
+
+/// One endpoint of one tenant.
+#[derive(Debug)]
+pub struct EndpointState {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// What it serves.
+    pub signal: Signal,
+    /// `host:port`.
+    pub endpoint: String,
+    /// Whether it gets requests.
+    pub up: bool,
+}
 
 /// Everything there is to tell, in the Prometheus text format.
-pub fn render(
-    telemetry: &Telemetry,
-    tenants: &Arc<TenantCache<TenantRoute>>,
-    monitor: &Arc<Monitor>,
-) -> String {
+pub(super) fn render(telemetry: &Telemetry, scrape: &Scrape) -> String {
     let mut encoded = Vec::new();
     if let Err(error) = TextEncoder::new().encode(&telemetry.registry.gather(), &mut encoded) {
         tracing::error!(%error, "metrics can't be encoded");
     }
     let mut text = Text(String::from_utf8_lossy(&encoded).into_owned());
-    text.cache(tenants);
-    text.endpoints(telemetry, tenants);
-    text.health(monitor);
+    text.cache(&scrape.cache);
+    text.endpoints(telemetry, &scrape.endpoints);
+    text.health(&scrape.monitor);
     text.0
 }
 
@@ -46,8 +68,7 @@ impl Text {
         self.sample(name, "", value);
     }
 
-    fn cache(&mut self, tenants: &Arc<TenantCache<TenantRoute>>) {
-        let stats = tenants.stats();
+    fn cache(&mut self, stats: &CacheStats) {
         let counters = [
             ("hits", "Look-ups of a known tenant.", stats.hits),
             (
@@ -115,29 +136,25 @@ impl Text {
         );
     }
 
-    fn endpoints(&mut self, telemetry: &Telemetry, tenants: &Arc<TenantCache<TenantRoute>>) {
+    fn endpoints(&mut self, telemetry: &Telemetry, endpoints: &[EndpointState]) {
         self.family("endpoint_up", "gauge", "Whether an endpoint gets requests.");
-        for entry in tenants.entries() {
-            let tenant = telemetry.tenants.label(entry.id());
-            if tenant == OVERFLOW_TENANT {
-                continue;
-            }
-            for deployment in entry.route().deployments() {
-                for endpoint in deployment.endpoints() {
-                    let labels = format!(
-                        "{{tenant=\"{tenant}\",signal=\"{}\",endpoint=\"{}\"}}",
-                        deployment.signal(),
-                        endpoint.name(),
-                    );
-                    let up = endpoint.health().availability() == Availability::Up;
-                    self.sample("endpoint_up", &labels, u8::from(up));
-                }
+        for EndpointState {
+            tenant,
+            signal,
+            endpoint,
+            up,
+        } in endpoints
+        {
+            let tenant = telemetry.tenants.label(tenant);
+            if tenant != OVERFLOW_TENANT {
+                let labels =
+                    format!("{{tenant=\"{tenant}\",signal=\"{signal}\",endpoint=\"{endpoint}\"}}");
+                self.sample("endpoint_up", &labels, u8::from(*up));
             }
         }
     }
 
-    fn health(&mut self, monitor: &Arc<Monitor>) {
-        let stats = monitor.stats();
+    fn health(&mut self, stats: &MonitorStats) {
         self.single(
             "endpoints_watched",
             "gauge",

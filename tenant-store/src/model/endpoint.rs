@@ -191,12 +191,15 @@ impl<'de> de::Visitor<'de> for UrlOrEndpoint {
     }
 }
 
-/// Reads a list of endpoints: at least one, each URL once.
+/// Reads a list of endpoints: at least one, at most [`MOST_ENDPOINTS`], each URL once.
 pub(super) fn endpoints<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<Vec<Endpoint>, D::Error> {
     deserializer.deserialize_seq(EndpointList)
 }
+
+/// A request remembers in one machine word which endpoints it has tried.
+const MOST_ENDPOINTS: usize = 64;
 
 struct EndpointList;
 
@@ -212,6 +215,11 @@ impl<'de> de::Visitor<'de> for EndpointList {
         let mut endpoints = Vec::new();
         while let Some(endpoint) = list.next_element_seed(Unseen(&mut urls))? {
             endpoints.push(endpoint);
+            if endpoints.len() > MOST_ENDPOINTS {
+                return Err(de::Error::custom(format!(
+                    "a deployment has at most {MOST_ENDPOINTS} endpoints, this list is longer"
+                )));
+            }
         }
         if endpoints.is_empty() {
             return Err(de::Error::custom(

@@ -202,10 +202,7 @@ fn headers() -> impl Strategy<Value = Vec<(String, String)>> {
         "5",
         ",",
     ];
-    let header = (
-        prop::sample::select(NAMES),
-        prop::sample::select(VALUES),
-    )
+    let header = (prop::sample::select(NAMES), prop::sample::select(VALUES))
         .prop_map(|(name, value)| (name.to_owned(), value.to_owned()));
     prop::collection::vec(header, 0..12)
 }

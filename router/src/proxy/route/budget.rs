@@ -5,15 +5,7 @@ use std::time::Duration;
 use parking_lot::Mutex;
 use tokio::time::Instant;
 
-/// Retries allowed in each window of ten seconds: `burst`, and `ratio` of the requests.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct RetryPolicy {
-    /// Retries per request, 0 to 1.
-    pub ratio: f64,
-    /// Retries whatever the number of requests: enough for all that is in flight when an endpoint
-    /// dies.
-    pub burst: u32,
-}
+use crate::config::RetryPolicy;
 
 const WINDOW: Duration = Duration::from_secs(10);
 

@@ -12,19 +12,20 @@ use std::{
     },
 };
 
-use health::{Monitor, ProbeSpec, Target};
+use health::{Monitor, Target};
 use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tenant_store::model::{
-    Deployment, Endpoint, EndpointProtocol, EndpointUrl, HealthCheck, SecretSource, Signal, Tenant,
-    TenantRecord, UpstreamAuth, UpstreamTls,
+    Deployment, Endpoint, EndpointProtocol, SecretSource, Signal, Tenant, TenantRecord,
+    UpstreamAuth, UpstreamTls,
 };
 use thiserror::Error;
 
 use super::{
     DeploymentRoute, DeploymentState, EndpointRoute, Peer, PeerTls, TenantRoute, Upstream,
     peer::{PeerHost, PeerKey},
+    probe,
 };
 use crate::{
     telemetry::Telemetry,
@@ -181,9 +182,9 @@ impl RouteBuilder {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| unusable())?;
         let peer = self.peer(endpoint, tls)?;
         let health = self.monitor.watch(Target {
-            url: probe_url(url, tls, &deployment.health_check),
+            url: probe::url(url, tls, &deployment.health_check),
             name: name.clone(),
-            probe: probe_spec(&deployment.health_check),
+            probe: probe::spec(&deployment.health_check),
             client: self.probe_client(&peer)?,
             authorization: authorization.clone(),
             identity: peer.id(),
@@ -246,7 +247,7 @@ impl RouteBuilder {
         let Some(tls) = peer.tls() else {
             return Ok(self.clear_client.clone());
         };
-        tls::probe_client(tls, peer.host()).map_err(RouteFault::Probe)
+        probe::client(tls, peer.host()).map_err(RouteFault::Probe)
     }
 
     fn peer_tls(
@@ -271,43 +272,6 @@ impl RouteBuilder {
             config,
         })
     }
-}
-
-fn probe_spec(check: &HealthCheck) -> Option<ProbeSpec> {
-    let HealthCheck {
-        interval,
-        timeout,
-        healthy_after,
-        unhealthy_after,
-        ..
-    } = *check;
-    let (interval, timeout) = (interval.0, timeout.0);
-    let spec = ProbeSpec {
-        interval,
-        timeout,
-        healthy_after,
-        unhealthy_after,
-    };
-    check.enabled.then_some(spec)
-}
-
-/// Where an endpoint is probed: under the name it is verified with.
-fn probe_url(url: &EndpointUrl, tls: Option<&UpstreamTls>, check: &HealthCheck) -> url::Url {
-    let mut probe = url.as_url().clone();
-    if let Some(name) = tls
-        .and_then(|tls| tls.server_name.as_deref())
-        .filter(|_| url.is_https())
-    {
-        // A name rustls took is a host.
-        let _ = probe.set_host(Some(name));
-    }
-    let (path, query) = match check.path.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
-        None => (check.path.as_str(), None),
-    };
-    probe.set_path(&format!("{}{path}", url.base_path()));
-    probe.set_query(query);
-    probe
 }
 
 fn authorization(auth: &UpstreamAuth) -> Result<HeaderValue, RouteFault> {

@@ -9,7 +9,7 @@ use std::{future::Future, pin::pin, rc::Rc, time::Duration};
 use health::{Availability, EndpointHealth};
 use tokio::time::{Instant, sleep_until};
 
-use crate::proxy::body::{Patience, Upload};
+use crate::proxy::{body::Upload, patience::Patience};
 
 /// How often a waiting request looks around.
 const LOOK_AROUND: Duration = Duration::from_millis(250);
@@ -66,7 +66,11 @@ impl<E: Fn() -> bool> Waiting<'_, E> {
             Patience::Endless => false,
         };
         if out_of_patience {
-            return Err(if self.upload.is_whole() { GaveUp::Late } else { GaveUp::SlowBody });
+            return Err(if self.upload.is_whole() {
+                GaveUp::Late
+            } else {
+                GaveUp::SlowBody
+            });
         }
         if now - progress.at >= UNUSUAL && self.upload.is_whole() {
             self.health.suspect();

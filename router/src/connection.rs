@@ -1,4 +1,7 @@
-//! One client connection, as its requests and its worker see it.
+//! One client connection, as its requests and its listener see it: who is at the other end, what it
+//! is doing, and what is wanted of it. Reads and writes nothing itself.
+
+mod framing;
 
 use std::{
     cell::{Cell, RefCell},
@@ -17,7 +20,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tenant_store::model::Signal;
 use tokio::{net::TcpStream, time::Instant};
 
-use super::framing::HeadScan;
+use self::framing::HeadScan;
 use crate::config::ListenerLimits;
 
 /// A client that vanished without a word is noticed after 30 s + 3 × 10 s, even on a silent tail.
@@ -71,13 +74,13 @@ enum Order {
 pub struct Busy(Rc<Connection>);
 
 /// Socket options of a client connection.
-pub(super) fn configure(stream: &TcpStream) -> io::Result<()> {
+pub(crate) fn configure(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
     SockRef::from(stream).set_tcp_keepalive(&KEEPALIVE)
 }
 
 impl Connection {
-    pub(super) fn new(
+    pub(crate) fn new(
         peer: SocketAddr,
         signal: Option<Signal>,
         secure: bool,
@@ -146,12 +149,12 @@ impl Connection {
 
     /// Whether the end of an answer is told by the end of the connection, so that breaking it off
     /// takes a reset.
-    pub(super) fn ends_answers_by_closing(&self) -> bool {
+    pub(crate) fn ends_answers_by_closing(&self) -> bool {
         self.http10.get()
     }
 
     /// Bytes came from the client.
-    pub(super) fn received(&self, bytes: &[u8]) {
+    pub(crate) fn received(&self, bytes: &[u8]) {
         if self.stage.get() == Stage::Busy || self.http2.get() {
             return;
         }
@@ -166,7 +169,7 @@ impl Connection {
     }
 
     /// Whether the client takes what is written to it.
-    pub(super) fn wrote(&self, went: bool) {
+    pub(crate) fn wrote(&self, went: bool) {
         if went {
             self.stalled_since.set(None);
         } else if self.stalled_since.get().is_none() {
@@ -175,7 +178,7 @@ impl Connection {
     }
 
     /// Why the connection should end now, if it should.
-    pub(super) fn expired(&self, now: Instant, draining: bool) -> Option<&'static str> {
+    pub(crate) fn expired(&self, now: Instant, draining: bool) -> Option<&'static str> {
         /// How long a client that is being drained may be silent before it is let go.
         const DRAINED: Duration = Duration::from_secs(1);
         let idle = if draining {
@@ -197,16 +200,16 @@ impl Connection {
     }
 
     /// Lets the connection finish what has begun.
-    pub(super) fn drain(&self) {
+    pub(crate) fn drain(&self) {
         self.command(Order::Drain);
     }
 
     /// Ends the connection at once.
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.command(Order::End);
     }
 
-    pub(super) fn is_http2(&self) -> bool {
+    pub(crate) fn is_http2(&self) -> bool {
         self.http2.get()
     }
 
@@ -218,7 +221,7 @@ impl Connection {
     }
 
     /// Drives the protocol until it ends, minding the worker's orders.
-    pub(super) async fn drive<C>(&self, protocol: C) -> C::Output
+    pub(crate) async fn drive<C>(&self, protocol: C) -> C::Output
     where
         C: GracefulConnection + Future<Output = Result<(), <C as GracefulConnection>::Error>>,
     {

@@ -4,13 +4,11 @@ use std::{fmt, net::IpAddr, sync::Arc};
 
 use ipnet::IpNet;
 
-use crate::{
-    config::{self, AccessLog, UpstreamSettings},
-    proxy::{
-        identify::{HeaderSource, IdentitySource},
-        upstream::PoolLimits,
-    },
+use super::{
+    identify::{HeaderSource, IdentitySource},
+    upstream::PoolLimits,
 };
+use crate::config::{self, AccessLog, UpstreamSettings};
 
 /// What the request path reads of the configuration.
 pub struct Settings {

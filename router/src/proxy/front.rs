@@ -7,7 +7,7 @@ use ahash::HashMap;
 use tenant_store::{cache::Entry, model::TenantId};
 use tokio::time::Instant;
 
-use crate::proxy::{LocalRoute, route::TenantRoute};
+use super::{LocalRoute, route::TenantRoute};
 
 /// Routes held at most. What does not fit is asked of the tenant cache.
 const CAPACITY: usize = 16_384;

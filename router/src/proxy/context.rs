@@ -1,0 +1,156 @@
+//! What one worker lends to its requests: its view of settings and routes, its upstream
+//! connections, and the time.
+//!
+//! Belongs to one thread: nothing here is locked. The worker keeps it current on its tick.
+
+use std::{
+    cell::{Cell, RefCell},
+    rc::Rc,
+    sync::Arc,
+};
+
+use http::HeaderValue;
+use rand::{RngExt, SeedableRng, rngs::SmallRng};
+use tenant_store::{
+    cache::{Known, TenantCache},
+    model::TenantId,
+};
+use tokio::time::Instant;
+
+use super::{
+    LocalRoute, error::ProxyError, front::FrontCache, route::TenantRoute, settings::Settings,
+    upstream::Pool,
+};
+use crate::{config, telemetry::Telemetry};
+
+/// What one worker lends to its requests.
+#[derive(Debug)]
+pub struct ProxyContext {
+    tenants: Arc<TenantCache<TenantRoute>>,
+    telemetry: Arc<Telemetry>,
+    settings: RefCell<Rc<Settings>>,
+    front: FrontCache,
+    pool: Pool,
+    random: RefCell<SmallRng>,
+    now: Cell<Instant>,
+    stance: Cell<Stance>,
+}
+
+/// Whether the router wants requests.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stance {
+    /// Not yet: something is still starting.
+    Starting,
+    /// It does.
+    Serving,
+    /// It serves them, but asks clients to go elsewhere.
+    Draining,
+}
+
+impl ProxyContext {
+    /// The context of a worker that has just started.
+    pub fn new(
+        tenants: Arc<TenantCache<TenantRoute>>,
+        telemetry: Arc<Telemetry>,
+        settings: &Arc<config::Settings>,
+    ) -> Self {
+        let settings = Rc::new(Settings::new(settings));
+        Self {
+            tenants,
+            telemetry,
+            front: FrontCache::default(),
+            pool: Pool::new(settings.pool),
+            settings: RefCell::new(settings),
+            random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
+            now: Cell::new(Instant::now()),
+            stance: Cell::new(Stance::Starting),
+        }
+    }
+
+    /// Moves the clock, and takes in settings if they are others.
+    pub fn tick(&self, now: Instant, current: &Arc<config::Settings>) {
+        self.now.set(now);
+        if !self.settings.borrow().is_made_from(current) {
+            let settings = Rc::new(Settings::new(current));
+            self.pool.set_limits(settings.pool);
+            *self.settings.borrow_mut() = settings;
+        }
+    }
+
+    /// Lets go of connections and routes that are of no use any more.
+    pub fn sweep(&self) {
+        self.pool.reap(self.now());
+        self.front.sweep(self.now());
+    }
+
+    /// Whether the router wants requests, from now on.
+    pub fn take_stance(&self, stance: Stance) {
+        self.stance.set(stance);
+    }
+
+    /// Whether the router wants requests.
+    pub fn stance(&self) -> Stance {
+        self.stance.get()
+    }
+
+    /// The settings in force, at most a tick old.
+    pub fn settings(&self) -> Rc<Settings> {
+        self.settings.borrow().clone()
+    }
+
+    /// This worker's upstream connections.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The router's metrics.
+    pub fn telemetry(&self) -> &Arc<Telemetry> {
+        &self.telemetry
+    }
+
+    /// The time, at most a tick old.
+    pub fn now(&self) -> Instant {
+        self.now.get()
+    }
+
+    /// Has a tenant's record read again, while what is known stays.
+    pub fn reread(&self, tenant: &TenantId) {
+        self.tenants.invalidate(tenant);
+    }
+
+    /// A tenant's route; `None` if there is no such tenant. Waits for the store only the first
+    /// time somebody asks for a tenant.
+    ///
+    /// # Errors
+    /// The tenant is not known and the store does not answer.
+    pub async fn route(&self, tenant: &str) -> Result<Option<LocalRoute>, ProxyError> {
+        if let Some(route) = self.front.get(tenant, self.now()) {
+            return Ok(Some(route));
+        }
+        let entry = match self.tenants.known(tenant) {
+            Known::Tenant(entry) => entry,
+            Known::NoSuchTenant => return Ok(None),
+            Known::NeverAsked => {
+                let Ok(id) = tenant.parse::<TenantId>() else {
+                    return Ok(None);
+                };
+                match self.tenants.get(&id).await {
+                    Ok(Some(entry)) => entry,
+                    Ok(None) => return Ok(None),
+                    Err(error) => {
+                        tracing::warn!(%tenant, %error, "tenant can't be looked up");
+                        return Err(ProxyError::LookupUnavailable);
+                    }
+                }
+            }
+        };
+        Ok(Some(self.front.insert(entry, self.now())))
+    }
+
+    /// 128 random bits in hexadecimal, as `traceparent` has trace ids.
+    pub fn new_request_id(&self) -> HeaderValue {
+        let bits: u128 = self.random.borrow_mut().random();
+        HeaderValue::from_str(&format!("{bits:032x}"))
+            .unwrap_or_else(|_| HeaderValue::from_static("unavailable"))
+    }
+}

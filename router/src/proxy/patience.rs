@@ -1,0 +1,16 @@
+//! How long a request may take, by what kind of operation it is.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How long an answer may take once it has begun.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Patience {
+    /// Until then, all told.
+    Until(Instant),
+    /// As long as it is not silent for longer than this.
+    Idle(Duration),
+    /// For ever: only a dead peer ends it.
+    Endless,
+}

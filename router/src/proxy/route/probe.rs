@@ -1,0 +1,81 @@
+//! How an endpoint is probed: at which URL, how often, and with the TLS its requests have.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use health::ProbeSpec;
+use reqwest::dns::{Addrs, Name, Resolve, Resolving};
+use rustls::ClientConfig;
+use tenant_store::model::{EndpointUrl, HealthCheck, UpstreamTls};
+use url::Url;
+
+use super::peer::{PeerHost, PeerTls};
+
+pub(super) fn spec(check: &HealthCheck) -> Option<ProbeSpec> {
+    let HealthCheck {
+        interval,
+        timeout,
+        healthy_after,
+        unhealthy_after,
+        ..
+    } = *check;
+    let (interval, timeout) = (interval.0, timeout.0);
+    let spec = ProbeSpec {
+        interval,
+        timeout,
+        healthy_after,
+        unhealthy_after,
+    };
+    check.enabled.then_some(spec)
+}
+
+/// Where an endpoint is probed: under the name it is verified with.
+pub(super) fn url(url: &EndpointUrl, tls: Option<&UpstreamTls>, check: &HealthCheck) -> Url {
+    let mut probe = url.as_url().clone();
+    if let Some(name) = tls
+        .and_then(|tls| tls.server_name.as_deref())
+        .filter(|_| url.is_https())
+    {
+        // A name rustls took is a host.
+        let _ = probe.set_host(Some(name));
+    }
+    let (path, query) = match check.path.split_once('?') {
+        Some((path, query)) => (path, Some(query)),
+        None => (check.path.as_str(), None),
+    };
+    probe.set_path(&format!("{}{path}", url.base_path()));
+    probe.set_query(query);
+    probe
+}
+
+/// A client that probes an endpoint under the name its requests are verified with.
+///
+/// # Errors
+/// The client can't be set up.
+pub(super) fn client(tls: &PeerTls, host: &PeerHost) -> Result<reqwest::Client, reqwest::Error> {
+    health::client_builder()
+        .tls_backend_preconfigured(ClientConfig::clone(&tls.config))
+        .dns_resolver(Arc::new(Alias(host.clone())))
+        .build()
+}
+
+/// Resolves every name to one host: probes ask for the name on the certificate, wherever the
+/// endpoint is.
+struct Alias(PeerHost);
+
+impl Resolve for Alias {
+    fn resolve(&self, _: Name) -> Resolving {
+        let host = self.0.clone();
+        Box::pin(async move {
+            let addresses: Addrs = match host {
+                PeerHost::Address(address) => {
+                    Box::new(std::iter::once(SocketAddr::new(address, 0)))
+                }
+                PeerHost::Name(name) => {
+                    let found: Vec<_> = tokio::net::lookup_host((&*name, 0)).await?.collect();
+                    Box::new(found.into_iter())
+                }
+            };
+            Ok(addresses)
+        })
+    }
+}
