@@ -141,7 +141,7 @@ fn parts(repository: Arc<dyn TenantRepository>) -> Parts {
         tenants,
         monitor,
         telemetry,
-        addresses: Vec::new(),
+        certificates: Vec::new(),
         log_level: None,
     }
 }
