@@ -39,7 +39,11 @@ use crate::{
     config::ListenerLimits,
     connection::{self, Connection},
     control::Phase,
-    proxy::{self, context::{ProxyContext, Stance}, upstream::OnThisWorker},
+    proxy::{
+        self,
+        context::{ProxyContext, Stance},
+        upstream::OnThisWorker,
+    },
 };
 
 pub use bind::{BindError, bind};
@@ -61,13 +65,18 @@ pub struct Reception {
 impl Reception {
     /// A reception where nobody is yet, until `phase` says to close.
     pub fn new(context: Rc<ProxyContext>, phase: watch::Receiver<Phase>) -> Self {
-        Self { context, connections: Connections::default(), phase }
+        Self {
+            context,
+            connections: Connections::default(),
+            phase,
+        }
     }
 
     /// Ends the connections that make no progress.
     pub fn expire(&self, now: Instant) {
         let draining = self.context.stance() == Stance::Draining;
-        self.connections.expire(now, draining, self.context.telemetry());
+        self.connections
+            .expire(now, draining, self.context.telemetry());
     }
 }
 
@@ -123,6 +132,14 @@ pub(crate) struct OpenListener {
 struct Place(Arc<Address>);
 
 impl Listener {
+    /// Where it listens; the port is the real one, even if the system chose it.
+    ///
+    /// # Errors
+    /// The system does not say.
+    pub fn local_address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
     pub(crate) fn open(self) -> io::Result<OpenListener> {
         let socket = TcpListener::from_std(self.socket)?;
         Ok(OpenListener {
@@ -176,7 +193,13 @@ impl OpenListener {
         Place::take(&self.address)
     }
 
-    fn welcome(&self, stream: TcpStream, peer: SocketAddr, place: Place, reception: &Rc<Reception>) {
+    fn welcome(
+        &self,
+        stream: TcpStream,
+        peer: SocketAddr,
+        place: Place,
+        reception: &Rc<Reception>,
+    ) {
         let telemetry = reception.context.telemetry();
         telemetry.connections.accepted.inc();
         let secure = self.address.tls.is_some();
@@ -189,7 +212,9 @@ impl OpenListener {
         );
         let reception = reception.clone();
         spawn_local(async move {
-            let _registered = reception.connections.register(&connection, reception.context.telemetry());
+            let _registered = reception
+                .connections
+                .register(&connection, reception.context.telemetry());
             if let Err(error) = serve(stream, &connection, &place.0, &reception).await {
                 tracing::debug!(%peer, %error, "client connection ended");
             }

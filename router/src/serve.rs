@@ -103,7 +103,8 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
             .collect(),
         log_level: Some(log_level),
     };
-    let announcement = announcement(&config);
+    let one_worker = per_worker.first().map_or(&[][..], Vec::as_slice);
+    let announcement = announcement(one_worker, admin.as_ref())?;
     let control = Control::new(parts, config);
 
     let mut background = vec![
@@ -257,20 +258,22 @@ async fn shut_down(control: &Arc<Control>, workers: Vec<thread::JoinHandle<()>>)
     tracing::info!("all connections have ended");
 }
 
-fn announcement(config: &Config) -> String {
-    let public: Vec<String> = config
-        .listeners
+/// The one line that says where the router is. Ports that were left to the system are those it
+/// chose.
+fn announcement(clients: &[Listener], admin: Option<&TcpListener>) -> io::Result<String> {
+    let clients: Vec<String> = clients
         .iter()
-        .map(|listener| listener.address.to_string())
-        .collect();
-    let admin = config
-        .admin_listen
-        .map_or_else(|| "none".into(), |address| address.to_string());
-    format!(
-        "mirador {} ready: clients on {}, admin on {admin}",
-        env!("CARGO_PKG_VERSION"),
-        public.join(", ")
-    )
+        .map(|listener| listener.local_address().map(|address| address.to_string()))
+        .collect::<Result<_, _>>()?;
+    let admin = match admin {
+        Some(listener) => listener.local_addr()?.to_string(),
+        None => "none".into(),
+    };
+    let version = env!("CARGO_PKG_VERSION");
+    Ok(format!(
+        "mirador {version} ready: clients on {}, admin on {admin}",
+        clients.join(", ")
+    ))
 }
 
 /// The signals a server answers to.
