@@ -1,0 +1,110 @@
+//! Where and of what a measurement was made, so that nobody takes its figures for those of
+//! another machine.
+
+use std::{fs, process::Command, thread};
+
+use crate::error::BenchError;
+
+/// The machine and the source, as told in the report.
+#[derive(Debug)]
+pub(crate) struct Machine {
+    pub(crate) processor: String,
+    pub(crate) processors: usize,
+    pub(crate) memory_gib: f64,
+    pub(crate) kernel: String,
+    pub(crate) system: String,
+    pub(crate) compiler: String,
+    pub(crate) commit: String,
+    /// Day of the measurement, in UTC.
+    pub(crate) date: String,
+    /// Load average of the last minute when the measurement began.
+    pub(crate) load: String,
+}
+
+/// Reads it all, before anything is started.
+pub(crate) fn describe() -> Result<Machine, BenchError> {
+    let unknown = || String::from("unknown");
+    let commit = match commit() {
+        Some(commit) if has_changes() => format!("{commit} with uncommitted changes"),
+        Some(commit) => commit,
+        None => unknown(),
+    };
+    let processors = thread::available_parallelism();
+    Ok(Machine {
+        processor: field("/proc/cpuinfo", "model name").unwrap_or_else(unknown),
+        processors: processors
+            .map_err(|error| BenchError::io("count processors", error))?
+            .get(),
+        memory_gib: memory_gib().unwrap_or_default(),
+        kernel: read("/proc/sys/kernel/osrelease").unwrap_or_else(unknown),
+        system: system().unwrap_or_else(unknown),
+        compiler: said(Command::new("rustc").arg("--version")).unwrap_or_else(unknown),
+        commit,
+        date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
+        load: read("/proc/loadavg")
+            .and_then(|text| Some(text.split(' ').next()?.to_owned()))
+            .unwrap_or_else(unknown),
+    })
+}
+
+/// The commit that is checked out, abbreviated; `None` outside a repository.
+pub(crate) fn commit() -> Option<String> {
+    said(Command::new("git").args(["rev-parse", "--short=12", "HEAD"]))
+}
+
+/// What a program prints on standard output, if it succeeds and prints something.
+pub(crate) fn said(command: &mut Command) -> Option<String> {
+    let output = command
+        .output()
+        .ok()
+        .filter(|output| output.status.success())?;
+    let text = String::from_utf8_lossy(&output.stdout).trim().to_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// Whether the source differs from the commit. The documentation may: it is what we write.
+fn has_changes() -> bool {
+    said(Command::new("git").args(["status", "--porcelain", "--", ".", ":!docs"])).is_some()
+}
+
+fn memory_gib() -> Option<f64> {
+    let kib: u32 = field("/proc/meminfo", "MemTotal")?
+        .strip_suffix(" kB")?
+        .parse()
+        .ok()?;
+    Some(f64::from(kib) / 1024.0 / 1024.0)
+}
+
+fn system() -> Option<String> {
+    let text = fs::read_to_string("/etc/os-release").ok()?;
+    let name = text
+        .lines()
+        .find_map(|line| line.strip_prefix("PRETTY_NAME="))?;
+    Some(name.trim_matches('"').to_owned())
+}
+
+/// The first `name: value` of a file.
+fn field(file: &str, name: &str) -> Option<String> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| {
+        let (found, value) = line.split_once(':')?;
+        (found.trim() == name).then(|| value.trim().to_owned())
+    })
+}
+
+fn read(file: &str) -> Option<String> {
+    Some(fs::read_to_string(file).ok()?.trim().to_owned())
+}
+
+/// How this program was called.
+pub(crate) fn command() -> String {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    if arguments.is_empty() {
+        "`make bench`".into()
+    } else {
+        format!(
+            "`cargo run --release --package benches -- {}`",
+            arguments.join(" ")
+        )
+    }
+}

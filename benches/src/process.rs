@@ -1,0 +1,217 @@
+//! The processes of a measurement: each on its processor, with its output in a file, and gone when
+//! the measurement is.
+
+use std::{
+    fs::File,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::Stdio,
+    time::Duration,
+};
+
+use tokio::{
+    process::{Child, Command},
+    time::{Instant, sleep},
+};
+
+use crate::error::BenchError;
+
+/// How often a condition is looked at.
+const PAUSE: Duration = Duration::from_millis(5);
+/// How much of a log an error shows, in lines.
+const LAST_LINES: usize = 8;
+
+/// A process of ours, killed when dropped.
+#[derive(Debug)]
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+    pid: u32,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Starts `command` on `cpu`, with its log in `folder`. Standard output goes there too unless
+    /// the command wants it elsewhere.
+    pub(crate) fn start(
+        name: &str,
+        command: Command,
+        cpu: Option<u32>,
+        folder: &Path,
+    ) -> Result<Self, BenchError> {
+        let mut command = bound(command, cpu);
+        let (log, out, err) = log(folder, name)?;
+        command.stdin(Stdio::null()).stdout(out).stderr(err);
+        Self::spawn(name, command, log)
+    }
+
+    /// As [`Process::start`], with standard input and output as pipes to us.
+    pub(crate) fn start_piped(
+        name: &str,
+        command: Command,
+        cpu: Option<u32>,
+        folder: &Path,
+    ) -> Result<Self, BenchError> {
+        let mut command = bound(command, cpu);
+        let (log, _, err) = log(folder, name)?;
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(err);
+        Self::spawn(name, command, log)
+    }
+
+    fn spawn(name: &str, mut command: Command, log: PathBuf) -> Result<Self, BenchError> {
+        let child = command
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| BenchError::io(format!("start {name}"), error))?;
+        let pid = child.id().unwrap_or_default();
+        Ok(Self {
+            name: name.into(),
+            child,
+            pid,
+            log,
+        })
+    }
+
+    /// The operating system's id. `taskset` and launchers keep it, as they become what they start.
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    pub(crate) fn child_mut(&mut self) -> &mut Child {
+        &mut self.child
+    }
+
+    /// Fails with its last words if it has ended.
+    pub(crate) fn expect_running(&mut self) -> Result<(), BenchError> {
+        let doing = |error| BenchError::io(format!("watch {}", self.name), error);
+        match self.child.try_wait().map_err(doing)? {
+            None => Ok(()),
+            Some(status) => Err(BenchError::Ended {
+                name: self.name.clone(),
+                status,
+                log: last_lines(&self.log),
+            }),
+        }
+    }
+
+    /// Kills it and waits until it is gone.
+    pub(crate) async fn stop(mut self) -> Result<(), BenchError> {
+        let doing = format!("stop {}", self.name);
+        self.child
+            .kill()
+            .await
+            .map_err(|error| BenchError::io(doing, error))
+    }
+}
+
+/// Asks `probe` until it says yes, for as long as `limit`.
+pub(crate) async fn until(
+    what: &str,
+    limit: Duration,
+    mut probe: impl AsyncFnMut() -> Result<bool, BenchError>,
+) -> Result<(), BenchError> {
+    let deadline = Instant::now() + limit;
+    while !probe().await? {
+        if Instant::now() >= deadline {
+            return Err(BenchError::TooLate {
+                what: what.into(),
+                limit,
+            });
+        }
+        sleep(PAUSE).await;
+    }
+    Ok(())
+}
+
+/// The program of that name in a directory of `PATH`.
+pub(crate) fn on_path(program: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH")?;
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|file| is_executable(file))
+}
+
+pub(crate) fn is_executable(file: &Path) -> bool {
+    file.metadata()
+        .is_ok_and(|found| found.is_file() && found.permissions().mode() & 0o111 != 0)
+}
+
+/// The same command, by way of `taskset`.
+fn bound(command: Command, cpu: Option<u32>) -> Command {
+    let Some(cpu) = cpu else {
+        return command;
+    };
+    let inner = command.as_std();
+    let mut outer = Command::new("taskset");
+    outer
+        .arg("--cpu-list")
+        .arg(cpu.to_string())
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    for (name, value) in inner.get_envs() {
+        match value {
+            Some(value) => outer.env(name, value),
+            None => outer.env_remove(name),
+        };
+    }
+    if let Some(folder) = inner.get_current_dir() {
+        outer.current_dir(folder);
+    }
+    outer
+}
+
+fn log(folder: &Path, name: &str) -> Result<(PathBuf, File, File), BenchError> {
+    let path = folder.join(format!("{name}.log"));
+    let files = File::options().create(true).append(true).open(&path);
+    let files = files.and_then(|file| Ok((file.try_clone()?, file)));
+    let (out, err) =
+        files.map_err(|error| BenchError::io(format!("write {}", path.display()), error))?;
+    Ok((path, out, err))
+}
+
+fn last_lines(log: &Path) -> String {
+    let text = String::from_utf8_lossy(&std::fs::read(log).unwrap_or_default()).into_owned();
+    let from = text.lines().count().saturating_sub(LAST_LINES);
+    text.lines().skip(from).collect::<Vec<_>>().join("\n")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn the_last_words_of_a_process_that_ended_are_told() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new("sh");
+        command.args(["-c", "echo out of luck >&2; exit 3"]);
+        let mut process = Process::start("unlucky", command, None, folder.path()).expect("started");
+        let limit = Duration::from_secs(30);
+        let waiting = until("its end", limit, async || {
+            process.expect_running().map(|()| false)
+        });
+        let told = waiting.await.expect_err("ended").to_string();
+        assert!(
+            told.contains("unlucky") && told.contains("out of luck"),
+            "{told}"
+        );
+    }
+
+    #[tokio::test]
+    async fn a_command_bound_to_a_processor_keeps_arguments_and_environment() {
+        if on_path("taskset").is_none() {
+            return;
+        }
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "echo $0 $SAID", "was"])
+            .env("SAID", "kept");
+        let cpu = crate::cpus::Cpus::share().proxy;
+        let mut process = Process::start("bound", command, cpu, folder.path()).expect("started");
+        process.child_mut().wait().await.expect("ended");
+        assert_eq!(last_lines(&folder.path().join("bound.log")), "was kept");
+    }
+}

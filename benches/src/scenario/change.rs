@@ -1,0 +1,194 @@
+//! How long a change to a tenant takes to have effect: from sending it to the admin API until a
+//! request has been answered by the new endpoint.
+
+use std::{
+    net::SocketAddr,
+    time::{Duration, Instant},
+};
+
+use tokio::time::sleep;
+
+use super::Size;
+use crate::{
+    error::BenchError,
+    http1::Connection,
+    lab::Lab,
+    load::{Identity, request},
+    peer::mirador::{self, Admin},
+    progress,
+    stats::percentile,
+    upstream::ENDPOINT,
+};
+
+/// The tenant that changes.
+const TENANT: u32 = 0;
+/// Between two looks through a router that does not know yet.
+const PAUSE: Duration = Duration::from_millis(1);
+/// For a change to be seen at all.
+const LIMIT: Duration = Duration::from_mins(1);
+
+/// What was seen through the router that made the changes, and through another one on the same
+/// store.
+#[derive(Debug)]
+pub(crate) struct Change {
+    /// Until the admin API had answered.
+    pub(crate) answered: Times,
+    pub(crate) here: Times,
+    /// Requests that still reached the old endpoint after the admin API had answered.
+    pub(crate) stale: u32,
+    pub(crate) elsewhere: Times,
+}
+
+/// How long something took, in milliseconds, many times.
+#[derive(Debug)]
+pub(crate) struct Times {
+    pub(crate) count: usize,
+    pub(crate) median: f64,
+    pub(crate) p99: f64,
+    pub(crate) worst: f64,
+}
+
+/// Moves a tenant to and fro.
+pub(crate) async fn measure(lab: &Lab, size: Size) -> Result<Change, BenchError> {
+    progress("changes: through the router that makes them");
+    let tenants = size.bystanders.max(1);
+    let (store, _) = mirador::fill(lab, tenants).await?;
+    let here = mirador::start(lab, "mirador-here", &store).await?;
+    let elsewhere = mirador::start(lab, "mirador-elsewhere", &store).await?;
+    let mut admin = here.admin().await?;
+    let mut client = Client::connect(here.peer.address).await?;
+    let mut remote = Client::connect(elsewhere.peer.address).await?;
+    let mut moves = Moves { lab, home: true };
+    // Known to both, as tenants in use are.
+    client.endpoint().await?;
+    remote.endpoint().await?;
+
+    let (mut answered, mut seen, mut stale) = (Vec::new(), Vec::new(), 0);
+    for _ in 0..size.changes {
+        let change = moves.next(&mut admin).await?;
+        answered.push(change.began.elapsed());
+        stale += change.wait_for(&mut client, Duration::ZERO).await?;
+        seen.push(change.began.elapsed());
+    }
+    progress("changes: through another router on the same store");
+    let mut seen_elsewhere = Vec::new();
+    for _ in 0..size.remote_changes {
+        let change = moves.next(&mut admin).await?;
+        change.wait_for(&mut remote, PAUSE).await?;
+        seen_elsewhere.push(change.began.elapsed());
+    }
+    here.peer.stop().await?;
+    elsewhere.peer.stop().await?;
+    Ok(Change {
+        answered: Times::of(answered),
+        here: Times::of(seen),
+        stale,
+        elsewhere: Times::of(seen_elsewhere),
+    })
+}
+
+/// The tenant's moves between two endpoints.
+#[derive(Debug)]
+struct Moves<'a> {
+    lab: &'a Lab,
+    home: bool,
+}
+
+/// A change that the admin API has taken.
+#[derive(Debug)]
+struct Changed {
+    began: Instant,
+    to: SocketAddr,
+}
+
+/// A client of the tenant on one keep-alive connection.
+#[derive(Debug)]
+struct Client {
+    connection: Connection,
+    request: String,
+}
+
+impl Moves<'_> {
+    async fn next(&mut self, admin: &mut Admin<'_>) -> Result<Changed, BenchError> {
+        self.home = !self.home;
+        let to = if self.home {
+            self.lab.home(TENANT)
+        } else {
+            self.lab.moved(TENANT)
+        };
+        let began = Instant::now();
+        admin.put(TENANT, to).await?;
+        Ok(Changed { began, to })
+    }
+}
+
+impl Changed {
+    /// Asks until the new endpoint answers, and tells how often the old one did.
+    async fn wait_for(&self, client: &mut Client, pause: Duration) -> Result<u32, BenchError> {
+        let expected = self.to.ip().to_string();
+        let mut stale = 0;
+        while client.endpoint().await? != expected {
+            stale += 1;
+            if self.began.elapsed() > LIMIT {
+                let what = "a change to have effect".into();
+                return Err(BenchError::TooLate { what, limit: LIMIT });
+            }
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+        }
+        Ok(stale)
+    }
+}
+
+impl Client {
+    async fn connect(router: SocketAddr) -> Result<Self, BenchError> {
+        let opened = Connection::open(router).await;
+        let connection = opened.map_err(|error| asking(error.into()))?;
+        Ok(Self {
+            connection,
+            request: request(router, Identity::Header, TENANT),
+        })
+    }
+
+    /// The address of the endpoint that answers now.
+    async fn endpoint(&mut self) -> Result<String, BenchError> {
+        let reply = self
+            .connection
+            .exchange(self.request.as_bytes())
+            .await
+            .map_err(asking)?;
+        match reply.header(ENDPOINT) {
+            Some(endpoint) if reply.status == 200 => Ok(endpoint.to_owned()),
+            _ => Err(BenchError::Refused {
+                whom: WHOM,
+                status: reply.status,
+                body: String::from_utf8_lossy(reply.body).into_owned(),
+            }),
+        }
+    }
+}
+
+const WHOM: &str = "a tenant's request through Mirador";
+
+fn asking(source: crate::http1::HttpError) -> BenchError {
+    BenchError::Http { whom: WHOM, source }
+}
+
+impl Times {
+    fn of(mut times: Vec<Duration>) -> Self {
+        times.sort_unstable();
+        let ms = |percent| {
+            percentile(&times, percent)
+                .unwrap_or_default()
+                .as_secs_f64()
+                * 1e3
+        };
+        Self {
+            count: times.len(),
+            median: ms(50),
+            p99: ms(99),
+            worst: ms(100),
+        }
+    }
+}
