@@ -138,13 +138,17 @@ mod tests {
 
     use super::*;
 
+    const GET: &[u8] = b"GET / HTTP/1.1\r\n\r\n";
+
     async fn answered_with(pieces: &'static [&'static str]) -> Connection {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a listener");
         let address = listener.local_addr().expect("its address");
         tokio::spawn(async move {
             let (mut peer, _) = listener.accept().await.expect("a connection");
             // Closing with something unread would be a reset.
-            peer.read(&mut [0; 64]).await.expect("a request");
+            peer.read_exact(&mut [0; GET.len()])
+                .await
+                .expect("a request");
             for piece in pieces {
                 peer.write_all(piece.as_bytes()).await.expect("taken");
                 tokio::task::yield_now().await;
@@ -162,10 +166,7 @@ mod tests {
             "lo",
         ];
         let mut connection = answered_with(pieces).await;
-        let reply = connection
-            .exchange(b"GET / HTTP/1.1\r\n\r\n")
-            .await
-            .expect("an answer");
+        let reply = connection.exchange(GET).await.expect("an answer");
         assert_eq!((reply.status, reply.body), (201, b"hello".as_slice()));
         assert_eq!(reply.header("x"), Some("y"));
     }
@@ -174,10 +175,7 @@ mod tests {
     async fn a_truncated_answer_is_an_error() {
         let mut connection =
             answered_with(&["HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhel"]).await;
-        let error = connection
-            .exchange(b"GET / HTTP/1.1\r\n\r\n")
-            .await
-            .expect_err("truncated");
+        let error = connection.exchange(GET).await.expect_err("truncated");
         assert!(matches!(error, HttpError::Closed), "{error}");
     }
 
@@ -185,10 +183,7 @@ mod tests {
     async fn an_answer_without_a_length_is_refused() {
         let chunked = &["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"];
         let mut connection = answered_with(chunked).await;
-        let error = connection
-            .exchange(b"GET / HTTP/1.1\r\n\r\n")
-            .await
-            .expect_err("no length");
+        let error = connection.exchange(GET).await.expect_err("no length");
         assert!(matches!(error, HttpError::Head(_)), "{error}");
     }
 }
