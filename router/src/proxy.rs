@@ -41,7 +41,7 @@ use self::{
     settings::Settings,
     upstream::{Forwarding, Lease, Outgoing},
 };
-use crate::connection::Connection;
+use crate::connection::{Busy, Connection};
 
 /// A backend's answer that begins to flow.
 type Answer = (Response<Incoming>, Lease, Patience);
@@ -56,18 +56,36 @@ pub async fn handle(
     let classified = classify(head.uri.path(), connection.signal());
     let version = head.version;
     let busy = connection.busy(version);
-    if let Verdict::HealthCheck = classified.verdict {
-        return health_check::answer(context, &head, classified.signal).await;
+    let mut response = match classified.verdict {
+        Verdict::HealthCheck if !connection.has_ambiguous_framing() => {
+            health_check::answer(context, &head, classified.signal).await
+        }
+        _ => walk_the_line(context, connection, classified, busy, head, body).await,
+    };
+    if context.stance() == Stance::Draining && version < Version::HTTP_2 {
+        response
+            .headers_mut()
+            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
+    response
+}
+
+/// Answers a request that is for a backend.
+async fn walk_the_line(
+    context: &ProxyContext,
+    connection: &Connection,
+    classified: Classified,
+    busy: Busy,
+    head: Parts,
+    body: Incoming,
+) -> Response<ResponseBody> {
     let settings = context.settings();
     let mut exchange = Exchange::open(Opening {
         telemetry: context.telemetry(),
         access: settings.access,
         method: &head.method,
         path: head.uri.path(),
-        request_id: rewrite::request_id(&head.headers)
-            .cloned()
-            .unwrap_or_else(|| context.new_request_id()),
+        request_id: context.request_id(&head.headers),
         busy,
     });
     let mut named = None;
@@ -77,16 +95,10 @@ pub async fn handle(
         settings: &settings,
         classified,
     };
-    let mut response = match line.walk(head, body, &mut exchange, &mut named).await {
+    match line.walk(head, body, &mut exchange, &mut named).await {
         Ok((answer, lease, patience)) => relay(answer, exchange, lease, patience),
         Err(error) => refuse(&error, exchange, classified, named.as_deref()),
-    };
-    if context.stance() == Stance::Draining && version < Version::HTTP_2 {
-        response
-            .headers_mut()
-            .insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
-    response
 }
 
 /// What the steps of one request share.

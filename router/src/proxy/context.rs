@@ -9,7 +9,7 @@ use std::{
     sync::Arc,
 };
 
-use http::HeaderValue;
+use http::{HeaderMap, HeaderValue};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tenant_store::{
     cache::{Known, TenantCache},
@@ -18,8 +18,8 @@ use tenant_store::{
 use tokio::time::Instant;
 
 use super::{
-    LocalRoute, error::ProxyError, front::FrontCache, route::TenantRoute, settings::Settings,
-    upstream::Pool,
+    LocalRoute, error::ProxyError, front::FrontCache, rewrite, route::TenantRoute,
+    settings::Settings, upstream::Pool,
 };
 use crate::{config, telemetry::Telemetry};
 
@@ -147,8 +147,15 @@ impl ProxyContext {
         Ok(Some(self.front.insert(entry, self.now())))
     }
 
-    /// 128 random bits in hexadecimal, as `traceparent` has trace ids.
-    pub fn new_request_id(&self) -> HeaderValue {
+    /// The id of a request: the client's, or else 128 random bits in hexadecimal, as `traceparent`
+    /// has trace ids.
+    pub fn request_id(&self, headers: &HeaderMap) -> HeaderValue {
+        rewrite::request_id(headers)
+            .cloned()
+            .unwrap_or_else(|| self.new_request_id())
+    }
+
+    fn new_request_id(&self) -> HeaderValue {
         let bits: u128 = self.random.borrow_mut().random();
         HeaderValue::from_str(&format!("{bits:032x}"))
             .unwrap_or_else(|_| HeaderValue::from_static("unavailable"))

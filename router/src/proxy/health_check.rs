@@ -7,10 +7,12 @@ use tenant_store::model::Signal;
 
 use super::{
     admit::admit,
+    classify::Dialect,
     context::{ProxyContext, Stance},
-    error::ProxyError,
+    error::{self, Answerable, ProxyError},
     identify::{IdentifyError, identify},
     relay::ResponseBody,
+    rewrite,
 };
 
 /// Answers a health check for `signal`, or for everything.
@@ -19,31 +21,49 @@ pub(super) async fn answer(
     head: &Parts,
     signal: Option<Signal>,
 ) -> Response<ResponseBody> {
-    let (status, text) = match identify(head, &context.settings().identity) {
+    let request_id = context.request_id(&head.headers);
+    let refuse = |error: &ProxyError, tenant| {
+        let request = Answerable {
+            dialect: Dialect::Text,
+            ingestion: false,
+            tenant,
+            request_id: request_id.to_str().unwrap_or_default(),
+        };
+        error::answer(error, &request)
+    };
+    let response = match identify(head, &context.settings().identity) {
         Err(IdentifyError::Missing { .. }) => own(context, head.uri.path()),
-        Err(error) => (StatusCode::BAD_REQUEST, error.to_string()),
+        Err(error) => refuse(&error.into(), None),
         Ok(tenant) => match check(context, tenant, signal).await {
-            Ok(()) => (StatusCode::OK, "OK".to_owned()),
-            Err(error) => (error.status(false), format!("tenant {tenant}: {error}")),
+            Ok(()) => plain(StatusCode::OK, "OK"),
+            Err(error) => refuse(&error, Some(tenant)),
         },
     };
-    let mut response = Response::new(ResponseBody::Own(Bytes::from(text)));
-    *response.status_mut() = status;
-    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    let mut response = response.map(ResponseBody::Own);
+    response
+        .headers_mut()
+        .insert(rewrite::REQUEST_ID, request_id);
     response
 }
 
 /// The router's own health. `/-/healthy` says that it lives, the others that it wants requests.
-fn own(context: &ProxyContext, path: &str) -> (StatusCode, String) {
+fn own(context: &ProxyContext, path: &str) -> Response<Bytes> {
     if context.stance() == Stance::Serving || path.ends_with("/-/healthy") {
-        (StatusCode::OK, "OK".to_owned())
+        plain(StatusCode::OK, "OK")
     } else {
-        (
+        plain(
             StatusCode::SERVICE_UNAVAILABLE,
-            "not ready: starting or shutting down".to_owned(),
+            "not ready: starting or shutting down",
         )
     }
+}
+
+fn plain(status: StatusCode, text: &'static str) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(text.as_bytes()));
+    *response.status_mut() = status;
+    let plain = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, plain);
+    response
 }
 
 async fn check(
