@@ -20,7 +20,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tenant_store::model::Signal;
 use tokio::{net::TcpStream, time::Instant};
 
-use self::framing::HeadScan;
+use self::framing::Framing;
 use crate::config::ListenerLimits;
 
 /// A client that vanished without a word is noticed after 30 s + 3 × 10 s, even on a silent tail.
@@ -37,7 +37,8 @@ pub struct Connection {
     signal: Option<Signal>,
     secure: bool,
     limits: ListenerLimits,
-    scan: RefCell<HeadScan>,
+    framing: RefCell<Framing>,
+    ambiguous: Cell<bool>,
     stage: Cell<Stage>,
     since: Cell<Instant>,
     requests: Cell<u32>,
@@ -96,7 +97,8 @@ impl Connection {
             signal,
             secure,
             limits,
-            scan: RefCell::default(),
+            framing: RefCell::default(),
+            ambiguous: Cell::new(false),
             stage: Cell::new(Stage::Idle),
             since: Cell::new(now),
             requests: Cell::new(0),
@@ -133,14 +135,18 @@ impl Connection {
         &self.limits
     }
 
-    /// Whether the head that came last says in two ways where its body ends.
+    /// Whether the request that began last says in two ways, or in none that is known here, where
+    /// its body ends.
     pub fn has_ambiguous_framing(&self) -> bool {
-        !self.http2.get() && self.scan.borrow().is_ambiguous()
+        self.ambiguous.get()
     }
 
     /// Marks the connection as busy with one more request.
     pub fn busy(self: &Rc<Self>, version: Version) -> Busy {
-        self.http2.set(version == Version::HTTP_2);
+        let http2 = version == Version::HTTP_2;
+        let clear = http2 || self.framing.borrow_mut().take_head();
+        self.ambiguous.set(!clear);
+        self.http2.set(http2);
         self.http10.set(version == Version::HTTP_10);
         self.requests.set(self.requests.get() + 1);
         self.stage.set(Stage::Busy);
@@ -155,17 +161,16 @@ impl Connection {
 
     /// Bytes came from the client.
     pub(crate) fn received(&self, bytes: &[u8]) {
-        if self.stage.get() == Stage::Busy || self.http2.get() {
+        if self.http2.get() {
             return;
         }
-        let mut scan = self.scan.borrow_mut();
         if self.stage.get() == Stage::Idle {
             self.stage.set(Stage::Head);
             self.since.set(Instant::now());
-            self.http2.set(bytes.starts_with(b"PRI "));
-            *scan = HeadScan::default();
+            // No HTTP/1 request begins so, whatever follows.
+            self.http2.set(bytes.starts_with(b"PRI * HTTP/2.0\r\n"));
         }
-        scan.feed(bytes);
+        self.framing.borrow_mut().feed(bytes);
     }
 
     /// Whether the client takes what is written to it.
@@ -258,7 +263,14 @@ impl Drop for Busy {
         let connection = &self.0;
         connection.requests.set(connection.requests.get() - 1);
         if connection.requests.get() == 0 {
-            connection.stage.set(Stage::Idle);
+            // Part of the next head may have come meanwhile.
+            let within_head = connection.framing.borrow().is_within_head();
+            let stage = if within_head && !connection.http2.get() {
+                Stage::Head
+            } else {
+                Stage::Idle
+            };
+            connection.stage.set(stage);
             connection.since.set(Instant::now());
         }
     }

@@ -71,7 +71,9 @@ pub fn classify(raw_path: &str, listener: Option<Signal>) -> Classified {
         Some(signal) => (Some(signal), 0),
         None => own_prefix(raw_path),
     };
-    let Some(canonical) = canonical::canonical(&raw_path[strip..]) else {
+    // Without a path, a target is an authority, which is for CONNECT alone.
+    let canonical = canonical::canonical(&raw_path[strip..]).filter(|_| !raw_path.is_empty());
+    let Some(canonical) = canonical else {
         let signal = prefixed.unwrap_or(Signal::Metrics);
         let dialect = dialect(signal, "");
         return Classified {
@@ -119,6 +121,8 @@ fn own_prefix(raw_path: &str) -> (Option<Signal>, usize) {
 
 /// The paths that load balancers, Kubernetes and Grafana's "Save & test" ask.
 fn is_health_check(path: &str) -> bool {
+    // Grafana's data source URL may end with `/prometheus`.
+    let path = path.strip_prefix("/prometheus").unwrap_or(path);
     matches!(path, "/health" | "/-/healthy" | "/-/ready" | "/ready")
 }
 

@@ -25,7 +25,7 @@ pub use answer::{Answerable, answer};
 pub enum ProxyError {
     /// The request says in two ways where its body ends.
     #[error(
-        "the request's framing is ambiguous: send either Content-Length, once, or Transfer-Encoding"
+        "the request's framing is ambiguous: send either Content-Length or Transfer-Encoding: chunked, and once"
     )]
     AmbiguousFraming,
     /// The path has dot segments or broken escapes.

@@ -48,6 +48,10 @@ pub fn answer(error: &ProxyError, request: &Answerable<'_>) -> Response<Bytes> {
     if let Some(wait) = error.retry_after(request.ingestion) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
     }
+    if status == StatusCode::METHOD_NOT_ALLOWED {
+        let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
+        headers.insert(header::ALLOW, HeaderValue::from_static(allowed));
+    }
     if let Dialect::Grpc = request.dialect {
         headers.insert(
             "grpc-status",
