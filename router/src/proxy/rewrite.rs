@@ -92,10 +92,9 @@ pub fn prepare<'a>(
     request_id: &HeaderValue,
 ) -> Destination {
     let trailers = accepts_trailers(&head.headers);
-    let host = head
-        .headers
-        .remove(header::HOST)
-        .or_else(|| authority(&head.uri));
+    // A target's own authority goes before `Host` (RFC 9112 section 3.2.2).
+    let named = head.headers.remove(header::HOST);
+    let host = authority(&head.uri).or(named);
     drop_hop_by_hop(&mut head.headers);
     drop_all(&mut head.headers, &NOT_FOR_BACKENDS);
     for name in identity {
@@ -181,8 +180,8 @@ fn accepts_trailers(headers: &HeaderMap) -> bool {
 }
 
 fn authority(uri: &Uri) -> Option<HeaderValue> {
-    uri.authority()
-        .and_then(|authority| HeaderValue::from_str(authority.as_str()).ok())
+    let host = uri.authority()?.as_str().rsplit('@').next()?;
+    HeaderValue::from_str(host).ok()
 }
 
 /// HTTP/2 splits `Cookie` for compression; HTTP/1.1 wants it whole (RFC 9113 section 8.2.3).
@@ -203,9 +202,7 @@ fn tell_of_client(headers: &mut HeaderMap, hop: Hop<'_>, host: Option<HeaderValu
     if !hop.trusted {
         drop_all(headers, &FORWARDING);
     }
-    let chain = headers
-        .get(X_FORWARDED_FOR)
-        .and_then(|chain| joined(chain, hop.peer));
+    let chain = chain(headers, hop.peer);
     headers.insert(X_FORWARDED_FOR, chain.unwrap_or_else(|| hop.peer.clone()));
     let scheme = HeaderValue::from_static(if hop.secure { "https" } else { "http" });
     headers.entry(X_FORWARDED_PROTO).or_insert(scheme);
@@ -214,8 +211,12 @@ fn tell_of_client(headers: &mut HeaderMap, hop: Hop<'_>, host: Option<HeaderValu
     }
 }
 
-fn joined(chain: &HeaderValue, peer: &HeaderValue) -> Option<HeaderValue> {
-    HeaderValue::from_bytes(&[chain.as_bytes(), peer.as_bytes()].join(&b", "[..])).ok()
+/// Those before the peer, on however many lines they stand, and the peer; `None` without any.
+fn chain(headers: &HeaderMap, peer: &HeaderValue) -> Option<HeaderValue> {
+    headers.get(X_FORWARDED_FOR)?;
+    let before = headers.get_all(X_FORWARDED_FOR).iter();
+    let links: Vec<&[u8]> = before.chain([peer]).map(HeaderValue::as_bytes).collect();
+    HeaderValue::from_bytes(&links.join(&b", "[..])).ok()
 }
 
 /// The client's path and query without the router's own prefix, byte for byte.

@@ -39,6 +39,12 @@ fn text_of(reply: &RawReply) -> String {
     reply.body.text()
 }
 
+/// The lines of a head but the one that tells the time.
+fn dateless(reply: &RawReply) -> Vec<&str> {
+    let lines = reply.head.0.split("\r\n");
+    lines.filter(|line| !line.starts_with("date: ")).collect()
+}
+
 #[tokio::test]
 async fn each_protocol_is_refused_in_its_own_format() {
     let upstream = Upstream::saying("acme");
@@ -142,7 +148,7 @@ async fn a_deleted_tenant_can_not_be_told_from_one_that_never_was() {
     for line in [PROMETHEUS, LOGS, JAEGER, "POST /api/v1/write"] {
         let gone = asked(&mirador, "gone", line).await;
         let never = asked(&mirador, "nots", line).await;
-        assert_eq!(gone.head.0.replace("gone", "nots"), never.head.0, "{line}");
+        assert_eq!(dateless(&gone), dateless(&never), "{line}");
         assert_eq!(
             gone.body.text().replace("gone", "nots"),
             never.body.text(),
