@@ -4,7 +4,7 @@
 
 mod reload;
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 use health::{Availability, Monitor};
@@ -119,15 +119,32 @@ impl Control {
         })
     }
 
+    /// Reads secrets and certificates towards backends again, in the background: they are renewed
+    /// in place.
+    fn rebuild_routes(&self) {
+        let tenants = self.tenants.clone();
+        tokio::spawn(async move {
+            if let Err(error) = tenants.rebuild_all().await {
+                tracing::warn!(%error, "routes are built anew as their tenants are read");
+            }
+        });
+    }
+
     fn endpoints(&self) -> Vec<EndpointState> {
         let mut endpoints = Vec::new();
         for entry in self.tenants.entries() {
             for deployment in entry.route().deployments() {
-                endpoints.extend(deployment.endpoints().iter().map(|endpoint| EndpointState {
+                // Endpoints on one port are one to metrics: up if any of them is.
+                let mut ports: BTreeMap<&str, bool> = BTreeMap::new();
+                for endpoint in deployment.endpoints() {
+                    let up = endpoint.health().availability() == Availability::Up;
+                    *ports.entry(endpoint.name()).or_default() |= up;
+                }
+                endpoints.extend(ports.into_iter().map(|(port, up)| EndpointState {
                     tenant: entry.id().clone(),
                     signal: deployment.signal(),
-                    endpoint: endpoint.name().to_owned(),
-                    up: endpoint.health().availability() == Availability::Up,
+                    endpoint: port.to_owned(),
+                    up,
                 }));
             }
         }
@@ -169,6 +186,7 @@ impl Control {
                 if let Some(settings) = fresh {
                     self.settings.store(settings.clone());
                 }
+                self.rebuild_routes();
                 self.telemetry.reloads.succeeded();
                 tracing::info!("configuration reloaded");
             }

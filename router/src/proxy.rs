@@ -48,7 +48,7 @@ type Answer = (Response<Incoming>, Lease, Patience);
 
 /// Answers one request.
 pub async fn handle(
-    context: &ProxyContext,
+    context: &Rc<ProxyContext>,
     connection: &Rc<Connection>,
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
@@ -72,7 +72,7 @@ pub async fn handle(
 
 /// Answers a request that is for a backend.
 async fn walk_the_line(
-    context: &ProxyContext,
+    context: &Rc<ProxyContext>,
     connection: &Connection,
     classified: Classified,
     busy: Busy,
@@ -81,8 +81,9 @@ async fn walk_the_line(
 ) -> Response<ResponseBody> {
     let settings = context.settings();
     let mut exchange = Exchange::open(Opening {
-        telemetry: context.telemetry(),
+        context,
         access: settings.access,
+        client: connection.peer(),
         method: &head.method,
         path: head.uri.path(),
         request_id: context.request_id(&head.headers),
@@ -141,7 +142,13 @@ impl Line<'_> {
             .ok_or(ProxyError::UnknownTenant)?;
         let route: &TenantRoute = local.route();
         exchange.routed(&local);
-        let deployment = admit::admit(route, signal)?;
+        let deployment = match admit::admit(route, signal) {
+            Ok(deployment) => deployment,
+            Err(error) => {
+                self.reread(&error, route, signal);
+                return Err(error);
+            }
+        };
         let patience = self.patience(operation, deployment, exchange);
         let body = self
             .take_body(body, operation, deployment, exchange)
@@ -160,6 +167,7 @@ impl Line<'_> {
             telemetry: self.context.telemetry(),
             deployment,
             operation,
+            grpc: self.classified.dialect == Dialect::Grpc,
             patience,
         };
         let outgoing = Outgoing {
@@ -170,7 +178,7 @@ impl Line<'_> {
         match forwarding.send(outgoing, exchange).await {
             Ok((answer, lease)) => Ok((answer, lease, patience)),
             Err(error) => {
-                self.reread(&error, route, deployment);
+                self.reread(&error, route, signal);
                 Err(error)
             }
         }
@@ -231,14 +239,21 @@ impl Line<'_> {
         }
     }
 
-    /// Where all endpoints fail, the tenant may have moved: its record is read again, while what
-    /// is known stays.
-    fn reread(&self, error: &ProxyError, route: &TenantRoute, deployment: &DeploymentRoute) {
-        let lost = matches!(
+    /// Where all endpoints fail, the tenant may have moved; where a secret could not be read, it
+    /// may be there by now. The record is read again, while what is known stays.
+    fn reread(&self, error: &ProxyError, route: &TenantRoute, signal: Signal) {
+        let is_worth_it = matches!(
             error,
-            ProxyError::NoEndpoint(_) | ProxyError::Unreachable { .. }
+            ProxyError::NoEndpoint(_)
+                | ProxyError::Unreachable { .. }
+                | ProxyError::Misconfigured(_)
         );
-        if lost && deployment.wants_reread() {
+        let is_due = || {
+            route
+                .deployment(signal)
+                .is_some_and(DeploymentRoute::wants_reread)
+        };
+        if is_worth_it && is_due() {
             self.context.reread(route.id());
         }
     }
@@ -281,7 +296,7 @@ fn refuse(
         Dialect::Grpc => error.status(ingestion),
         Dialect::Prometheus | Dialect::Text | Dialect::Jaeger => response.status(),
     };
-    exchange.refused(error, status, response.body().len());
+    exchange.refused(error, tenant, status, response.body().len());
     let mut response = response.map(ResponseBody::Own);
     response
         .headers_mut()

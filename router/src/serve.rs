@@ -80,7 +80,7 @@ pub enum ServeError {
 /// Something can't be set up; nothing is left running.
 pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), ServeError> {
     // Before anything else, so that an early SIGHUP does not end the process.
-    let signals = Signals::register()?;
+    let mut signals = Signals::register()?;
     tls::install_crypto();
     let log_level = logs::start(config.settings.log.format, &config.settings.log.level)?;
     let addresses = addresses(&config)?;
@@ -118,7 +118,10 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     control.enter(Phase::Serving);
     ready(&announcement);
     signals.wait_for_the_end(&control).await;
-    shut_down(&control, workers).await;
+    tokio::select! {
+        () = shut_down(&control, workers) => {}
+        () = signals.ask_again() => tracing::warn!("asked twice to end: not waiting any longer"),
+    }
     for task in background {
         task.abort();
     }
@@ -186,7 +189,11 @@ async fn apply_files(config: &Config, repository: &dyn TenantRepository) -> Resu
     };
     for path in &config.tenants {
         for tenant in document::tenants(path)? {
-            let written = repository.put(&tenant, Expect::Anything, &author).await?;
+            let written = match repository.put(&tenant, Expect::Anything, &author).await {
+                // To be deleted, and never there: it is so already.
+                Err(RepositoryError::Missing(_)) => continue,
+                written => written?,
+            };
             tracing::info!(tenant = %tenant.id, outcome = ?written.outcome, "tenant file applied");
         }
     }
@@ -292,8 +299,16 @@ impl Signals {
         })
     }
 
+    /// Ends when SIGTERM or SIGINT comes.
+    async fn ask_again(&mut self) {
+        tokio::select! {
+            _ = self.end.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
     /// Reloads on SIGHUP until SIGTERM or SIGINT comes.
-    async fn wait_for_the_end(mut self, control: &Arc<Control>) {
+    async fn wait_for_the_end(&mut self, control: &Arc<Control>) {
         loop {
             tokio::select! {
                 _ = self.end.recv() => return,

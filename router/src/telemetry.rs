@@ -301,6 +301,12 @@ struct TenantLabels {
 }
 
 impl TenantLabels {
+    /// Whether a tenant has a label of its own already. Only use gives one: a tenant that is never
+    /// asked takes nobody's place.
+    fn has(&self, tenant: &TenantId) -> bool {
+        self.seen.lock().contains(tenant)
+    }
+
     fn label<'a>(&self, tenant: &'a TenantId) -> &'a str {
         let mut seen = self.seen.lock();
         if seen.contains(tenant) || (seen.len() < self.most && seen.insert(tenant.clone())) {

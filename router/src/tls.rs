@@ -2,6 +2,8 @@
 //! switched off.
 
 use std::{
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -110,6 +112,19 @@ pub fn server_config(cert_file: &Path, key_file: &Path) -> Result<Arc<ServerConf
         })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
     Ok(Arc::new(config))
+}
+
+/// Changes when a file that the settings name changes. What can't be read has a fingerprint too:
+/// the error is told when it is used.
+pub fn fingerprint(tls: &UpstreamTls) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    for path in [&tls.ca_file, &tls.cert_file, &tls.key_file]
+        .into_iter()
+        .flatten()
+    {
+        fs::read(path).ok().hash(&mut hasher);
+    }
+    hasher.finish()
 }
 
 fn read_roots(path: &Path) -> Result<RootCertStore, TlsFault> {

@@ -30,7 +30,7 @@ use self::{
 };
 use crate::{
     model::{TenantId, TenantRecord},
-    repository::{ChangeCursor, TenantRepository},
+    repository::{ChangeCursor, RepositoryError, TenantRepository},
 };
 
 /// How much the cache holds, and for how long.
@@ -196,6 +196,27 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         if self.entries.contains_key(id) || self.flights.lock().contains_key(id) {
             self.refresh(id);
         }
+    }
+
+    /// As [`invalidate`](Self::invalidate), and the route is built anew even if the record is the
+    /// same: for when something else it is built from has changed, such as a secret's file.
+    pub fn rebuild(self: &Arc<Self>, id: &TenantId) {
+        if let Some(entry) = self.entries.get(id) {
+            entry.outdate();
+        }
+        self.invalidate(id);
+    }
+
+    /// Builds the routes of all tenants anew, from one listing of the store. Those it fails to
+    /// reach are built anew when they are next read. Answers how many tenants were listed.
+    ///
+    /// # Errors
+    /// The store can't be listed; what is known stays as it is until it can be read.
+    pub async fn rebuild_all(self: &Arc<Self>) -> Result<usize, RepositoryError> {
+        for (_, entry) in &self.entries {
+            entry.outdate();
+        }
+        self.warm().await
     }
 
     /// All tenants known this moment, in no order.

@@ -140,7 +140,7 @@ pub(super) async fn invalidate(
     arguments: Arguments,
 ) -> Result<Response, ApiError> {
     arguments.finish()?;
-    control.tenants().invalidate(&id);
+    control.tenants().rebuild(&id);
     let told = Json(json!({ "status": "accepted", "tenant": id }));
     Ok((StatusCode::ACCEPTED, told).into_response())
 }

@@ -1,7 +1,7 @@
 //! What is remembered of one request until its last byte: then it becomes counters, perhaps a log
 //! line, and evidence of its endpoint's health.
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, StatusCode};
 use tenant_store::model::{Signal, TenantId};
@@ -11,7 +11,9 @@ use super::{
     LocalRoute,
     body::Upload,
     classify::Operation,
+    context::ProxyContext,
     error::ProxyError,
+    relay::RelayError,
     route::{DeploymentRoute, EndpointRoute},
 };
 use crate::{config::AccessLog, connection::Busy, telemetry::Telemetry};
@@ -21,8 +23,9 @@ use crate::{config::AccessLog, connection::Busy, telemetry::Telemetry};
 /// Dropped before the answer is whole, it counts as cancelled by the client.
 #[derive(Debug)]
 pub struct Exchange {
-    telemetry: Arc<Telemetry>,
+    context: Rc<ProxyContext>,
     access: AccessLog,
+    client: IpAddr,
     method: Method,
     path: Box<str>,
     request_id: HeaderValue,
@@ -37,6 +40,8 @@ pub struct Exchange {
     first_byte: Option<Duration>,
     sent: u64,
     reason: Option<&'static str>,
+    /// The tenant that a refused request named; it may be anybody's invention.
+    named: Option<Box<str>>,
     complete: bool,
     _busy: Busy,
 }
@@ -48,10 +53,12 @@ struct InFlight(LocalRoute, Signal);
 /// What an exchange begins with.
 #[derive(Debug)]
 pub struct Opening<'a> {
-    /// Where it is counted.
-    pub telemetry: &'a Arc<Telemetry>,
+    /// Where it is counted, and where its tenant is looked up again.
+    pub context: &'a Rc<ProxyContext>,
     /// How much of it is logged.
     pub access: AccessLog,
+    /// Who asks.
+    pub client: IpAddr,
     /// The request's method.
     pub method: &'a Method,
     /// Its path as sent, without the query, which may carry secrets.
@@ -66,8 +73,9 @@ impl Exchange {
     /// Begins to account for a request.
     pub fn open(opening: Opening<'_>) -> Self {
         Self {
-            telemetry: opening.telemetry.clone(),
+            context: opening.context.clone(),
             access: opening.access,
+            client: opening.client,
             method: opening.method.clone(),
             path: opening.path.into(),
             request_id: opening.request_id,
@@ -82,6 +90,7 @@ impl Exchange {
             first_byte: None,
             sent: 0,
             reason: None,
+            named: None,
             complete: false,
             _busy: opening.busy,
         }
@@ -110,7 +119,11 @@ impl Exchange {
 
     /// It is for this tenant, and in flight from now on.
     pub fn routed(&mut self, route: &LocalRoute) {
-        self.tenant = Some(InFlight::enter(route.clone(), self.signal));
+        let in_flight = InFlight::enter(route.clone(), self.signal);
+        if let Some(deployment) = in_flight.deployment() {
+            deployment.count_request();
+        }
+        self.tenant = Some(in_flight);
     }
 
     /// One more endpoint is tried.
@@ -135,23 +148,31 @@ impl Exchange {
         self.complete = true;
     }
 
-    /// The backend broke off its answer.
-    pub fn truncated(&mut self) {
-        self.reason = Some("upstream_truncated");
+    /// The answer broke off before it was whole.
+    pub fn broken_off(&mut self, error: &RelayError) {
+        self.reason = Some(error.reason());
         self.complete = true;
-        if let Some(endpoint) = self.endpoint() {
+        if let (RelayError::Upstream(_), Some(endpoint)) = (error, self.endpoint()) {
             endpoint.health().report_failure(health::Failure::Reset);
         }
     }
 
-    /// The backend did not finish its answer in time.
-    pub fn late(&mut self) {
-        self.reason = Some("upstream_timeout");
-        self.complete = true;
+    /// Whether the tenant was suspended or deleted since the request was let through.
+    pub fn is_withdrawn(&self) -> bool {
+        let route = self.tenant.as_ref().map(|InFlight(route, _)| route);
+        route.is_some_and(|route| !route.is_current() && self.context.is_withdrawn(route.id()))
     }
 
     /// The request is answered with an error of the router's own.
-    pub fn refused(&mut self, error: &ProxyError, status: StatusCode, bytes: usize) {
+    /// It named this tenant, if it named one.
+    pub fn refused(
+        &mut self,
+        error: &ProxyError,
+        named: Option<&str>,
+        status: StatusCode,
+        bytes: usize,
+    ) {
+        self.named = named.map(Into::into);
         self.status = status;
         self.reason = Some(error.reason());
         self.sent = bytes as u64;
@@ -166,6 +187,10 @@ impl Exchange {
         self.deployment()?.endpoints().get(self.endpoint?)
     }
 
+    fn telemetry(&self) -> &Arc<Telemetry> {
+        self.context.telemetry()
+    }
+
     fn tenant_id(&self) -> Option<&TenantId> {
         self.tenant.as_ref().map(|InFlight(route, _)| route.id())
     }
@@ -173,10 +198,10 @@ impl Exchange {
     fn count(&self, took: Duration) {
         let tenant = self.tenant_id();
         if let Some(reason) = self.reason {
-            self.telemetry.failed(tenant, self.signal, reason);
+            self.telemetry().failed(tenant, self.signal, reason);
         }
         let Some(deployment) = self.deployment() else {
-            self.telemetry
+            self.telemetry()
                 .unrouted(tenant, self.signal, self.status.as_u16());
             return;
         };
@@ -203,9 +228,14 @@ impl Exchange {
         if share <= 0.0 || (share < 1.0 && rand::random::<f64>() >= share) {
             return;
         }
+        let tenant = self
+            .tenant_id()
+            .map(TenantId::as_str)
+            .or(self.named.as_deref());
         tracing::info!(
             target: "access",
-            tenant = self.tenant_id().map(TenantId::as_str).unwrap_or_default(),
+            client = %self.client,
+            tenant = tenant.unwrap_or_default(),
             signal = self.signal.as_str(),
             operation = self.operation.map(Operation::as_str).unwrap_or_default(),
             method = self.method.as_str(),

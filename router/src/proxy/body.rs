@@ -18,6 +18,7 @@ pub struct Upload {
     bytes: Cell<u64>,
     ended: Cell<bool>,
     broken: Cell<bool>,
+    awaited: Cell<bool>,
 }
 
 impl Upload {
@@ -29,6 +30,11 @@ impl Upload {
     /// Whether it came whole.
     pub fn is_whole(&self) -> bool {
         self.ended.get()
+    }
+
+    /// Whether the next of it was asked for and has not come: who waits then waits for the client.
+    pub fn is_awaited(&self) -> bool {
+        self.awaited.get()
     }
 
     /// Whether the client broke off.
@@ -137,7 +143,9 @@ impl Body for RequestBody {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(ahead)))))
             }
             Self::Stream { rest, upload, .. } => {
-                let frame = ready!(Pin::new(&mut *rest).poll_frame(cx));
+                let polled = Pin::new(&mut *rest).poll_frame(cx);
+                upload.awaited.set(polled.is_pending());
+                let frame = ready!(polled);
                 match &frame {
                     None => upload.ended.set(true),
                     Some(Err(_)) => upload.broken.set(true),

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tenant_store::{
     cache::{Known, TenantCache},
-    model::TenantId,
+    model::{Status, TenantId},
 };
 use tokio::time::Instant;
 
@@ -113,9 +113,19 @@ impl ProxyContext {
         self.now.get()
     }
 
-    /// Has a tenant's record read again, while what is known stays.
+    /// Has a tenant's record read again and its route built anew, while what is known stays.
     pub fn reread(&self, tenant: &TenantId) {
-        self.tenants.invalidate(tenant);
+        self.tenants.rebuild(tenant);
+    }
+
+    /// Whether a tenant that was served is so no longer. One that is merely not cached any more
+    /// is believed to be served.
+    pub fn is_withdrawn(&self, tenant: &TenantId) -> bool {
+        match self.tenants.known(tenant.as_str()) {
+            Known::Tenant(entry) => entry.route().status() != Status::Active,
+            Known::NoSuchTenant => true,
+            Known::NeverAsked => false,
+        }
     }
 
     /// A tenant's route; `None` if there is no such tenant. Waits for the store only the first

@@ -48,6 +48,9 @@ pub enum ProxyError {
     /// The tenant may not be served.
     #[error("the tenant is {}", .0.as_str())]
     NotServed(Status),
+    /// The tenant was suspended or deleted while the request was on its way.
+    #[error("the tenant is served no longer")]
+    Withdrawn,
     /// The tenant has no backend for this signal.
     #[error("the tenant has no deployment for {0}")]
     NoDeployment(Signal),
@@ -133,9 +136,10 @@ impl ProxyError {
             Self::UnknownTenant | Self::SlowBody { .. } if ingestion => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
-            Self::PathDenied | Self::UnknownTenant | Self::NotServed(Status::Suspended) => {
-                StatusCode::FORBIDDEN
-            }
+            Self::PathDenied
+            | Self::UnknownTenant
+            | Self::Withdrawn
+            | Self::NotServed(Status::Suspended) => StatusCode::FORBIDDEN,
             Self::NotServed(Status::Provisioning | Status::Active | Status::Deleted)
             | Self::NoDeployment(_)
             | Self::Misconfigured(_)
@@ -160,6 +164,7 @@ impl ProxyError {
             Self::UnknownTenant => "unknown_tenant",
             Self::NotServed(Status::Suspended) => "suspended",
             Self::NotServed(_) => "not_ready",
+            Self::Withdrawn => "withdrawn",
             Self::NoDeployment(_) => "no_deployment",
             Self::Misconfigured(_) => "misconfigured",
             Self::LookupUnavailable => "lookup_unavailable",
@@ -183,6 +188,7 @@ impl ProxyError {
             | Self::PathDenied
             | Self::UnknownTenant
             | Self::NotServed(_)
+            | Self::Withdrawn
             | Self::SlowBody { .. }
             | Self::ClientGone => Blame::Client,
             Self::NoDeployment(_) | Self::Misconfigured(_) | Self::LookupUnavailable => {

@@ -14,3 +14,14 @@ pub enum Patience {
     /// For ever: only a dead peer ends it.
     Endless,
 }
+
+impl Patience {
+    /// When it ends, if the last frame came at `last_frame`; `None` if it does not.
+    pub fn ends(self, last_frame: Instant) -> Option<Instant> {
+        match self {
+            Self::Until(deadline) => Some(deadline),
+            Self::Idle(limit) => Some(last_frame + limit),
+            Self::Endless => None,
+        }
+    }
+}

@@ -2,15 +2,17 @@
 //! it, and whether it ended or broke off is never in doubt.
 
 use std::{
+    future::Future,
     pin::Pin,
-    task::{Context, Poll},
+    task::{Context, Poll, ready},
+    time::Duration,
 };
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use thiserror::Error;
-use tokio::time::{Instant, Sleep};
+use tokio::time::{Instant, Sleep, sleep_until};
 
 use super::{account::Exchange, patience::Patience, upstream::Lease};
 
@@ -32,7 +34,11 @@ pub struct Relay {
     patience: Patience,
     alarm: Option<Pin<Box<Sleep>>>,
     last_frame: Instant,
+    last_look: Instant,
 }
+
+/// How often a stream looks whether its tenant is still served.
+const LOOK: Duration = Duration::from_secs(5);
 
 /// Why an answer breaks off. The client sees its connection or stream break, never a clean end.
 #[derive(Debug, Error)]
@@ -43,18 +49,34 @@ pub enum RelayError {
     /// The backend was silent for too long, or the answer took too long as a whole.
     #[error("the backend did not finish its answer in time")]
     Late,
+    /// The tenant was suspended or deleted while its stream went on.
+    #[error("the tenant is served no longer")]
+    Withdrawn,
+}
+
+impl RelayError {
+    /// The `reason` label of metrics and logs.
+    pub const fn reason(&self) -> &'static str {
+        match self {
+            Self::Upstream(_) => "upstream_truncated",
+            Self::Late => "upstream_timeout",
+            Self::Withdrawn => "withdrawn",
+        }
+    }
 }
 
 impl ResponseBody {
     /// Begins to relay an answer. `lease` gives the connection back once the answer is whole.
     pub fn relay(incoming: Incoming, exchange: Exchange, lease: Lease, patience: Patience) -> Self {
+        let now = Instant::now();
         let mut relay = Relay {
             incoming,
             exchange,
             lease: Some(lease),
             patience,
             alarm: None,
-            last_frame: Instant::now(),
+            last_frame: now,
+            last_look: now,
         };
         if relay.incoming.is_end_stream() {
             relay.end();
@@ -65,10 +87,10 @@ impl ResponseBody {
 
 impl Relay {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
-        let frame = match Pin::new(&mut self.incoming).poll_frame(cx) {
-            Poll::Ready(frame) => frame,
-            Poll::Pending if self.is_late(cx) => return Poll::Ready(Some(Err(self.late()))),
-            Poll::Pending => return Poll::Pending,
+        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+            return self
+                .overdue(cx)
+                .map(|error| Some(Err(self.break_off(error))));
         };
         Poll::Ready(match frame {
             None => {
@@ -79,11 +101,7 @@ impl Relay {
                 self.count(&frame);
                 Some(Ok(frame))
             }
-            Some(Err(error)) => {
-                self.exchange.truncated();
-                self.lease = None;
-                Some(Err(RelayError::Upstream(error)))
-            }
+            Some(Err(error)) => Some(Err(self.break_off(RelayError::Upstream(error)))),
         })
     }
 
@@ -108,32 +126,45 @@ impl Relay {
         }
     }
 
-    fn late(&mut self) -> RelayError {
-        self.exchange.late();
+    fn break_off(&mut self, error: RelayError) -> RelayError {
+        self.exchange.broken_off(&error);
         self.lease = None;
-        RelayError::Late
+        error
     }
 
-    /// Whether patience has run out; if not, sees to it that somebody asks again when it has.
-    fn is_late(&mut self, cx: &mut Context<'_>) -> bool {
+    /// Why the answer has to end here, if it has; if not, sees to it that somebody asks again in
+    /// time.
+    fn overdue(&mut self, cx: &mut Context<'_>) -> Poll<RelayError> {
         loop {
-            let deadline = match self.patience {
-                Patience::Until(deadline) => deadline,
-                Patience::Idle(limit) => self.last_frame + limit,
-                Patience::Endless => return false,
-            };
+            let next = self.next_look();
             let alarm = self
                 .alarm
-                .get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
-            if alarm.as_mut().poll(cx).is_pending() {
-                return false;
+                .get_or_insert_with(|| Box::pin(sleep_until(next)));
+            ready!(alarm.as_mut().poll(cx));
+            let now = Instant::now();
+            if self
+                .patience
+                .ends(self.last_frame)
+                .is_some_and(|end| end <= now)
+            {
+                return Poll::Ready(RelayError::Late);
             }
-            if alarm.deadline() >= deadline {
-                return true;
+            self.last_look = now;
+            if self.exchange.is_withdrawn() {
+                return Poll::Ready(RelayError::Withdrawn);
             }
-            // Frames came since the alarm was set: set it anew.
-            alarm.as_mut().reset(deadline);
+            let next = self.next_look();
+            if let Some(alarm) = &mut self.alarm {
+                alarm.as_mut().reset(next);
+            }
         }
+    }
+
+    fn next_look(&self) -> Instant {
+        let look = self.last_look + LOOK;
+        self.patience
+            .ends(self.last_frame)
+            .map_or(look, |end| end.min(look))
     }
 }
 

@@ -10,7 +10,7 @@ mod probe;
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU32, Ordering},
+    atomic::{AtomicU32, AtomicU64, Ordering},
 };
 
 use health::EndpointHealth;
@@ -46,6 +46,7 @@ pub struct DeploymentRoute {
     timeout: std::time::Duration,
     policy: BalancingPolicy,
     endpoints: Box<[EndpointRoute]>,
+    only_http2: bool,
     turn: AtomicU32,
     shared: Arc<DeploymentState>,
     /// Why it can't be spoken to, if it can't.
@@ -59,6 +60,7 @@ pub(super) struct DeploymentState {
     signal: Signal,
     telemetry: Arc<Telemetry>,
     metrics: OnceLock<SignalMetrics>,
+    requests: AtomicU64,
     budget: RetryBudget,
     reread: parking_lot::Mutex<Option<tokio::time::Instant>>,
 }
@@ -136,11 +138,16 @@ impl DeploymentRoute {
             .get_or_init(|| shared.telemetry.signal(&shared.tenant, shared.signal))
     }
 
+    /// Counts a request: the retry budget grows with them.
+    pub fn count_request(&self) {
+        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// Whether one more request may be sent a second time.
     pub fn may_retry(&self, policy: RetryPolicy, now: tokio::time::Instant) -> bool {
         self.shared
             .budget
-            .withdraw(policy, self.metrics().requests.total(), now)
+            .withdraw(policy, self.shared.requests.load(Ordering::Relaxed), now)
     }
 
     /// Position of the endpoint to try next; see [`pick`].
@@ -153,6 +160,21 @@ impl DeploymentRoute {
             .collect();
         let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
         pick(&candidates, tried, self.policy, turn, trial)
+    }
+
+    /// The endpoints that don't speak what a request speaks, to be counted as tried. gRPC takes an
+    /// endpoint with HTTP/2; the others get everything else, where there are any.
+    pub fn unfit(&self, grpc: bool) -> Tried {
+        let fits = |endpoint: &EndpointRoute| match endpoint.upstream.protocol() {
+            EndpointProtocol::Http2 => grpc || self.only_http2,
+            EndpointProtocol::Http1 => !grpc,
+        };
+        let mut unfit = Tried::default();
+        let positions = self.endpoints.iter().enumerate();
+        positions
+            .filter(|(_, endpoint)| !fits(endpoint))
+            .for_each(|(p, _)| unfit.mark(p));
+        unfit
     }
 
     /// Whether requests have to be counted as in flight at their endpoint.

@@ -14,6 +14,7 @@ use std::{io, sync::Arc, time::Duration};
 use health::Failure;
 use http::{Request, Response, StatusCode, request::Parts};
 use hyper::body::Incoming;
+use tenant_store::model::EndpointProtocol;
 use tokio::time::Instant;
 
 use super::{
@@ -24,11 +25,13 @@ use super::{
     patience::Patience,
     pick::Tried,
     rewrite::{self, Destination},
-    route::{DeploymentRoute, EndpointRoute},
+    route::{DeploymentRoute, EndpointRoute, Upstream},
 };
 use crate::{config::UpstreamSettings, telemetry::Telemetry};
 
 pub(crate) use connect::OnThisWorker;
+use wait::GaveUp;
+
 pub use pool::{Lease, Pool, PoolLimits};
 
 /// What an attempt needs beside the request.
@@ -44,6 +47,8 @@ pub struct Forwarding<'a> {
     pub deployment: &'a DeploymentRoute,
     /// What kind of request it is.
     pub operation: Operation,
+    /// Whether it is gRPC, which only some endpoints may speak.
+    pub grpc: bool,
     /// How long the answer may take to begin.
     pub patience: Patience,
 }
@@ -72,7 +77,7 @@ enum Cause {
     Connect(io::Error),
     Broken(hyper::Error),
     /// The client broke off or dawdled, or the backend did not answer in time.
-    Wait(wait::GaveUp),
+    Wait(GaveUp),
 }
 
 impl Forwarding<'_> {
@@ -85,7 +90,7 @@ impl Forwarding<'_> {
         mut outgoing: Outgoing,
         exchange: &mut Exchange,
     ) -> Result<(Response<Incoming>, Lease), ProxyError> {
-        let mut tried = Tried::default();
+        let mut tried = self.deployment.unfit(self.grpc);
         let mut last = ProxyError::NoEndpoint(self.deployment.signal());
         while let Some(position) = self.deployment.pick(tried, self.operation.is_repeatable()) {
             tried.mark(position);
@@ -124,68 +129,71 @@ impl Forwarding<'_> {
         exchange: &Exchange,
     ) -> Result<(Response<Incoming>, Lease), Failed> {
         let upstream = endpoint.upstream();
-        loop {
-            let idle = self.pool.checkout(upstream.peer());
-            let reused = idle.is_some();
-            let mut lease = match idle {
-                Some(lease) => lease,
-                None => match self
-                    .pool
-                    .open(upstream.peer(), self.settings.connect_timeout)
+        let peer = upstream.peer();
+        if let Some(lease) = self.pool.checkout(peer) {
+            self.telemetry.connections.upstream_reused.inc();
+            match self
+                .deliver(lease, upstream, outgoing, tried, exchange)
+                .await
+            {
+                Err(Failed {
+                    cause: Cause::Broken(_),
+                    again: Some(again),
+                    was_sent,
+                }) if !was_sent || peer.protocol() == EndpointProtocol::Http1 => {
+                    self.pool.forget(peer);
+                    outgoing = again;
+                }
+                outcome => return outcome,
+            }
+        }
+        match self.pool.open(peer, self.settings.connect_timeout).await {
+            Ok(lease) => {
+                self.telemetry.connections.upstream_opened.inc();
+                self.deliver(lease, upstream, outgoing, tried, exchange)
                     .await
-                {
-                    Ok(lease) => lease,
-                    Err(error) => {
-                        let cause = Cause::Connect(error);
-                        return Err(Failed {
-                            cause,
-                            again: Some(outgoing),
-                            was_sent: false,
-                        });
-                    }
-                },
-            };
-            self.count_connection(reused);
-            if self.deployment.counts_load() {
-                lease.counted(upstream.health().count_request());
             }
-            let (request, spare) = self.split(outgoing, upstream);
-            let sending = lease.send(request);
-            let waiting = wait::Waiting {
-                patience: self.patience,
-                upload: exchange.upload(),
-                health: upstream.health(),
-                elsewhere: || spare.is_some() && self.deployment.pick(tried, false).is_some(),
-            };
-            match waiting.wait(sending).await {
-                Ok(Ok(response)) => return Ok((response, lease)),
-                Ok(Err(unsent)) => {
-                    let was_sent = unsent.returned.is_none();
-                    let again = unsent.returned.map(Outgoing::from).or(spare);
-                    match again {
-                        Some(again) if reused => {
-                            self.pool.forget(upstream.peer());
-                            outgoing = again;
-                        }
-                        again => {
-                            let cause = Cause::Broken(unsent.error);
-                            return Err(Failed {
-                                cause,
-                                again,
-                                was_sent,
-                            });
-                        }
-                    }
-                }
-                Err(gave_up) => {
-                    let cause = Cause::Wait(gave_up);
-                    return Err(Failed {
-                        cause,
-                        again: spare,
-                        was_sent: true,
-                    });
-                }
-            }
+            Err(error) => Err(Failed {
+                cause: Cause::Connect(error),
+                again: Some(outgoing),
+                was_sent: false,
+            }),
+        }
+    }
+
+    /// Sends a request on a connection and waits until its answer begins.
+    async fn deliver(
+        &self,
+        mut lease: Lease,
+        upstream: &Upstream,
+        outgoing: Outgoing,
+        tried: Tried,
+        exchange: &Exchange,
+    ) -> Result<(Response<Incoming>, Lease), Failed> {
+        if self.deployment.counts_load() {
+            lease.counted(upstream.health().count_request());
+        }
+        let (request, spare) = self.split(outgoing, upstream);
+        let waiting = wait::Waiting {
+            patience: self.patience,
+            upload: exchange.upload(),
+            health: upstream.health(),
+            elsewhere: || spare.is_some() && self.deployment.pick(tried, false).is_some(),
+            withdrawn: || exchange.is_withdrawn(),
+        };
+        match waiting.wait(lease.send(request)).await {
+            Ok(Ok(response)) => Ok((response, lease)),
+            Ok(Err(unsent)) => Err(Failed {
+                was_sent: unsent.returned.is_none(),
+                cause: Cause::Broken(unsent.error),
+                again: unsent.returned.map(Outgoing::from).or(spare),
+            }),
+            Err(gave_up) => Err(Failed {
+                // A request that moves on has time left; one that is late has none.
+                again: spare.filter(|_| gave_up == GaveUp::EndpointDown),
+                cause: Cause::Wait(gave_up),
+                was_sent: true,
+            }),
         }
     }
 
@@ -193,7 +201,7 @@ impl Forwarding<'_> {
     fn split(
         &self,
         outgoing: Outgoing,
-        upstream: &super::route::Upstream,
+        upstream: &Upstream,
     ) -> (pool::Addressed, Option<Outgoing>) {
         let spare = self
             .operation
@@ -241,18 +249,20 @@ impl Forwarding<'_> {
         }
     }
 
-    /// What a failure says of the endpoint's health: nothing, if the client is to blame.
+    /// What a failure says of the endpoint's health: nothing, if the client is to blame. A query
+    /// that takes too long may be to blame itself, so that calls for a probe only.
     fn blame(endpoint: &EndpointRoute, cause: &Cause, exchange: &Exchange) {
+        let health = endpoint.health();
         let failure = match cause {
             _ if exchange.upload().is_broken() => return,
             Cause::Connect(error) if is_our_own_want(error) => return,
             Cause::Connect(_) => Failure::Connect,
             Cause::Broken(error) if error.is_parse() => Failure::Protocol,
             Cause::Broken(_) => Failure::Reset,
-            Cause::Wait(wait::GaveUp::Late) => Failure::Timeout,
-            Cause::Wait(wait::GaveUp::SlowBody | wait::GaveUp::EndpointDown) => return,
+            Cause::Wait(GaveUp::Late) => return health.suspect(),
+            Cause::Wait(GaveUp::SlowBody | GaveUp::EndpointDown | GaveUp::Withdrawn) => return,
         };
-        endpoint.health().report_failure(failure);
+        health.report_failure(failure);
         tracing::debug!(endpoint = endpoint.name(), ?failure, "attempt failed");
     }
 
@@ -265,14 +275,15 @@ impl Forwarding<'_> {
                 ProxyError::ProtocolFault { signal, source }
             }
             Cause::Broken(source) => ProxyError::BrokenOff { signal, source },
-            Cause::Wait(wait::GaveUp::Late) => ProxyError::UpstreamTimeout {
+            Cause::Wait(GaveUp::Late) => ProxyError::UpstreamTimeout {
                 signal,
                 limit: self.limit(),
             },
-            Cause::Wait(wait::GaveUp::SlowBody) => ProxyError::SlowBody {
+            Cause::Wait(GaveUp::SlowBody) => ProxyError::SlowBody {
                 limit: self.limit(),
             },
-            Cause::Wait(wait::GaveUp::EndpointDown) => ProxyError::NoEndpoint(signal),
+            Cause::Wait(GaveUp::EndpointDown) => ProxyError::NoEndpoint(signal),
+            Cause::Wait(GaveUp::Withdrawn) => ProxyError::Withdrawn,
         }
     }
 
@@ -281,14 +292,6 @@ impl Forwarding<'_> {
         match self.patience {
             Patience::Idle(limit) => limit,
             Patience::Until(_) | Patience::Endless => self.deployment.timeout(),
-        }
-    }
-
-    fn count_connection(&self, reused: bool) {
-        if reused {
-            self.telemetry.connections.upstream_reused.inc();
-        } else {
-            self.telemetry.connections.upstream_opened.inc();
         }
     }
 }

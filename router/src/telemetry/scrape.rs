@@ -9,7 +9,7 @@ use tenant_store::{
     model::{Signal, TenantId},
 };
 
-use super::{OVERFLOW_TENANT, Telemetry};
+use super::Telemetry;
 
 /// What others count, at the moment of a scrape.
 #[derive(Debug)]
@@ -43,7 +43,8 @@ pub(super) fn render(telemetry: &Telemetry, scrape: &Scrape) -> String {
     }
     let mut text = Text(String::from_utf8_lossy(&encoded).into_owned());
     text.cache(&scrape.cache);
-    text.endpoints(telemetry, &scrape.endpoints);
+    let known = usize::try_from(scrape.cache.entries).unwrap_or(usize::MAX);
+    text.endpoints(telemetry, known, &scrape.endpoints);
     text.health(&scrape.monitor);
     text.0
 }
@@ -136,21 +137,21 @@ impl Text {
         );
     }
 
-    fn endpoints(&mut self, telemetry: &Telemetry, endpoints: &[EndpointState]) {
+    /// Tells of the tenants that have labels of their own; of all, where all would get them.
+    fn endpoints(&mut self, telemetry: &Telemetry, known: usize, endpoints: &[EndpointState]) {
         self.family("endpoint_up", "gauge", "Whether an endpoint gets requests.");
-        for EndpointState {
-            tenant,
-            signal,
-            endpoint,
-            up,
-        } in endpoints
-        {
-            let tenant = telemetry.tenants.label(tenant);
-            if tenant != OVERFLOW_TENANT {
-                let labels =
-                    format!("{{tenant=\"{tenant}\",signal=\"{signal}\",endpoint=\"{endpoint}\"}}");
-                self.sample("endpoint_up", &labels, u8::from(*up));
-            }
+        let all_fit = known <= telemetry.tenants.most;
+        let told = |state: &&EndpointState| all_fit || telemetry.tenants.has(&state.tenant);
+        for state in endpoints.iter().filter(told) {
+            let EndpointState {
+                tenant,
+                signal,
+                endpoint,
+                up,
+            } = state;
+            let labels =
+                format!("{{tenant=\"{tenant}\",signal=\"{signal}\",endpoint=\"{endpoint}\"}}");
+            self.sample("endpoint_up", &labels, u8::from(*up));
         }
     }
 

@@ -4,7 +4,7 @@
 //! tokio's, so that tests can move it.
 
 use std::{
-    sync::atomic::{AtomicU8, AtomicU64, Ordering},
+    sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -25,6 +25,8 @@ pub struct Entry<R> {
     confirmed: AtomicU64,
     /// When the next background refresh may start: claimed by moving it on.
     next_refresh: AtomicU64,
+    /// Whether its route is to be built anew at the next reading, though the revision is the same.
+    outdated: AtomicBool,
 }
 
 const CURRENT: u8 = 0;
@@ -42,6 +44,7 @@ impl<R> Entry<R> {
             state: AtomicU8::new(CURRENT),
             confirmed: AtomicU64::new(0),
             next_refresh: AtomicU64::new(0),
+            outdated: AtomicBool::new(false),
         }
     }
 
@@ -96,6 +99,15 @@ impl<R> Entry<R> {
                     Ordering::Relaxed,
                 )
                 .is_ok()
+    }
+
+    /// Its route is to be built anew: what it was built from besides the record has changed.
+    pub(super) fn outdate(&self) {
+        self.outdated.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_outdated(&self) -> bool {
+        self.outdated.load(Ordering::Acquire)
     }
 
     /// Past hard expiry.

@@ -64,7 +64,11 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         let (Word::Announced(record) | Word::Loaded(Some(record))) = word else {
             return self.forget(id, None, held.is_some());
         };
-        if let Some(entry) = held.filter(|entry| entry.revision() >= record.revision) {
+        let stands = |entry: &&Arc<Entry<R>>| {
+            entry.revision() > record.revision
+                || (entry.revision() == record.revision && !entry.is_outdated())
+        };
+        if let Some(entry) = held.filter(stands) {
             if entry.revision() == record.revision {
                 entry.confirm(read_at, self.soft_ttl);
             }

@@ -151,7 +151,7 @@ fn metrics(path: &str) -> Operation {
 }
 
 fn metrics_by_prefix(path: &str) -> Operation {
-    const READS: [&str; 8] = [
+    const READS: [&str; 7] = [
         "/api/v1/label/",
         "/api/v1/status/",
         "/functions/",
@@ -159,7 +159,6 @@ fn metrics_by_prefix(path: &str) -> Operation {
         "/tags/autoComplete/",
         "/vmalert",
         "/vmui",
-        "/-/",
     ];
     const WRITES: [&str; 4] = [
         "/opentelemetry/",

@@ -102,7 +102,14 @@ fn a_one_signal_listener_takes_paths_as_they_are() {
 
 #[test]
 fn health_paths_are_the_routers_own() {
-    for path in ["/health", "/-/healthy", "/-/ready", "/ready", "//health"] {
+    for path in [
+        "/health",
+        "/-/healthy",
+        "/-/ready",
+        "/ready",
+        "//health",
+        "/prometheus/-/healthy",
+    ] {
         let classified = classify(path, None);
         assert_eq!(
             (classified.signal, classified.verdict),

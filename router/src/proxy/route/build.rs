@@ -4,7 +4,9 @@
 
 use std::{
     collections::HashMap,
-    fs, io,
+    fs,
+    hash::{DefaultHasher, Hash, Hasher},
+    io,
     path::{Path, PathBuf},
     sync::{
         Arc, OnceLock, Weak,
@@ -135,6 +137,9 @@ impl RouteBuilder {
             signal,
             timeout: deployment.timeout.0,
             policy: deployment.policy,
+            only_http2: endpoints
+                .iter()
+                .all(|e| e.upstream.protocol() == EndpointProtocol::Http2),
             endpoints,
             turn: AtomicU32::new(before.map_or(0, |b| b.turn.load(Ordering::Relaxed))),
             shared,
@@ -148,6 +153,7 @@ impl RouteBuilder {
             signal,
             telemetry: self.telemetry.clone(),
             metrics: OnceLock::new(),
+            requests: AtomicU64::new(0),
             budget: super::RetryBudget::default(),
             reread: Mutex::default(),
         })
@@ -187,7 +193,7 @@ impl RouteBuilder {
             probe: probe::spec(&deployment.health_check),
             client: self.probe_client(&peer)?,
             authorization: authorization.clone(),
-            identity: peer.id(),
+            identity: identity(&Self::key(endpoint, tls), authorization.as_ref()),
         });
         let base_path = url.base_path().into();
         Ok(Upstream {
@@ -207,12 +213,7 @@ impl RouteBuilder {
         endpoint: &Endpoint,
         tls: Option<&UpstreamTls>,
     ) -> Result<Arc<Peer>, RouteFault> {
-        let key = PeerKey {
-            https: endpoint.url.is_https(),
-            authority: endpoint.url.authority(),
-            protocol: endpoint.protocol,
-            tls: tls.filter(|_| endpoint.url.is_https()).cloned(),
-        };
+        let key = Self::key(endpoint, tls);
         let known = self.peers.lock().get(&key).and_then(Weak::upgrade);
         if let Some(peer) = known {
             return Ok(peer);
@@ -224,6 +225,16 @@ impl RouteBuilder {
         }
         peers.insert(key, Arc::downgrade(&peer));
         Ok(peer)
+    }
+
+    fn key(endpoint: &Endpoint, tls: Option<&UpstreamTls>) -> PeerKey {
+        let tls = tls.filter(|_| endpoint.url.is_https());
+        PeerKey {
+            https: endpoint.url.is_https(),
+            authority: endpoint.url.authority(),
+            protocol: endpoint.protocol,
+            tls: tls.map(|tls| (tls.clone(), tls::fingerprint(tls))),
+        }
     }
 
     fn new_peer(&self, endpoint: &Endpoint, tls: Option<&UpstreamTls>) -> Result<Peer, RouteFault> {
@@ -272,6 +283,15 @@ impl RouteBuilder {
             config,
         })
     }
+}
+
+/// Tells apart endpoints that are to be judged apart: a probe with an old password says nothing of
+/// one with a new password.
+fn identity(key: &PeerKey, authorization: Option<&HeaderValue>) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    key.hash(&mut hasher);
+    authorization.map(HeaderValue::as_bytes).hash(&mut hasher);
+    hasher.finish()
 }
 
 fn authorization(auth: &UpstreamAuth) -> Result<HeaderValue, RouteFault> {

@@ -41,7 +41,9 @@ pub(super) struct PeerKey {
     pub(super) https: bool,
     pub(super) authority: String,
     pub(super) protocol: EndpointProtocol,
-    pub(super) tls: Option<UpstreamTls>,
+    /// The settings, and a fingerprint of the files they name: renewed certificates make another
+    /// peer.
+    pub(super) tls: Option<(UpstreamTls, u64)>,
 }
 
 impl Peer {

@@ -131,8 +131,10 @@ impl Pool {
         Ok(self.lease(peer, opened))
     }
 
-    /// Closes what is idle at a peer: where one connection was found dead, the others are too.
+    /// Closes what is idle at a peer, and forgets what is shared: where one connection was found
+    /// dead, the others are too. Requests on a shared one that lives go on.
     pub(super) fn forget(&self, peer: &Peer) {
+        self.0.shared.borrow_mut().remove(&peer.id());
         if let Some(idle) = self.0.idle.borrow_mut().remove(&peer.id()) {
             self.0.idle_count.set(self.0.idle_count.get() - idle.len());
         }

@@ -17,12 +17,14 @@ const LOOK_AROUND: Duration = Duration::from_millis(250);
 const UNUSUAL: Duration = Duration::from_secs(1);
 
 /// What a request looks at while it waits.
-pub(super) struct Waiting<'a, E> {
+pub(super) struct Waiting<'a, E, W> {
     pub(super) patience: Patience,
     pub(super) upload: &'a Rc<Upload>,
     pub(super) health: &'a EndpointHealth,
     /// Whether the request could go to another endpoint.
     pub(super) elsewhere: E,
+    /// Whether the tenant is served no longer.
+    pub(super) withdrawn: W,
 }
 
 /// Why a wait was given up.
@@ -34,9 +36,11 @@ pub(super) enum GaveUp {
     SlowBody,
     /// The endpoint was found to be down, and there are others.
     EndpointDown,
+    /// The tenant was suspended or deleted meanwhile.
+    Withdrawn,
 }
 
-impl<E: Fn() -> bool> Waiting<'_, E> {
+impl<E: Fn() -> bool, W: Fn() -> bool> Waiting<'_, E, W> {
     pub(super) async fn wait<T>(self, answer: impl Future<Output = T>) -> Result<T, GaveUp> {
         let began = Instant::now();
         let mut answer = pin!(answer);
@@ -60,19 +64,21 @@ impl<E: Fn() -> bool> Waiting<'_, E> {
     }
 
     fn look_around(&self, progress: &Progress, now: Instant) -> Result<(), GaveUp> {
-        let out_of_patience = match self.patience {
-            Patience::Until(deadline) => now >= deadline,
-            Patience::Idle(limit) => now - progress.at >= limit,
-            Patience::Endless => false,
-        };
+        let out_of_patience = self
+            .patience
+            .ends(progress.at)
+            .is_some_and(|end| end <= now);
         if out_of_patience {
-            return Err(if self.upload.is_whole() {
-                GaveUp::Late
-            } else {
+            return Err(if self.upload.is_awaited() {
                 GaveUp::SlowBody
+            } else {
+                GaveUp::Late
             });
         }
-        if now - progress.at >= UNUSUAL && self.upload.is_whole() {
+        if (self.withdrawn)() {
+            return Err(GaveUp::Withdrawn);
+        }
+        if now - progress.at >= UNUSUAL && !self.upload.is_awaited() {
             self.health.suspect();
             if self.health.availability() == Availability::Down && (self.elsewhere)() {
                 return Err(GaveUp::EndpointDown);

@@ -137,3 +137,23 @@ async fn invalidating_what_nobody_asked_for_asks_nothing() {
     assert_eq!(world.store.gets(), 0);
     assert!(matches!(world.cache.known("acme"), Known::NeverAsked));
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_is_to_be_rebuilt_is_built_anew_at_the_same_revision() {
+    let world = World::new();
+    world.store.write("acme");
+    let first = world.cache.get(&id("acme")).await.unwrap().unwrap();
+    world.cache.rebuild(&id("acme"));
+    until(|| world.builds() == 2).await;
+    assert!(!first.is_current());
+    let second = world.cache.get(&id("acme")).await.unwrap().unwrap();
+    assert_eq!(
+        (second.revision(), second.route().generations),
+        (first.revision(), 2)
+    );
+
+    assert_eq!(world.cache.rebuild_all().await.unwrap(), 1);
+    assert_eq!((world.builds(), second.is_current()), (3, false));
+    assert_eq!(world.cache.warm().await.unwrap(), 1);
+    assert_eq!(world.builds(), 3, "once is enough");
+}
