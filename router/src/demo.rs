@@ -45,21 +45,28 @@ pub async fn run(options: DemoOptions) -> Result<(), DemoError> {
     let mut signals = Signals::listen()?;
     let programs = Programs::find(options.tools.as_deref())?;
     let mut sandbox = Sandbox::new()?;
+    let mut page = Page::new();
     let outcome = tokio::select! {
-        outcome = Box::pin(show(options.check, programs, &mut sandbox)) => outcome,
+        outcome = Box::pin(show(options.check, programs, &mut sandbox, &mut page)) => outcome,
         () = signals.any() => if options.check { Err(DemoError::Interrupted) } else { Ok(()) },
     };
-    sandbox.clear().await.and(outcome)
+    sandbox.clear().await.and(outcome)?;
+    page.line("Nothing is left behind.")
 }
 
-async fn show(check: bool, programs: Programs, sandbox: &mut Sandbox) -> Result<(), DemoError> {
-    let mut page = Page::new();
-    let world = World::start(programs, sandbox, &mut page).await?;
+async fn show(
+    check: bool,
+    programs: Programs,
+    sandbox: &mut Sandbox,
+    page: &mut Page,
+) -> Result<(), DemoError> {
+    page.line("Two tenants with servers of their own, and Mirador before them.")?;
+    let world = World::start(programs, sandbox, page).await?;
     if check {
-        tour::walk(&world, sandbox, &mut page).await
+        tour::walk(&world, sandbox, page).await
     } else {
-        guide::write(&world, sandbox, &mut page)?;
-        feed::keep_alive(&world, sandbox, &mut page).await
+        guide::write(&world, sandbox, page)?;
+        feed::keep_alive(&world, sandbox, page).await
     }
 }
 

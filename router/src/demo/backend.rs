@@ -39,7 +39,7 @@ impl Backend {
     ) -> Result<Self, DemoError> {
         let port = Port::take()?;
         let data = sandbox.folder().join(name);
-        let process = sandbox.start(name, &mut command(signal, &program, &port, &data))?;
+        let process = sandbox.start(name, &mut command(&program, &port, &data))?;
         Ok(Self {
             signal,
             port,
@@ -51,7 +51,7 @@ impl Backend {
 
     /// Starts it again after its end: the same port, the same data.
     pub(super) fn start_again(&self, sandbox: &mut Sandbox) -> Result<(), DemoError> {
-        let mut command = command(self.signal, &self.program, &self.port, &self.data);
+        let mut command = command(&self.program, &self.port, &self.data);
         sandbox.start_again(self.process, &mut command)
     }
 
@@ -92,16 +92,12 @@ impl Backend {
     }
 }
 
-fn command(signal: Signal, program: &Path, port: &Port, data: &Path) -> Command {
+fn command(program: &Path, port: &Port, data: &Path) -> Command {
     let mut command = Command::new(program);
     command
         .arg(format!("-httpListenAddr={}", port.address()))
         .arg(format!("-storageDataPath={}", data.display()))
         // For its caches; the default is most of the machine.
         .args(["-memory.allowedBytes=128MB", "-loggerLevel=WARN"]);
-    if signal == Signal::Metrics {
-        // What is killed has lost less, and is sooner safe from that.
-        command.arg("-inmemoryDataFlushInterval=1s");
-    }
     command
 }

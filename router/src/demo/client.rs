@@ -185,6 +185,12 @@ impl Backends<'_> {
         send("the import of samples", request).await.map(drop)
     }
 
+    /// Has all samples written to disk. Backends do so directly only: the router lets no tenant.
+    pub(super) async fn take_snapshot(&self) -> Result<(), DemoError> {
+        let request = self.request(Method::POST, "/snapshot/create");
+        send("the snapshot", request).await.map(drop)
+    }
+
     /// Ingests log lines in JSON, whose `stream_fields` name the streams they belong to.
     pub(super) async fn insert_logs(
         &self,

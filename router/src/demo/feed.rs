@@ -45,7 +45,7 @@ pub(super) async fn keep_alive(
 async fn feed(world: &World, tenant: &TenantWorld, number: u32) {
     let now = Timestamp::now();
     let samples = &tenant.samples;
-    let line = samples.log_line(number, now.as_millisecond());
+    let line = samples.log_line(samples.log_count + number, now.as_millisecond());
     let _ = world
         .client
         .tenant(tenant.id)

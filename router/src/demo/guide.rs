@@ -70,9 +70,9 @@ fn write_queries(world: &World, page: &mut Page) -> Result<(), DemoError> {
         page,
         "No tenant, no answer; and the health of one tenant's backends",
     )?;
-    page.line(format_args!("  curl -i '{url}/api/v1/query?query=1'"))?;
+    page.line(format_args!("  curl -si '{url}/api/v1/query?query=1'"))?;
     page.line(format_args!(
-        "  curl -i {url}/health -H 'X-Tenant-ID: acme'"
+        "  curl -si {url}/health -H 'X-Tenant-ID: acme'"
     ))
 }
 

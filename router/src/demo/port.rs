@@ -25,9 +25,10 @@ impl Port {
     /// Takes the port `wished` if nobody listens there, and any free one otherwise.
     pub(super) fn take_or_any(wished: u16) -> Result<Self, DemoError> {
         // Unlike the socket that holds it, this one shares with nobody, so it finds out.
-        match TcpListener::bind((Ipv4Addr::LOCALHOST, wished)) {
-            Ok(_free) => Self::hold(wished).or_else(|_| Self::take()),
-            Err(_taken) => Self::take(),
+        let is_free = TcpListener::bind((Ipv4Addr::LOCALHOST, wished)).is_ok();
+        match is_free.then(|| Self::hold(wished)) {
+            Some(Ok(port)) => Ok(port),
+            Some(Err(_)) | None => Self::take(),
         }
     }
 
@@ -72,6 +73,13 @@ mod tests {
         let wished = other.local_addr().expect("its address").port();
         let port = Port::take_or_any(wished).expect("another port");
         assert_ne!(port.address().port(), wished);
+    }
+
+    #[test]
+    fn a_port_that_is_free_is_taken_as_wished() {
+        let free = Port::take().expect("a port").address().port();
+        let port = Port::take_or_any(free).expect("the port");
+        assert_eq!(port.address().port(), free);
     }
 
     #[test]

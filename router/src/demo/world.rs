@@ -19,7 +19,7 @@ use super::{
     page::{Count, Page, Took},
     port::Port,
     programs::Programs,
-    samples::Samples,
+    samples::{Samples, shop, wind_farm},
     sandbox::{ProcessId, Sandbox},
     wait::until,
 };
@@ -83,11 +83,10 @@ impl World {
             .tenants()
             .map(|tenant| tenant.samples.sample_count())
             .sum();
-        let lines: u64 = world
+        let lines = world
             .tenants()
-            .map(|tenant| tenant.samples.log_count())
-            .sum();
-        let (samples, lines) = (Count(samples), Count(lines));
+            .map(|tenant| u64::from(tenant.samples.log_count));
+        let (samples, lines) = (Count(samples), Count(lines.sum()));
         let took = Took(begun.elapsed());
         page.line(format_args!(
             "loaded   {samples} samples and {lines} log lines in {took}"
@@ -102,11 +101,11 @@ impl World {
 
     async fn started(programs: &Programs, sandbox: &mut Sandbox) -> Result<Self, DemoError> {
         let now = Timestamp::now();
-        let acme = TenantWorld::start("acme", "ACME Corp", Samples::shop(now), programs, sandbox)?;
+        let acme = TenantWorld::start("acme", "ACME Corp", shop::samples(now), programs, sandbox)?;
         let globex = TenantWorld::start(
             "globex",
             "Globex",
-            Samples::wind_farm(now),
+            wind_farm::samples(now),
             programs,
             sandbox,
         )?;

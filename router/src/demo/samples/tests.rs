@@ -10,8 +10,8 @@ fn now() -> Timestamp {
 
 #[test]
 fn what_a_query_has_to_answer_is_what_was_loaded() {
-    let shop = Samples::shop(now());
-    let lines: Vec<_> = shop.lines().map(|line| parsed(&line)).collect();
+    let shop = shop::samples(now());
+    let lines: Vec<_> = shop.lines().iter().map(|line| parsed(line)).collect();
     assert_eq!(lines.len() as u64, shop.series_count());
     let values = lines
         .iter()
@@ -32,12 +32,8 @@ fn what_a_query_has_to_answer_is_what_was_loaded() {
 
 #[test]
 fn samples_fed_later_go_on_where_the_loaded_ones_end() {
-    for samples in [Samples::shop(now()), Samples::wind_farm(now())] {
-        let loaded = samples
-            .lines()
-            .next()
-            .map(|line| parsed(&line))
-            .expect("a series");
+    for samples in [shop::samples(now()), wind_farm::samples(now())] {
+        let loaded = parsed(&samples.lines()[0]);
         let at = Timestamp::from_second(samples.end()).expect("in range");
         let fed = samples.lines_at(at);
         let fed = parsed(fed.lines().next().expect("a series").as_bytes());
@@ -64,12 +60,12 @@ fn the_tenants_share_no_series_name() {
             .collect::<Vec<_>>()
     };
     assert!(
-        names(&Samples::shop(now()))
+        names(&shop::samples(now()))
             .iter()
             .all(|name| name.starts_with("shop_"))
     );
     assert!(
-        names(&Samples::wind_farm(now()))
+        names(&wind_farm::samples(now()))
             .iter()
             .all(|name| name.starts_with("turbine_"))
     );
@@ -77,10 +73,10 @@ fn the_tenants_share_no_series_name() {
 
 #[test]
 fn every_log_line_has_its_stream_fields_and_a_time_of_its_own() {
-    for samples in [Samples::shop(now()), Samples::wind_farm(now())] {
+    for samples in [shop::samples(now()), wind_farm::samples(now())] {
         let text = samples.log_lines();
         let lines: Vec<_> = text.lines().map(|line| parsed(line.as_bytes())).collect();
-        assert_eq!(lines.len() as u64, samples.log_count());
+        assert_eq!(lines.len() as u64, u64::from(samples.log_count));
         let fields = || samples.stream_fields.split(',');
         assert!(
             lines

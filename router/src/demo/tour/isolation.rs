@@ -47,7 +47,7 @@ pub(super) async fn logs(world: &World) -> Result<String, DemoError> {
     let mut told = Vec::new();
     for (tenant, other) in both_ways(world) {
         let client = world.client.tenant(tenant.id);
-        let loaded = tenant.samples.log_count();
+        let loaded = u64::from(tenant.samples.log_count);
         let all = client.count_logs("*").await?;
         let own = client.count_logs(tenant.samples.log_filter).await?;
         let others = client.count_logs(other.samples.log_filter).await?;

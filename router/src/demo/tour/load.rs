@@ -13,7 +13,7 @@ use crate::demo::{
     DemoError,
     client::Client,
     page::{Count, Took},
-    samples::SERVICES,
+    samples::shop::SERVICES,
     world::World,
 };
 
