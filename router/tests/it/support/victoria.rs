@@ -1,0 +1,190 @@
+//! Real VictoriaMetrics and VictoriaLogs with a folder of their own.
+
+use std::process::Command;
+
+use rustix::process::Signal;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::{eventually, mirador::http_client, port::Port, process::Process, tools::tool};
+
+/// A running backend.
+#[derive(Debug)]
+pub(crate) struct Victoria {
+    pub(crate) process: Process,
+    kind: Kind,
+    port: Port,
+    folder: TempDir,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Metrics,
+    Logs,
+}
+
+impl Victoria {
+    /// Starts a VictoriaMetrics.
+    pub(crate) async fn metrics() -> Self {
+        Self::start(Kind::Metrics).await
+    }
+
+    /// Starts a VictoriaLogs.
+    pub(crate) async fn logs() -> Self {
+        Self::start(Kind::Logs).await
+    }
+
+    /// Its URL.
+    pub(crate) fn url(&self) -> String {
+        self.port.url()
+    }
+
+    /// Imports lines of the text format of Prometheus straight into VictoriaMetrics.
+    pub(crate) async fn import_metrics(&self, lines: &str) {
+        assert_eq!(self.kind, Kind::Metrics);
+        self.post("/api/v1/import/prometheus", lines.to_owned())
+            .await;
+        self.flush().await;
+    }
+
+    /// Imports JSON lines, each with a `_msg`, straight into VictoriaLogs.
+    pub(crate) async fn import_logs(&self, lines: &str) {
+        assert_eq!(self.kind, Kind::Logs);
+        self.post(
+            "/insert/jsonline?_stream_fields=app&_time_field=date",
+            lines.to_owned(),
+        )
+        .await;
+        self.flush().await;
+    }
+
+    /// Makes everything written so far visible to queries.
+    pub(crate) async fn flush(&self) {
+        let _ = self.fetch("/internal/force_flush").await;
+    }
+
+    /// Asks it directly.
+    pub(crate) async fn fetch(&self, path: &str) -> String {
+        let reply = http_client()
+            .get(self.url() + path)
+            .send()
+            .await
+            .expect("an answer");
+        let status = reply.status();
+        let text = reply.text().await.expect("a whole body");
+        assert!(status.is_success(), "{path} answered {status}: {text}");
+        text
+    }
+
+    /// The values an instant query finds, by the label `label`.
+    pub(crate) async fn instant(&self, query: &str, label: &str) -> Vec<(String, String)> {
+        let url = format!("{}/api/v1/query", self.url());
+        let reply = http_client()
+            .get(url)
+            .query(&[("query", query)])
+            .send()
+            .await;
+        let page: Value = reply.expect("an answer").json().await.expect("JSON");
+        vector(&page, label)
+    }
+
+    /// Kills it; connecting is refused from now on.
+    pub(crate) fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Stops it in its tracks: it accepts nothing and answers nothing, but its port stays open.
+    pub(crate) fn freeze(&self) {
+        self.process.signal(Signal::STOP);
+    }
+
+    /// Lets it go on.
+    pub(crate) fn thaw(&self) {
+        self.process.signal(Signal::CONT);
+    }
+
+    /// Starts it again on its old port with its old data.
+    pub(crate) async fn restart(&mut self) {
+        self.process.kill();
+        self.process = spawn(self.kind, &self.port, &self.folder);
+        until_healthy(&mut self.process, &self.port).await;
+    }
+
+    async fn start(kind: Kind) -> Self {
+        let port = Port::take();
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut process = spawn(kind, &port, &folder);
+        until_healthy(&mut process, &port).await;
+        Self {
+            process,
+            kind,
+            port,
+            folder,
+        }
+    }
+
+    async fn post(&self, path: &str, body: String) {
+        let url = self.url() + path;
+        let reply = http_client()
+            .post(url)
+            .body(body)
+            .send()
+            .await
+            .expect("an answer");
+        let status = reply.status();
+        assert!(
+            status.is_success(),
+            "{path} answered {status}: {:?}",
+            reply.text().await
+        );
+    }
+}
+
+/// Label and value of each series in the answer to an instant query.
+pub(crate) fn vector(page: &Value, label: &str) -> Vec<(String, String)> {
+    assert_eq!(page["status"], "success", "{page}");
+    let series = page["data"]["result"].as_array().expect("a vector");
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    series
+        .iter()
+        .map(|one| (text(&one["metric"][label]), text(&one["value"][1])))
+        .collect()
+}
+
+fn spawn(kind: Kind, port: &Port, folder: &TempDir) -> Process {
+    let (name, program) = match kind {
+        Kind::Metrics => (
+            "metrics",
+            tool(&["victoria-metrics", "victoria-metrics-prod"]),
+        ),
+        Kind::Logs => ("logs", tool(&["victoria-logs", "victoria-logs-prod"])),
+    };
+    let mut command = Command::new(program);
+    command
+        .arg(format!("-httpListenAddr={}", port.address()))
+        .arg(format!(
+            "-storageDataPath={}",
+            folder.path().join("data").display()
+        ))
+        .args([
+            "-retentionPeriod=10y",
+            "-memory.allowedBytes=64MB",
+            "-loggerLevel=WARN",
+        ]);
+    Process::spawn(name, &mut command, folder.path())
+}
+
+async fn until_healthy(process: &mut Process, port: &Port) {
+    let (http, url) = (http_client(), port.url() + "/health");
+    let healthy = async || {
+        if let Some(status) = process.ended() {
+            panic!("the backend has ended: {status}\n{}", process.log());
+        }
+        http.get(&url)
+            .send()
+            .await
+            .ok()
+            .filter(|reply| reply.status().is_success())
+    };
+    eventually("the backend to be healthy", healthy).await;
+}
