@@ -1,6 +1,6 @@
 //! `mirador serve`: puts the parts together, runs them, and takes them down in order.
 
-use std::{io, sync::Arc, thread};
+use std::{convert::Infallible, io, sync::Arc, thread};
 
 use arc_swap::ArcSwap;
 use health::Monitor;
@@ -17,7 +17,7 @@ use tokio::{
     net::TcpListener,
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
-    task::JoinHandle,
+    sync::mpsc,
 };
 
 use crate::{
@@ -232,36 +232,37 @@ async fn run_admin(listener: TcpListener, control: Arc<Control>) {
     }
 }
 
+/// Starts a thread for each worker. Nothing comes from the channel but its end: that of the last
+/// worker.
 fn start_workers(
     control: &Arc<Control>,
     per_worker: Vec<Vec<Listener>>,
-) -> io::Result<Vec<thread::JoinHandle<()>>> {
-    let start = |(number, listeners): (usize, Vec<Listener>)| {
-        let control = control.clone();
+) -> io::Result<mpsc::Receiver<Infallible>> {
+    let (running, workers) = mpsc::channel(1);
+    for (number, listeners) in per_worker.into_iter().enumerate() {
+        let (control, running) = (control.clone(), running.clone());
         thread::Builder::new()
             .name(format!("worker-{number}"))
             .spawn(move || {
                 if let Err(error) = worker::run(&control, listeners) {
                     tracing::error!(%error, worker = number, "a worker can't run");
                 }
-            })
-    };
-    per_worker.into_iter().enumerate().map(start).collect()
+                drop(running);
+            })?;
+    }
+    Ok(workers)
 }
 
 /// Readiness off, a delay for load balancers to notice, then the end of all connections.
-async fn shut_down(control: &Arc<Control>, workers: Vec<thread::JoinHandle<()>>) {
+///
+/// Waits for no thread: whoever stops waiting for this can end the process at once.
+async fn shut_down(control: &Arc<Control>, mut workers: mpsc::Receiver<Infallible>) {
     let shutdown = control.settings().shutdown;
     tracing::info!(delay = ?shutdown.delay, drain = ?shutdown.drain, "shutting down");
     control.enter(Phase::Draining);
     tokio::time::sleep(shutdown.delay).await;
     control.enter(Phase::Closing);
-    let ended: JoinHandle<()> = tokio::task::spawn_blocking(|| {
-        for worker in workers {
-            let _ = worker.join();
-        }
-    });
-    let _ = ended.await;
+    let _ = workers.recv().await;
     tracing::info!("all connections have ended");
 }
 
