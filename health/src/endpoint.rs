@@ -113,6 +113,11 @@ impl EndpointHealth {
         InFlight(Arc::clone(self))
     }
 
+    /// Whether probes judge it, besides live requests.
+    pub fn is_probed(&self) -> bool {
+        self.target.probe.is_some()
+    }
+
     /// The name given in [`Target::name`].
     pub fn name(&self) -> &Arc<str> {
         &self.target.name

@@ -44,6 +44,8 @@ pub struct Connection {
     requests: Cell<u32>,
     http2: Cell<bool>,
     http10: Cell<bool>,
+    /// Whether what is being answered has no end of its own.
+    endless: Cell<bool>,
     stalled_since: Cell<Option<Instant>>,
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
@@ -104,6 +106,7 @@ impl Connection {
             requests: Cell::new(0),
             http2: Cell::new(false),
             http10: Cell::new(false),
+            endless: Cell::new(false),
             stalled_since: Cell::new(None),
             order: Cell::new(Order::Serve),
             waker: RefCell::default(),
@@ -164,6 +167,11 @@ impl Connection {
         if self.http2.get() {
             return;
         }
+        // What comes behind a stream without end will never be answered, and while it waits to be
+        // read the client's departure would go unnoticed.
+        if self.endless.get() {
+            self.end();
+        }
         if self.stage.get() == Stage::Idle {
             self.stage.set(Stage::Head);
             self.since.set(Instant::now());
@@ -218,8 +226,16 @@ impl Connection {
         self.http2.get()
     }
 
+    /// Whether it was told already to begin nothing new.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.order.get() >= Order::Drain
+    }
+
     fn command(&self, order: Order) {
-        self.order.set(self.order.get().max(order));
+        if order <= self.order.get() {
+            return;
+        }
+        self.order.set(order);
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
@@ -258,9 +274,17 @@ impl Connection {
     }
 }
 
+impl Busy {
+    /// The answer has no end of its own: only one side's leaving ends it.
+    pub fn is_endless(&self) {
+        self.0.endless.set(!self.0.http2.get());
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         let connection = &self.0;
+        connection.endless.set(false);
         connection.requests.set(connection.requests.get() - 1);
         if connection.requests.get() == 0 {
             // Part of the next head may have come meanwhile.

@@ -50,6 +50,7 @@ pub struct Control {
     telemetry: Arc<Telemetry>,
     settings: ArcSwap<Settings>,
     phase: watch::Sender<Phase>,
+    log_level: Option<LogLevel>,
     source: Mutex<Source>,
 }
 
@@ -81,6 +82,7 @@ impl Control {
             telemetry: parts.telemetry,
             settings,
             phase: watch::Sender::new(Phase::Starting),
+            log_level: parts.log_level.clone(),
             source: Mutex::new(Source::new(config, parts.certificates, parts.log_level)),
         })
     }
@@ -116,6 +118,7 @@ impl Control {
             cache: self.tenants.stats(),
             monitor: self.monitor.stats(),
             endpoints: self.endpoints(),
+            log_lines_dropped: self.log_level.as_ref().map_or(0, LogLevel::dropped),
         })
     }
 

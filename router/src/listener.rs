@@ -58,7 +58,7 @@ pub struct Reception {
     /// What their requests work with.
     pub context: Rc<ProxyContext>,
     /// Those that are connected.
-    pub connections: Connections,
+    pub connections: Rc<Connections>,
     phase: watch::Receiver<Phase>,
 }
 
@@ -67,7 +67,7 @@ impl Reception {
     pub fn new(context: Rc<ProxyContext>, phase: watch::Receiver<Phase>) -> Self {
         Self {
             context,
-            connections: Connections::default(),
+            connections: Rc::default(),
             phase,
         }
     }
@@ -166,9 +166,9 @@ impl OpenListener {
 
     async fn accept_for_ever(&self, reception: &Rc<Reception>) {
         loop {
-            let place = self.place().await;
+            self.room().await;
             match self.socket.accept().await {
-                Ok((stream, peer)) => self.welcome(stream, peer, place, reception),
+                Ok((stream, peer)) => self.welcome(stream, peer, reception),
                 Err(error) => pause_after(&error).await,
             }
         }
@@ -180,26 +180,21 @@ impl OpenListener {
         let _ = socket2::SockRef::from(&self.socket).listen(0);
         let soon = Duration::from_millis(1);
         while let Ok(Ok((stream, peer))) = timeout(soon, self.socket.accept()).await {
-            self.welcome(stream, peer, Place::take(&self.address), reception);
+            self.welcome(stream, peer, reception);
         }
     }
 
-    /// Waits until there is a place for one more connection.
-    async fn place(&self) -> Place {
+    /// Waits until there is room for one more connection. Workers that look at the same moment
+    /// may let in one each.
+    async fn room(&self) {
         const LOOK_AGAIN: Duration = Duration::from_millis(10);
         while self.address.open.load(Ordering::Relaxed) >= self.address.limits.max_connections {
             tokio::time::sleep(LOOK_AGAIN).await;
         }
-        Place::take(&self.address)
     }
 
-    fn welcome(
-        &self,
-        stream: TcpStream,
-        peer: SocketAddr,
-        place: Place,
-        reception: &Rc<Reception>,
-    ) {
+    fn welcome(&self, stream: TcpStream, peer: SocketAddr, reception: &Rc<Reception>) {
+        let place = Place::take(&self.address);
         let telemetry = reception.context.telemetry();
         telemetry.connections.accepted.inc();
         let secure = self.address.tls.is_some();
@@ -210,11 +205,11 @@ impl OpenListener {
             self.address.limits,
             reception.context.now(),
         );
+        // Before the task is first polled: who waits for all connections to end sees this one.
+        let registered = reception.connections.register(&connection, telemetry);
         let reception = reception.clone();
         spawn_local(async move {
-            let _registered = reception
-                .connections
-                .register(&connection, reception.context.telemetry());
+            let _registered = registered;
             if let Err(error) = serve(stream, &connection, &place.0, &reception).await {
                 tracing::debug!(%peer, %error, "client connection ended");
             }
@@ -285,8 +280,9 @@ fn protocol(limits: &ListenerLimits) -> auto::Builder<OnThisWorker> {
     builder
         .http2()
         .timer(TokioTimer::new())
-        .initial_stream_window_size(256 << 10)
-        .initial_connection_window_size(1 << 20)
+        // One tenant's uploads that stall must not stop all others on a shared connection.
+        .initial_stream_window_size(64 << 10)
+        .initial_connection_window_size(4 << 20)
         .keep_alive_interval(Duration::from_secs(20))
         .keep_alive_timeout(Duration::from_secs(20))
         .max_concurrent_streams(250)

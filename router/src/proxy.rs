@@ -150,6 +150,9 @@ impl Line<'_> {
             }
         };
         let patience = self.patience(operation, deployment, exchange);
+        if let Operation::Tail = operation {
+            exchange.endless();
+        }
         let body = self
             .take_body(body, operation, deployment, exchange)
             .await?;
@@ -168,7 +171,11 @@ impl Line<'_> {
             deployment,
             operation,
             grpc: self.classified.dialect == Dialect::Grpc,
-            patience,
+            patience: match patience {
+                // Only what flows may be silent: an answer that never begins is no tail.
+                Patience::Endless => Patience::Until(exchange.began() + deployment.timeout()),
+                bounded => bounded,
+            },
         };
         let outgoing = Outgoing {
             head,
@@ -219,6 +226,9 @@ impl Line<'_> {
         exchange: &Exchange,
     ) -> Result<RequestBody, ProxyError> {
         let upload = exchange.upload();
+        if self.connection.is_http2() {
+            upload.by_http2();
+        }
         if !operation.is_repeatable() {
             return Ok(RequestBody::stream(body, upload));
         }

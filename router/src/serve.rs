@@ -82,7 +82,8 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     // Before anything else, so that an early SIGHUP does not end the process.
     let mut signals = Signals::register()?;
     tls::install_crypto();
-    let log_level = logs::start(config.settings.log.format, &config.settings.log.level)?;
+    let (log_level, _last_words) =
+        logs::start(config.settings.log.format, &config.settings.log.level)?;
     let addresses = addresses(&config)?;
     let per_worker = bind_all(&addresses, config.workers)?;
     let admin = bind_admin(&config).await?;

@@ -143,7 +143,13 @@ impl Telemetry {
 
     /// The answers of one endpoint, for one tenant's one signal.
     pub fn endpoint(&self, tenant: &TenantId, signal: Signal, endpoint: &str) -> CodeCounters {
-        let labels = [self.tenants.label(tenant), signal.as_str(), endpoint];
+        let tenant = self.tenants.label(tenant);
+        let endpoint = if tenant == OVERFLOW_TENANT {
+            OVERFLOW_TENANT
+        } else {
+            endpoint
+        };
+        let labels = [tenant, signal.as_str(), endpoint];
         CodeCounters::new(self.families.endpoint_requests.clone(), &labels)
     }
 

@@ -9,7 +9,7 @@ use tokio::{
     runtime::{Builder, LocalOptions},
     sync::watch,
     task::spawn_local,
-    time::{MissedTickBehavior, interval, timeout},
+    time::{Instant, MissedTickBehavior, interval, timeout},
 };
 
 use crate::{
@@ -31,7 +31,10 @@ pub fn run(control: &Arc<Control>, listeners: Vec<Listener>) -> io::Result<()> {
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    runtime.block_on(work(control, listeners))
+    let outcome = runtime.block_on(work(control, listeners));
+    // Not waiting for names that are being resolved: a dead resolver takes its time.
+    runtime.shutdown_background();
+    outcome
 }
 
 /// Accepts and serves until told to close, then lets what is open end.
@@ -65,7 +68,7 @@ async fn live(mut phase: watch::Receiver<Phase>, reception: &Reception) {
     reception.context.take_stance(Stance::Serving);
     let _ = phase.wait_for(|phase| *phase >= Phase::Draining).await;
     reception.context.take_stance(Stance::Draining);
-    reception.connections.drain_http2();
+    reception.expire(Instant::now());
 }
 
 async fn tick(control: Arc<Control>, reception: Rc<Reception>) {

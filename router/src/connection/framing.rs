@@ -204,7 +204,11 @@ fn chunk_size(line: &[u8]) -> Option<u64> {
         .iter()
         .position(|byte| !byte.is_ascii_hexdigit())
         .unwrap_or(line.len());
-    let digits = std::str::from_utf8(&line[..digits]).ok()?;
+    // More digits than are kept could mean anything.
+    let digits = line
+        .get(..digits)
+        .filter(|digits| digits.len() < LOOKED_AT)?;
+    let digits = std::str::from_utf8(digits).ok()?;
     u64::from_str_radix(digits, 16).ok()
 }
 

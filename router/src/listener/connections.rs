@@ -25,54 +25,49 @@ pub struct Connections {
 
 /// A connection's place in the registry, given up when it ends.
 #[derive(Debug)]
-pub(super) struct Registered<'a> {
-    connections: &'a Connections,
+pub(super) struct Registered {
+    connections: Rc<Connections>,
     id: u64,
     gauge: IntGauge,
 }
 
 impl Connections {
     pub(super) fn register(
-        &self,
+        self: &Rc<Self>,
         connection: &Rc<Connection>,
         telemetry: &Arc<Telemetry>,
-    ) -> Registered<'_> {
+    ) -> Registered {
         let id = self.next.get();
         self.next.set(id + 1);
         self.open.borrow_mut().insert(id, connection.clone());
         telemetry.connections.open.inc();
         Registered {
-            connections: self,
+            connections: self.clone(),
             id,
             gauge: telemetry.connections.open.clone(),
         }
     }
 
     /// Ends what makes no progress; while draining, also what has been idle for a moment.
+    ///
+    /// HTTP/2 clients that are drained are told to go elsewhere with new requests. HTTP/1.1
+    /// clients are told with their next answer, so that no request crosses with the end of its
+    /// connection.
     pub fn expire(&self, now: Instant, draining: bool, telemetry: &Telemetry) {
         for connection in self.open.borrow().values() {
-            let Some(cause) = connection.expired(now, draining) else {
-                continue;
-            };
-            if draining && cause == "idle" {
+            let told_before = connection.is_draining();
+            if draining && connection.is_http2() {
                 connection.drain();
-            } else {
-                telemetry.connection_expired(cause);
-                connection.end();
             }
-        }
-    }
-
-    /// Tells HTTP/2 clients to go elsewhere with new requests. HTTP/1.1 clients are told with
-    /// their next answer, so that no request crosses with the end of its connection.
-    pub fn drain_http2(&self) {
-        for connection in self
-            .open
-            .borrow()
-            .values()
-            .filter(|connection| connection.is_http2())
-        {
-            connection.drain();
+            match connection.expired(now, draining) {
+                None => {}
+                // Gently at first, so that no request crosses with the end.
+                Some("idle") if !told_before => connection.drain(),
+                Some(cause) => {
+                    telemetry.connection_expired(cause);
+                    connection.end();
+                }
+            }
         }
     }
 
@@ -89,7 +84,7 @@ impl Connections {
     }
 }
 
-impl Drop for Registered<'_> {
+impl Drop for Registered {
     fn drop(&mut self) {
         self.gauge.dec();
         self.connections.open.borrow_mut().remove(&self.id);

@@ -3,6 +3,7 @@
 
 use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
+use health::Failure;
 use http::{HeaderValue, Method, StatusCode};
 use tenant_store::model::{Signal, TenantId};
 use tokio::time::Instant;
@@ -43,7 +44,7 @@ pub struct Exchange {
     /// The tenant that a refused request named; it may be anybody's invention.
     named: Option<Box<str>>,
     complete: bool,
-    _busy: Busy,
+    busy: Busy,
 }
 
 /// A request counted as in flight at its tenant, until it is dropped.
@@ -92,7 +93,7 @@ impl Exchange {
             reason: None,
             named: None,
             complete: false,
-            _busy: opening.busy,
+            busy: opening.busy,
         }
     }
 
@@ -132,6 +133,11 @@ impl Exchange {
         self.endpoint = Some(position);
     }
 
+    /// The answer has no end of its own.
+    pub fn endless(&mut self) {
+        self.busy.is_endless();
+    }
+
     /// An endpoint began to answer.
     pub fn answered(&mut self, status: StatusCode) {
         self.status = status;
@@ -143,17 +149,25 @@ impl Exchange {
         self.sent += bytes as u64;
     }
 
-    /// The answer is whole.
+    /// The answer is whole, which is when it speaks for its endpoint.
     pub fn completed(&mut self) {
         self.complete = true;
+        if let (None, Some(endpoint)) = (Failure::from_status(self.status), self.endpoint()) {
+            endpoint.health().report_success();
+        }
     }
 
     /// The answer broke off before it was whole.
     pub fn broken_off(&mut self, error: &RelayError) {
-        self.reason = Some(error.reason());
         self.complete = true;
-        if let (RelayError::Upstream(_), Some(endpoint)) = (error, self.endpoint()) {
-            endpoint.health().report_failure(health::Failure::Reset);
+        if self.upload.is_broken() {
+            self.reason = Some(ProxyError::ClientGone.reason());
+            return;
+        }
+        self.reason = Some(error.reason());
+        let of_backend = matches!(error, RelayError::Upstream(_) | RelayError::Reset);
+        if let Some(endpoint) = self.endpoint().filter(|_| of_backend) {
+            endpoint.health().report_failure(Failure::Reset);
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::{
     cell::Cell,
+    future::poll_fn,
     pin::Pin,
     rc::Rc,
     task::{Context, Poll, ready},
@@ -10,6 +11,7 @@ use std::{
 use bytes::{Bytes, BytesMut};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use thiserror::Error;
 
 /// What has come of a client's body so far. Shared by the body, which moves into an upstream
 /// connection, and the request that waits for the answer.
@@ -19,6 +21,7 @@ pub struct Upload {
     ended: Cell<bool>,
     broken: Cell<bool>,
     awaited: Cell<bool>,
+    http2: Cell<bool>,
 }
 
 impl Upload {
@@ -41,6 +44,49 @@ impl Upload {
     pub fn is_broken(&self) -> bool {
         self.broken.get()
     }
+
+    /// The client speaks HTTP/2, where a body's end and a stream's reset can look alike.
+    pub fn by_http2(&self) {
+        self.http2.set(true);
+    }
+
+    /// The next of the body; `None` at its end. Trailers end it: no backend reads any, and what
+    /// they say has passed no check of headers.
+    fn poll(
+        &self,
+        body: &mut Incoming,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Option<Bytes>, UploadError>> {
+        let polled = Pin::new(&mut *body).poll_frame(cx);
+        self.awaited.set(polled.is_pending());
+        let outcome = match ready!(polled) {
+            Some(Ok(frame)) => Ok(frame.into_data().ok()),
+            Some(Err(error)) => Err(UploadError::Broken(error)),
+            // A stream that was ended says so; one that was reset with NO_ERROR does not.
+            None if self.http2.get() && !body.is_end_stream() => Err(UploadError::Reset),
+            None => Ok(None),
+        };
+        match &outcome {
+            Ok(Some(data)) => {
+                self.bytes.set(self.bytes.get() + data.len() as u64);
+                self.ended.set(body.is_end_stream());
+            }
+            Ok(None) => self.ended.set(true),
+            Err(_) => self.broken.set(true),
+        }
+        Poll::Ready(outcome)
+    }
+}
+
+/// The client broke off while it sent its body.
+#[derive(Debug, Error)]
+pub enum UploadError {
+    /// Its connection or stream broke.
+    #[error("the client broke off its request: {0}")]
+    Broken(hyper::Error),
+    /// Its stream was reset without an error before it was ended.
+    #[error("the client reset its request before the end")]
+    Reset,
 }
 
 /// A request's body on its way upstream.
@@ -83,27 +129,15 @@ impl RequestBody {
         mut body: Incoming,
         window: usize,
         upload: &Rc<Upload>,
-    ) -> Result<Self, hyper::Error> {
+    ) -> Result<Self, UploadError> {
         if body.is_end_stream() || body.size_hint().lower() > window as u64 {
             return Ok(Self::stream(body, upload));
         }
         let mut ahead = BytesMut::new();
         while ahead.len() <= window {
-            match std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await {
-                None => {
-                    upload.ended.set(true);
-                    return Ok(Self::Whole(ahead.freeze()));
-                }
-                Some(Err(error)) => {
-                    upload.broken.set(true);
-                    return Err(error);
-                }
-                Some(Ok(frame)) => {
-                    if let Ok(data) = frame.into_data() {
-                        upload.bytes.set(upload.bytes.get() + data.len() as u64);
-                        ahead.extend_from_slice(&data);
-                    }
-                }
+            match poll_fn(|cx| upload.poll(&mut body, cx)).await? {
+                None => return Ok(Self::Whole(ahead.freeze())),
+                Some(data) => ahead.extend_from_slice(&data),
             }
         }
         Ok(Self::Stream {
@@ -111,6 +145,11 @@ impl RequestBody {
             rest: body,
             upload: upload.clone(),
         })
+    }
+
+    /// Whether its length is known to nobody before its end.
+    pub fn is_of_unknown_length(&self) -> bool {
+        self.size_hint().exact().is_none()
     }
 
     /// The same body once more; `None` if it flows through and is not held.
@@ -125,12 +164,12 @@ impl RequestBody {
 
 impl Body for RequestBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = UploadError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, UploadError>>> {
         let this = self.get_mut();
         match this {
             Self::Empty => Poll::Ready(None),
@@ -143,19 +182,8 @@ impl Body for RequestBody {
                 Poll::Ready(Some(Ok(Frame::data(std::mem::take(ahead)))))
             }
             Self::Stream { rest, upload, .. } => {
-                let polled = Pin::new(&mut *rest).poll_frame(cx);
-                upload.awaited.set(polled.is_pending());
-                let frame = ready!(polled);
-                match &frame {
-                    None => upload.ended.set(true),
-                    Some(Err(_)) => upload.broken.set(true),
-                    Some(Ok(frame)) => {
-                        let length = frame.data_ref().map_or(0, Bytes::len);
-                        upload.bytes.set(upload.bytes.get() + length as u64);
-                        upload.ended.set(rest.is_end_stream());
-                    }
-                }
-                Poll::Ready(frame)
+                let data = ready!(upload.poll(rest, cx));
+                Poll::Ready(data.map(|data| data.map(Frame::data)).transpose())
             }
         }
     }

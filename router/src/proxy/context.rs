@@ -148,7 +148,9 @@ impl ProxyContext {
                     Ok(Some(entry)) => entry,
                     Ok(None) => return Ok(None),
                     Err(error) => {
-                        tracing::warn!(%tenant, %error, "tenant can't be looked up");
+                        // Not louder: an outage would tell it for each request, which the access
+                        // log does already; that the store fails is told by who follows it.
+                        tracing::debug!(%tenant, %error, "tenant can't be looked up");
                         return Err(ProxyError::LookupUnavailable);
                     }
                 }

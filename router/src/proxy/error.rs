@@ -1,8 +1,8 @@
 //! What can go wrong with a request, and what that means to everybody: the only place that maps
 //! causes to statuses.
 //!
-//! Each [`ProxyError`] has a status, a metric label, somebody to blame, and a text for the client
-//! that says what to do. All matches are exhaustive on purpose: a new cause can't forget any of
+//! Each [`ProxyError`] has a status, a metric label, and a text for the client that says what to
+//! do. All matches are exhaustive on purpose: a new cause can't forget any of
 //! them. Statuses matter most on ingestion paths, where they decide whether a sender keeps its
 //! data: senders of Prometheus remote write drop a block on 400, 409 and 415 and repeat on all
 //! else; OTLP exporters repeat on 429, 502, 503 and 504 only.
@@ -33,6 +33,9 @@ pub enum ProxyError {
         "the path can't be read: it must begin with '/', without '.' or '..' segments and with whole %-escapes"
     )]
     MalformedPath,
+    /// The target is too long to be put below the endpoint's base path.
+    #[error("the path and query are too long for the tenant's deployment")]
+    TargetTooLong,
     /// `CONNECT` or `TRACE`.
     #[error("the method is not proxied")]
     MethodNotAllowed,
@@ -92,6 +95,9 @@ pub enum ProxyError {
         #[source]
         source: hyper::Error,
     },
+    /// The backend answered 101, which nobody had asked for.
+    #[error("the tenant's {0} backend switched protocols unasked")]
+    ProtocolSwitch(Signal),
     /// The backend did not begin its answer in time.
     #[error("the tenant's {signal} backend did not answer within {limit:?}")]
     UpstreamTimeout {
@@ -111,17 +117,6 @@ pub enum ProxyError {
     ClientGone,
 }
 
-/// Whose fault an error is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Blame {
-    /// The client's.
-    Client,
-    /// The backend's.
-    Upstream,
-    /// This router's, or its operators'.
-    Router,
-}
-
 impl ProxyError {
     /// The status to answer with. `ingestion` tells whether the sender would lose data if it were
     /// told not to try again.
@@ -131,6 +126,7 @@ impl ProxyError {
             | Self::MalformedPath
             | Self::Unidentified(_)
             | Self::ClientGone => StatusCode::BAD_REQUEST,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             // 408 is permanent to OTLP exporters, which would drop the data.
             Self::UnknownTenant | Self::SlowBody { .. } if ingestion => {
@@ -146,7 +142,9 @@ impl ProxyError {
             | Self::LookupUnavailable
             | Self::NoEndpoint(_)
             | Self::Unreachable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            Self::BrokenOff { .. } | Self::ProtocolFault { .. } => StatusCode::BAD_GATEWAY,
+            Self::BrokenOff { .. } | Self::ProtocolFault { .. } | Self::ProtocolSwitch(_) => {
+                StatusCode::BAD_GATEWAY
+            }
             Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::SlowBody { .. } => StatusCode::REQUEST_TIMEOUT,
         }
@@ -157,6 +155,7 @@ impl ProxyError {
         match self {
             Self::AmbiguousFraming => "ambiguous_framing",
             Self::MalformedPath => "malformed_path",
+            Self::TargetTooLong => "target_too_long",
             Self::MethodNotAllowed => "method_not_allowed",
             Self::Unidentified(IdentifyError::Missing { .. }) => "missing_tenant",
             Self::Unidentified(_) => "malformed_tenant",
@@ -171,34 +170,10 @@ impl ProxyError {
             Self::NoEndpoint(_) => "no_endpoint",
             Self::Unreachable { .. } => "unreachable",
             Self::BrokenOff { .. } => "upstream_broken",
-            Self::ProtocolFault { .. } => "upstream_protocol",
+            Self::ProtocolFault { .. } | Self::ProtocolSwitch(_) => "upstream_protocol",
             Self::UpstreamTimeout { .. } => "upstream_timeout",
             Self::SlowBody { .. } => "slow_body",
             Self::ClientGone => "client_canceled",
-        }
-    }
-
-    /// Whose fault it is.
-    pub const fn blame(&self) -> Blame {
-        match self {
-            Self::AmbiguousFraming
-            | Self::MalformedPath
-            | Self::MethodNotAllowed
-            | Self::Unidentified(_)
-            | Self::PathDenied
-            | Self::UnknownTenant
-            | Self::NotServed(_)
-            | Self::Withdrawn
-            | Self::SlowBody { .. }
-            | Self::ClientGone => Blame::Client,
-            Self::NoDeployment(_) | Self::Misconfigured(_) | Self::LookupUnavailable => {
-                Blame::Router
-            }
-            Self::NoEndpoint(_)
-            | Self::Unreachable { .. }
-            | Self::BrokenOff { .. }
-            | Self::ProtocolFault { .. }
-            | Self::UpstreamTimeout { .. } => Blame::Upstream,
         }
     }
 

@@ -44,8 +44,13 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum RelayError {
     /// The backend broke off, or broke the framing.
+    // Not told as a source: hyper would pass the backend's reset code on, and a client may take
+    // that for leave to repeat the request.
     #[error("the backend broke off its answer: {0}")]
-    Upstream(#[source] hyper::Error),
+    Upstream(hyper::Error),
+    /// The backend reset its HTTP/2 stream without an error before it was ended.
+    #[error("the backend reset its answer before the end")]
+    Reset,
     /// The backend was silent for too long, or the answer took too long as a whole.
     #[error("the backend did not finish its answer in time")]
     Late,
@@ -58,7 +63,7 @@ impl RelayError {
     /// The `reason` label of metrics and logs.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Upstream(_) => "upstream_truncated",
+            Self::Upstream(_) | Self::Reset => "upstream_truncated",
             Self::Late => "upstream_timeout",
             Self::Withdrawn => "withdrawn",
         }
@@ -93,6 +98,8 @@ impl Relay {
                 .map(|error| Some(Err(self.break_off(error))));
         };
         Poll::Ready(match frame {
+            // A stream that was ended says so; one that was reset with NO_ERROR does not.
+            None if self.is_reset() => Some(Err(self.break_off(RelayError::Reset))),
             None => {
                 self.end();
                 None
@@ -110,8 +117,9 @@ impl Relay {
         if let Patience::Idle(_) = self.patience {
             self.last_frame = Instant::now();
         }
-        // A body of known length is not polled again by the server once it is whole.
-        if self.incoming.is_end_stream() {
+        // A body of known length is not polled again by the server once it is whole, nor any after
+        // its trailers.
+        if frame.is_trailers() || self.incoming.is_end_stream() {
             self.end();
         }
     }
@@ -124,6 +132,10 @@ impl Relay {
         if let Some(lease) = self.lease.take().filter(|_| is_clean) {
             lease.release();
         }
+    }
+
+    fn is_reset(&self) -> bool {
+        self.lease.as_ref().is_some_and(Lease::is_http2) && !self.incoming.is_end_stream()
     }
 
     fn break_off(&mut self, error: RelayError) -> RelayError {

@@ -74,6 +74,10 @@ pub struct Hop<'a> {
     pub secure: bool,
 }
 
+/// The endpoint's base path and the client's target together are too long for one target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TargetTooLong;
+
 /// Where one request goes, whichever endpoint it goes to.
 #[derive(Debug, Clone)]
 pub struct Destination {
@@ -111,9 +115,17 @@ pub fn prepare<'a>(
     }
 }
 
-/// Points a prepared head at an endpoint.
-pub fn address(head: &mut Parts, destination: &Destination, upstream: &Upstream) {
-    let path = below(upstream.base_path(), &destination.path);
+/// Points a prepared head at an endpoint. `chunked` tells that the body's length is not known.
+///
+/// # Errors
+/// The endpoint's base path and the client's target together are too long for one.
+pub fn address(
+    head: &mut Parts,
+    destination: &Destination,
+    upstream: &Upstream,
+    chunked: bool,
+) -> Result<(), TargetTooLong> {
+    let path = below(upstream.base_path(), &destination.path).ok_or(TargetTooLong)?;
     if let Some(authorization) = upstream.authorization() {
         head.headers
             .insert(header::AUTHORIZATION, authorization.clone());
@@ -123,6 +135,11 @@ pub fn address(head: &mut Parts, destination: &Destination, upstream: &Upstream)
             head.version = Version::HTTP_11;
             head.headers.insert(header::HOST, upstream.host().clone());
             head.uri = Uri::from(path);
+            // Not left to the client library: it would leave out the body of a GET without a word.
+            if chunked {
+                let chunked = HeaderValue::from_static("chunked");
+                head.headers.insert(header::TRANSFER_ENCODING, chunked);
+            }
         }
         EndpointProtocol::Http2 => {
             head.version = Version::HTTP_2;
@@ -133,10 +150,15 @@ pub fn address(head: &mut Parts, destination: &Destination, upstream: &Upstream)
             }
         }
     }
+    Ok(())
 }
 
 /// Makes a backend's head fit for the client.
 pub fn reply(headers: &mut HeaderMap, request_id: &HeaderValue) {
+    // With both, the length is a lie (RFC 9112 section 6.3): the body was read by its chunks.
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        headers.remove(header::CONTENT_LENGTH);
+    }
     drop_hop_by_hop(headers);
     drop_all(headers, &NOT_FOR_CLIENTS);
     headers.insert(REQUEST_ID, request_id.clone());
@@ -237,14 +259,12 @@ fn stripped(uri: &Uri, strip: usize) -> PathAndQuery {
     rest.unwrap_or_else(|_| root())
 }
 
-fn below(base: &str, path: &PathAndQuery) -> PathAndQuery {
+/// `None` if that is longer than a target may be: without its base the path would be another.
+fn below(base: &str, path: &PathAndQuery) -> Option<PathAndQuery> {
     if base.is_empty() {
-        return path.clone();
+        return Some(path.clone());
     }
-    // Both halves come out of parsed URIs, so their concatenation parses.
-    format!("{base}{path}")
-        .parse()
-        .unwrap_or_else(|_| path.clone())
+    format!("{base}{path}").parse().ok()
 }
 
 #[cfg(test)]

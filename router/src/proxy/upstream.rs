@@ -24,7 +24,7 @@ use super::{
     error::ProxyError,
     patience::Patience,
     pick::Tried,
-    rewrite::{self, Destination},
+    rewrite::{self, Destination, TargetTooLong},
     route::{DeploymentRoute, EndpointRoute, Upstream},
 };
 use crate::{config::UpstreamSettings, telemetry::Telemetry};
@@ -78,6 +78,10 @@ enum Cause {
     Broken(hyper::Error),
     /// The client broke off or dawdled, or the backend did not answer in time.
     Wait(GaveUp),
+    /// The target does not fit below the endpoint's base path.
+    TooLong,
+    /// The backend answered 101 unasked.
+    Switched,
 }
 
 impl Forwarding<'_> {
@@ -97,6 +101,13 @@ impl Forwarding<'_> {
             let endpoint = &self.deployment.endpoints()[position];
             if !may_try(endpoint) {
                 continue;
+            }
+            if self
+                .patience
+                .ends(Instant::now())
+                .is_some_and(|end| end <= Instant::now())
+            {
+                return Err(self.error(Cause::Wait(GaveUp::Late), exchange));
             }
             exchange.attempt(position);
             match self.attempt(endpoint, outgoing, tried, exchange).await {
@@ -147,7 +158,7 @@ impl Forwarding<'_> {
                 outcome => return outcome,
             }
         }
-        match self.pool.open(peer, self.settings.connect_timeout).await {
+        match self.pool.open(peer, self.connect_limit()).await {
             Ok(lease) => {
                 self.telemetry.connections.upstream_opened.inc();
                 self.deliver(lease, upstream, outgoing, tried, exchange)
@@ -173,7 +184,16 @@ impl Forwarding<'_> {
         if self.deployment.counts_load() {
             lease.counted(upstream.health().count_request());
         }
-        let (request, spare) = self.split(outgoing, upstream);
+        let (request, spare) = match self.split(outgoing, upstream) {
+            Ok(split) => split,
+            Err(TargetTooLong) => {
+                return Err(Failed {
+                    cause: Cause::TooLong,
+                    again: None,
+                    was_sent: false,
+                });
+            }
+        };
         let waiting = wait::Waiting {
             patience: self.patience,
             upload: exchange.upload(),
@@ -182,6 +202,13 @@ impl Forwarding<'_> {
             withdrawn: || exchange.is_withdrawn(),
         };
         match waiting.wait(lease.send(request)).await {
+            Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+                Err(Failed {
+                    cause: Cause::Switched,
+                    again: None,
+                    was_sent: true,
+                })
+            }
             Ok(Ok(response)) => Ok((response, lease)),
             Ok(Err(unsent)) => Err(Failed {
                 was_sent: unsent.returned.is_none(),
@@ -202,7 +229,7 @@ impl Forwarding<'_> {
         &self,
         outgoing: Outgoing,
         upstream: &Upstream,
-    ) -> (pool::Addressed, Option<Outgoing>) {
+    ) -> Result<(pool::Addressed, Option<Outgoing>), TargetTooLong> {
         let spare = self
             .operation
             .is_repeatable()
@@ -218,14 +245,13 @@ impl Forwarding<'_> {
             destination,
             body,
         } = outgoing;
-        rewrite::address(&mut head, &destination, upstream);
-        (
-            pool::Addressed {
-                request: Request::from_parts(head, body),
-                destination,
-            },
-            spare,
-        )
+        let chunked = body.is_of_unknown_length();
+        rewrite::address(&mut head, &destination, upstream, chunked)?;
+        let addressed = pool::Addressed {
+            request: Request::from_parts(head, body),
+            destination,
+        };
+        Ok((addressed, spare))
     }
 
     fn may_resend(&self, tried: Tried) -> bool {
@@ -245,12 +271,14 @@ impl Forwarding<'_> {
         self.deployment.count_answer(position, status.as_u16());
         match Failure::from_status(status) {
             Some(failure) => endpoint.health().report_failure(failure),
+            // A bounded answer speaks for its endpoint once it is whole.
+            None if matches!(self.patience, Patience::Until(_)) => {}
             None => endpoint.health().report_success(),
         }
     }
 
     /// What a failure says of the endpoint's health: nothing, if the client is to blame. A query
-    /// that takes too long may be to blame itself, so that calls for a probe only.
+    /// that takes too long may be to blame itself, so that calls for a probe where there is one.
     fn blame(endpoint: &EndpointRoute, cause: &Cause, exchange: &Exchange) {
         let health = endpoint.health();
         let failure = match cause {
@@ -259,8 +287,11 @@ impl Forwarding<'_> {
             Cause::Connect(_) => Failure::Connect,
             Cause::Broken(error) if error.is_parse() => Failure::Protocol,
             Cause::Broken(_) => Failure::Reset,
-            Cause::Wait(GaveUp::Late) => return health.suspect(),
-            Cause::Wait(GaveUp::SlowBody | GaveUp::EndpointDown | GaveUp::Withdrawn) => return,
+            Cause::Wait(GaveUp::Late) if health.is_probed() => return health.suspect(),
+            Cause::Wait(GaveUp::Late) => Failure::Timeout,
+            Cause::Wait(GaveUp::SlowBody | GaveUp::EndpointDown | GaveUp::Withdrawn)
+            | Cause::TooLong => return,
+            Cause::Switched => Failure::Protocol,
         };
         health.report_failure(failure);
         tracing::debug!(endpoint = endpoint.name(), ?failure, "attempt failed");
@@ -284,6 +315,17 @@ impl Forwarding<'_> {
             },
             Cause::Wait(GaveUp::EndpointDown) => ProxyError::NoEndpoint(signal),
             Cause::Wait(GaveUp::Withdrawn) => ProxyError::Withdrawn,
+            Cause::TooLong => ProxyError::TargetTooLong,
+            Cause::Switched => ProxyError::ProtocolSwitch(signal),
+        }
+    }
+
+    /// How long a connection may take: not longer than the request has left.
+    fn connect_limit(&self) -> Duration {
+        let limit = self.settings.connect_timeout;
+        match self.patience {
+            Patience::Until(end) => limit.min(end.saturating_duration_since(Instant::now())),
+            Patience::Idle(_) | Patience::Endless => limit,
         }
     }
 

@@ -1,9 +1,13 @@
 //! Log lines: JSON, logfmt or plain text on standard error, at a level that a reload may change.
+//!
+//! Written by a thread of their own from a bounded queue: a reader that is stuck costs lines, which
+//! are counted, and never makes a worker wait.
 
 use std::io;
 
 use thiserror::Error;
 use tracing::Subscriber;
+use tracing_appender::non_blocking::{ErrorCounter, NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::{
     EnvFilter, Registry,
     fmt::{self, MakeWriter},
@@ -17,7 +21,13 @@ use crate::config::LogFormat;
 
 /// Changes the level of a running process.
 #[derive(Debug, Clone)]
-pub struct LogLevel(reload::Handle<EnvFilter, Registry>);
+pub struct LogLevel {
+    filter: reload::Handle<EnvFilter, Registry>,
+    dropped: ErrorCounter,
+}
+
+/// Writes what is queued when it is dropped, so that last words are heard.
+pub type LastWords = WorkerGuard;
 
 /// Why logging can't be set up or changed.
 #[derive(Debug, Error)]
@@ -36,24 +46,33 @@ pub enum LogError {
 ///
 /// # Errors
 /// The level is none, or logging is set up already.
-pub fn start(format: LogFormat, level: &str) -> Result<LogLevel, LogError> {
-    let (filter, handle) = reload::Layer::new(filter(level)?);
+pub fn start(format: LogFormat, level: &str) -> Result<(LogLevel, LastWords), LogError> {
+    let (layer, filter) = reload::Layer::new(filter(level)?);
+    let (queue, last_words) = NonBlockingBuilder::default()
+        .lossy(true)
+        .finish(io::stderr());
+    let dropped = queue.error_counter();
     tracing_subscriber::registry()
-        .with(filter)
-        .with(lines(format, io::stderr))
+        .with(layer)
+        .with(lines(format, queue))
         .try_init()
         .map_err(|_| LogError::SetUpTwice)?;
-    Ok(LogLevel(handle))
+    Ok((LogLevel { filter, dropped }, last_words))
 }
 
 impl LogLevel {
+    /// Lines that found the queue full.
+    pub fn dropped(&self) -> usize {
+        self.dropped.dropped_lines()
+    }
+
     /// Changes the level from now on.
     ///
     /// # Errors
     /// The level is none.
     pub fn set(&self, level: &str) -> Result<(), LogError> {
         let filter = filter(level)?;
-        self.0.reload(filter).map_err(|_| LogError::SetUpTwice)
+        self.filter.reload(filter).map_err(|_| LogError::SetUpTwice)
     }
 }
 

@@ -18,6 +18,8 @@ pub struct Scrape {
     pub cache: CacheStats,
     /// The health monitor.
     pub monitor: MonitorStats,
+    /// Log lines that nobody took in time.
+    pub log_lines_dropped: usize,
     /// The endpoints of the tenants that are known.
     pub endpoints: Vec<EndpointState>,
 }
@@ -46,6 +48,13 @@ pub(super) fn render(telemetry: &Telemetry, scrape: &Scrape) -> String {
     let known = usize::try_from(scrape.cache.entries).unwrap_or(usize::MAX);
     text.endpoints(telemetry, known, &scrape.endpoints);
     text.health(&scrape.monitor);
+    let help = "Log lines dropped because nobody took them in time.";
+    text.single(
+        "log_lines_dropped_total",
+        "counter",
+        help,
+        scrape.log_lines_dropped,
+    );
     text.0
 }
 

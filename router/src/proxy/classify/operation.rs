@@ -12,7 +12,8 @@ pub enum Operation {
     Read,
     /// A query whose answer streams without bound: as a read, bound by idleness only.
     Export,
-    /// A live stream that may be silent for as long as nothing happens.
+    /// A live stream that may be silent for as long as nothing happens: as a read, without bound
+    /// once it flows.
     Tail,
     /// Ingestion: never sent twice.
     Write,
@@ -36,7 +37,7 @@ impl Operation {
 
     /// Whether the same request may be sent to another endpoint after it has reached one.
     pub const fn is_repeatable(self) -> bool {
-        matches!(self, Self::Read | Self::Export)
+        matches!(self, Self::Read | Self::Export | Self::Tail)
     }
 
     /// Whether a sender that is turned away must be told to keep its data and try again.

@@ -50,9 +50,18 @@ fn path_and_query_go_on_byte_for_byte() {
             "/select/0/prometheus",
             &"/api/v1/query?a".parse().expect("a path")
         )
+        .expect("short enough")
         .as_str(),
         "/select/0/prometheus/api/v1/query?a"
     );
+}
+
+#[test]
+fn a_target_too_long_for_its_base_path_goes_nowhere() {
+    let longest = format!("/{}", "a".repeat(65_533));
+    let path: PathAndQuery = longest.parse().expect("a path");
+    assert!(below("", &path).is_some());
+    assert_eq!(below("/select/7/prometheus", &path), None);
 }
 
 #[test]
@@ -163,6 +172,15 @@ fn replies_lose_what_tells_of_the_backend() {
         ]
     );
     assert_eq!(headers["x-request-id"], "request-1");
+}
+
+#[test]
+fn a_reply_with_two_lengths_is_known_by_its_chunks() {
+    let mut headers = HeaderMap::new();
+    headers.insert("transfer-encoding", HeaderValue::from_static("chunked"));
+    headers.insert("content-length", HeaderValue::from_static("3"));
+    reply(&mut headers, &ID);
+    assert!(!headers.contains_key("content-length"));
 }
 
 #[test]

@@ -64,9 +64,14 @@ struct Shared {
 pub struct Lease {
     shelves: Rc<Shelves>,
     peer: u64,
-    connection: Option<Opened>,
+    sender: Sender,
+    driver: Driver,
     load: Option<InFlight>,
 }
+
+/// Closes its connection when it is dropped, unless that is shared.
+#[derive(Debug)]
+struct Driver(Option<AbortHandle>);
 
 /// A request that is pointed at an endpoint, and what it takes to point it at another.
 pub(super) struct Addressed {
@@ -159,7 +164,8 @@ impl Pool {
         Lease {
             shelves: self.0.clone(),
             peer: peer.id(),
-            connection: Some(connection),
+            sender: connection.sender,
+            driver: Driver(connection.driver),
             load: None,
         }
     }
@@ -219,10 +225,7 @@ impl Lease {
             request,
             destination,
         } = addressed;
-        let Some(connection) = &mut self.connection else {
-            unreachable!("a lease holds its connection until it is released, which consumes it")
-        };
-        let sent = match &mut connection.sender {
+        let sent = match &mut self.sender {
             Sender::Http1(sender) => sender.try_send_request(request).await,
             Sender::Http2(sender) => sender.try_send_request(request).await,
         };
@@ -238,33 +241,39 @@ impl Lease {
         })
     }
 
+    /// Whether the connection speaks HTTP/2.
+    pub fn is_http2(&self) -> bool {
+        matches!(self.sender, Sender::Http2(_))
+    }
+
     /// Gives the connection back: the answer has been read to its end.
-    pub fn release(mut self) {
-        if let Some(Opened {
-            sender: Sender::Http1(sender),
-            driver: Some(driver),
-        }) = self.connection.take()
+    pub fn release(self) {
+        if let (Sender::Http1(sender), Some(driver)) = (self.sender, self.driver.let_go())
             && !sender.is_closed()
         {
+            let since = Instant::now();
             self.shelves.put_back(
                 self.peer,
                 Idle {
                     sender,
                     driver,
-                    since: Instant::now(),
+                    since,
                 },
             );
         }
     }
 }
 
-impl Drop for Lease {
+impl Driver {
+    /// Leaves the connection open.
+    fn let_go(mut self) -> Option<AbortHandle> {
+        self.0.take()
+    }
+}
+
+impl Drop for Driver {
     fn drop(&mut self) {
-        if let Some(Opened {
-            sender: Sender::Http1(_),
-            driver: Some(driver),
-        }) = &self.connection
-        {
+        if let Some(driver) = &self.0 {
             driver.abort();
         }
     }

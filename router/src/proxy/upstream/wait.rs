@@ -48,7 +48,7 @@ impl<E: Fn() -> bool, W: Fn() -> bool> Waiting<'_, E, W> {
             bytes: self.upload.bytes(),
             at: began,
         };
-        let mut alarm = pin!(sleep_until(began + LOOK_AROUND));
+        let mut alarm = pin!(sleep_until(self.next_look(began, began)));
         loop {
             tokio::select! {
                 biased;
@@ -57,10 +57,17 @@ impl<E: Fn() -> bool, W: Fn() -> bool> Waiting<'_, E, W> {
                     let now = Instant::now();
                     progress.note(self.upload, now);
                     self.look_around(&progress, now)?;
-                    alarm.as_mut().reset(now + LOOK_AROUND);
+                    alarm.as_mut().reset(self.next_look(progress.at, now));
                 }
             }
         }
+    }
+
+    fn next_look(&self, progress: Instant, now: Instant) -> Instant {
+        let look = now + LOOK_AROUND;
+        self.patience
+            .ends(progress)
+            .map_or(look, |end| end.min(look))
     }
 
     fn look_around(&self, progress: &Progress, now: Instant) -> Result<(), GaveUp> {
