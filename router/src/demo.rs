@@ -2,7 +2,7 @@
 //! loopback.
 //!
 //! Decides what the demo consists of and in which order it happens. All that it starts lives in a
-//! [`sandbox`], which is cleared however the demo ends. It speaks to the router as any client does,
+//! `sandbox`, which is cleared however the demo ends. It speaks to the router as any client does,
 //! over HTTP and by the command line, and deliberately knows nothing of its insides.
 
 mod backend;

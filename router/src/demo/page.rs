@@ -44,14 +44,16 @@ impl Page {
     }
 }
 
-/// Bytes as people read them.
+/// Bytes as people read them: in kilobytes below a megabyte, in tenths of megabytes above.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Megabytes(pub(super) u64);
+pub(super) struct Bytes(pub(super) u64);
 
-impl Display for Megabytes {
+impl Display for Bytes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(bytes) = self;
-        write!(f, "{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10)
+        match *self {
+            Self(bytes @ ..1_000_000) => write!(f, "{} kB", bytes / 1_000),
+            Self(bytes) => write!(f, "{}.{} MB", bytes / 1_000_000, bytes / 100_000 % 10),
+        }
     }
 }
 
@@ -95,7 +97,8 @@ mod tests {
     fn figures_are_easy_to_read() {
         let counts = [7, 100, 1_000, 3_318_144].map(|count| Count(count).to_string());
         assert_eq!(counts, ["7", "100", "1,000", "3,318,144"]);
-        assert_eq!(Megabytes(70_338_424).to_string(), "70.3 MB");
+        let sizes = [940_032, 70_338_424].map(|bytes| Bytes(bytes).to_string());
+        assert_eq!(sizes, ["940 kB", "70.3 MB"]);
         let times = [999, 1_250].map(|ms| Took(Duration::from_millis(ms)).to_string());
         assert_eq!(times, ["999 ms", "1.2 s"]);
     }

@@ -173,7 +173,8 @@ mod tests {
     #[test]
     fn what_names_no_tenant_or_two_is_told_apart() {
         let tenant = HeaderName::from_static("x-tenant-id");
-        let cases: [(&[(&'static str, &[u8])], IdentifyError); 4] = [
+        type Headers = &'static [(&'static str, &'static [u8])];
+        let cases: [(Headers, IdentifyError); 4] = [
             (
                 &[],
                 IdentifyError::Missing {

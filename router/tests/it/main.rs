@@ -10,12 +10,17 @@
 
 mod answers;
 mod bodies;
+mod drain;
+mod failover;
 mod headers;
 mod http2;
 mod identify;
+mod isolation;
 mod limits;
 mod smuggling;
+mod store;
 mod support;
+mod tls;
 
 // Division of work (the lead removes this note): "tests-b" writes answers, bodies, drain, headers,
 // http2, identify, limits, metrics, reload, smuggling, tls; "tests-c" writes failover and store;

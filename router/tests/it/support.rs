@@ -3,12 +3,15 @@
 pub(crate) mod acme;
 pub(crate) mod client;
 pub(crate) mod h2;
+pub(crate) mod load;
 pub(crate) mod metrics;
 pub(crate) mod mirador;
 pub(crate) mod port;
 pub(crate) mod process;
 pub(crate) mod tenant;
+pub(crate) mod tls;
 pub(crate) mod tools;
+pub(crate) mod traces;
 pub(crate) mod upstream;
 pub(crate) mod victoria;
 pub(crate) mod wire;

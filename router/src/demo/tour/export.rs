@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::ensure;
 use crate::demo::{
     DemoError,
-    page::{Megabytes, Took},
+    page::{Bytes, Took},
     world::World,
 };
 
@@ -26,12 +26,7 @@ pub(super) async fn streams(world: &World, router: u32) -> Result<String, DemoEr
             samples.series_count()
         )
     })?;
-    let passed = format!(
-        "{} in {} ({})",
-        Megabytes(bytes),
-        Took(took),
-        rate(bytes, took)
-    );
+    let passed = format!("{} in {} ({})", Bytes(bytes), Took(took), rate(bytes, took));
     let Some((before, peak)) = before.zip(peak) else {
         return Ok(format!(
             "{passed}; this system does not tell the router's memory"
@@ -41,13 +36,13 @@ pub(super) async fn streams(world: &World, router: u32) -> Result<String, DemoEr
     ensure(growth < bytes / 2, || {
         format!(
             "{passed}, but the router's memory grew by {}",
-            Megabytes(growth)
+            Bytes(growth)
         )
     })?;
     Ok(format!(
         "{passed}; router's memory {}, at most {} more meanwhile",
-        Megabytes(before),
-        Megabytes(growth)
+        Bytes(before),
+        Bytes(growth)
     ))
 }
 
@@ -71,7 +66,7 @@ async fn read(world: &World) -> Result<(u64, u64), DemoError> {
 
 fn rate(bytes: u64, took: Duration) -> String {
     let millis = u64::try_from(took.as_millis()).unwrap_or(u64::MAX).max(1);
-    format!("{}/s", Megabytes(bytes * 1_000 / millis))
+    format!("{}/s", Bytes(bytes * 1_000 / millis))
 }
 
 /// A field of a process's memory in bytes, where the system has such files.
@@ -95,7 +90,11 @@ mod tests {
     #[test]
     fn the_rate_is_that_of_the_whole_export() {
         assert_eq!(rate(70_000_000, Duration::from_millis(500)), "140.0 MB/s");
-        assert_eq!(rate(1_000, Duration::ZERO), "1.0 MB/s");
+        assert_eq!(
+            rate(1_000, Duration::ZERO),
+            "1.0 MB/s",
+            "not divided by zero"
+        );
     }
 
     #[test]
