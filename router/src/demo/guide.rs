@@ -66,6 +66,16 @@ fn write_queries(world: &World, page: &mut Page) -> Result<(), DemoError> {
     page.line(format_args!(
         "  curl -sN {url}/select/logsql/tail -H 'X-Tenant-ID: acme' -d 'query=level:info'"
     ))?;
+    if world.acme.traces.is_some() {
+        let ingestion = format!("{url}/insert/opentelemetry/v1/traces");
+        section(
+            page,
+            &format!("Traces, once an OTLP exporter sends some to {ingestion}"),
+        )?;
+        page.line(format_args!(
+            "  curl -s {url}/select/jaeger/api/services -H 'X-Tenant-ID: acme'"
+        ))?;
+    }
     section(
         page,
         "No tenant, no answer; and the health of one tenant's backends",

@@ -10,6 +10,7 @@
 
 mod answers;
 mod bodies;
+mod demo;
 mod drain;
 mod failover;
 mod headers;
