@@ -1,3 +1,4 @@
+# shellcheck shell=sh
 # Outlives the demo by a moment, to leave nothing behind should it be killed outright.
 # Usage: reaper.sh DIRECTORY, with `+ PID` and `- PID` on standard input as processes come and go.
 # When the input ends, whatever is still alive is killed and the directory removed.
