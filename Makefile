@@ -10,7 +10,7 @@ CHECK ?=
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 tools_bin = $(shell scripts/tools path)
-shell_scripts := scripts/tools .ci/run deploy/compose/load.sh
+shell_scripts := scripts/tools .ci/run deploy/compose/load.sh router/src/demo/sandbox/reaper.sh
 
 .DEFAULT_GOAL := help
 # The order of the steps is part of the contract: cheap ones first.
