@@ -42,6 +42,8 @@ pub(crate) enum Step {
     Hang,
     /// Closes the connection in order.
     Fin,
+    /// Closes its own half of the connection, and waits until the peer closes the other one.
+    HalfFin,
     /// Resets the connection.
     Reset,
 }
@@ -304,6 +306,11 @@ async fn perform(
             Step::Await(notify) => notify.notified().await,
             Step::Hang => return Err(until_gone(wire).await),
             Step::Fin => return Ok(false),
+            Step::HalfFin => {
+                // Fails only if the peer has gone already.
+                let _ = wire.io.shutdown().await;
+                return Err(until_gone(wire).await);
+            }
             Step::Reset => {
                 let socket = SockRef::from(&wire.io);
                 socket

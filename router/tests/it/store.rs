@@ -1,0 +1,1 @@
+//! The tenant store in trouble, and what clients notice of it.
