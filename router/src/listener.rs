@@ -25,6 +25,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::conn::auto,
 };
+use socket2::SockRef;
 use tenant_store::model::Signal;
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -161,7 +162,7 @@ impl OpenListener {
             () = closing => {}
             () = self.accept_for_ever(&reception) => {}
         }
-        self.take_queued(&reception).await;
+        self.take_queued(&reception);
     }
 
     async fn accept_for_ever(&self, reception: &Rc<Reception>) {
@@ -175,12 +176,23 @@ impl OpenListener {
     }
 
     /// Shuts the queue for newcomers, then empties it.
-    async fn take_queued(&self, reception: &Rc<Reception>) {
-        // A second `listen` with no backlog: the kernel queues nobody any more.
-        let _ = socket2::SockRef::from(&self.socket).listen(0);
-        let soon = Duration::from_millis(1);
-        while let Ok(Ok((stream, peer))) = timeout(soon, self.socket.accept()).await {
-            self.welcome(stream, peer, reception);
+    fn take_queued(&self, reception: &Rc<Reception>) {
+        let socket = SockRef::from(&self.socket);
+        // A second `listen` with no backlog: the kernel queues one more at most.
+        let _ = socket.listen(0);
+        // The kernel itself is asked: the runtime knows what was queued when it last looked, and
+        // who comes between our last look and the end of the socket is reset.
+        loop {
+            let accepted = socket.accept().and_then(|(stream, peer)| {
+                stream.set_nonblocking(true)?;
+                Ok((TcpStream::from_std(stream.into())?, peer.as_socket()))
+            });
+            match accepted {
+                Ok((stream, Some(peer))) => self.welcome(stream, peer, reception),
+                Ok((_, None)) => {}
+                Err(error) if is_one_clients(&error) => {}
+                Err(_) => return,
+            }
         }
     }
 
@@ -289,6 +301,14 @@ fn protocol(limits: &ListenerLimits) -> auto::Builder<OnThisWorker> {
         .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX))
         .max_send_buf_size(256 << 10);
     builder
+}
+
+/// Whether an error of accepting says nothing of the next client.
+fn is_one_clients(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::Interrupted
+    )
 }
 
 async fn pause_after(error: &io::Error) {

@@ -31,6 +31,9 @@ pub(crate) struct Tally {
     pub(crate) answered: usize,
     /// Of these, with the remark to use another connection for the next one.
     pub(crate) told_to_leave: usize,
+    /// New connections that were reset before anything came back. The kernel does that to one
+    /// that it has queued and that nobody will accept any more.
+    pub(crate) turned_away: usize,
     /// What else happened to a request.
     pub(crate) lost: Vec<String>,
 }
@@ -73,10 +76,13 @@ impl Load {
         eventually("answers", async || (answered() >= enough).then_some(())).await;
     }
 
-    /// Lets each of them take the answer it waits for, and adds up.
+    /// Lets each of them take the answer it waits for, and adds up. The router goes on, so none of
+    /// them may have been turned away.
     pub(crate) async fn stop(self) -> Tally {
         self.enough.store(true, Ordering::SeqCst);
-        self.end().await
+        let tally = self.end().await;
+        assert_eq!(tally.turned_away, 0, "{tally:?}");
+        tally
     }
 
     /// Waits until connecting is refused to all of them, and adds up.
@@ -86,6 +92,7 @@ impl Load {
         for tally in tallies {
             sum.answered += tally.answered;
             sum.told_to_leave += tally.told_to_leave;
+            sum.turned_away += tally.turned_away;
             sum.lost.extend(tally.lost);
         }
         sum
@@ -104,10 +111,12 @@ async fn work(
         && let Ok(io) = TcpStream::connect(address).await
     {
         let mut client = RawClient::over(io);
+        let mut is_new = true;
         loop {
             client.send(&request).await;
             let reply = client.reply().await;
-            let goes_on = tally.note(reply);
+            let goes_on = tally.note(reply, is_new);
+            is_new = false;
             answered.fetch_add(1, Ordering::SeqCst);
             if habit == Habit::Fresh || !goes_on || enough.load(Ordering::SeqCst) {
                 break;
@@ -119,13 +128,17 @@ async fn work(
 
 impl Tally {
     /// Takes down what came back; tells whether the connection may be used again.
-    fn note(&mut self, reply: Result<RawReply, End>) -> bool {
+    fn note(&mut self, reply: Result<RawReply, End>, is_new: bool) -> bool {
         match reply {
             Ok(reply) if reply.status() == 200 && reply.body.end == End::Complete => {
                 self.answered += 1;
                 let leave = reply.head.get("connection") == Some("close");
                 self.told_to_leave += usize::from(leave);
                 !leave
+            }
+            Err(End::Reset) if is_new => {
+                self.turned_away += 1;
+                false
             }
             other => {
                 self.lost.push(format!("{other:?}"));
