@@ -18,6 +18,8 @@ mod http2;
 mod identify;
 mod isolation;
 mod limits;
+mod metrics;
+mod reload;
 mod smuggling;
 mod store;
 mod support;
