@@ -36,7 +36,7 @@ pub(crate) async fn within_time<T>(
 ) -> T {
     match timeout(limit, work).await {
         Ok(value) => value,
-        Err(_) => panic!("waited {limit:?} for {what}"),
+        Err(elapsed) => panic!("waited {limit:?} for {what}: {elapsed}"),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Real VictoriaMetrics and VictoriaLogs with a folder of their own.
+//! Real `VictoriaMetrics` and `VictoriaLogs` with a folder of their own.
 
 use std::process::Command;
 
@@ -24,12 +24,12 @@ enum Kind {
 }
 
 impl Victoria {
-    /// Starts a VictoriaMetrics.
+    /// Starts a `VictoriaMetrics`.
     pub(crate) async fn metrics() -> Self {
         Self::start(Kind::Metrics).await
     }
 
-    /// Starts a VictoriaLogs.
+    /// Starts a `VictoriaLogs`.
     pub(crate) async fn logs() -> Self {
         Self::start(Kind::Logs).await
     }
@@ -39,7 +39,7 @@ impl Victoria {
         self.port.url()
     }
 
-    /// Imports lines of the text format of Prometheus straight into VictoriaMetrics.
+    /// Imports lines of the text format of Prometheus straight into `VictoriaMetrics`.
     pub(crate) async fn import_metrics(&self, lines: &str) {
         assert_eq!(self.kind, Kind::Metrics);
         self.post("/api/v1/import/prometheus", lines.to_owned())
@@ -47,7 +47,7 @@ impl Victoria {
         self.flush().await;
     }
 
-    /// Imports JSON lines, each with a `_msg`, straight into VictoriaLogs.
+    /// Imports JSON lines, each with a `_msg`, straight into `VictoriaLogs`.
     pub(crate) async fn import_logs(&self, lines: &str) {
         assert_eq!(self.kind, Kind::Logs);
         self.post(
