@@ -7,6 +7,8 @@
 CARGO ?= cargo
 CARGO_FLAGS ?= --locked
 CHECK ?=
+# Most tests wait for servers rather than compute.
+TEST_THREADS ?= 4
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 tools_bin = $(shell scripts/tools path)
@@ -73,7 +75,8 @@ check-doc:
 
 check-tests:
 	$(call step,tests)
-	MIRADOR_TOOLS_BIN='$(tools_bin)' $(CARGO) test --workspace $(CARGO_FLAGS)
+	MIRADOR_TOOLS_BIN='$(tools_bin)' RUST_TEST_THREADS='$(TEST_THREADS)' \
+		$(CARGO) test --workspace $(CARGO_FLAGS)
 
 # The advisory database is left out: it would make the result depend on the day and the network.
 check-deny:
