@@ -9,6 +9,7 @@ use http::{
     request::Parts,
     uri::PathAndQuery,
 };
+use smallvec::SmallVec;
 use tenant_store::model::EndpointProtocol;
 
 use super::route::Upstream;
@@ -45,16 +46,9 @@ const NOT_FOR_BACKENDS: [HeaderName; 6] = [
 ];
 
 /// What an untrusted peer may not claim about those before it.
-const FORWARDING: [HeaderName; 8] = [
-    X_FORWARDED_FOR,
-    X_FORWARDED_HOST,
-    X_FORWARDED_PROTO,
-    header::FORWARDED,
-    HeaderName::from_static("x-forwarded-port"),
-    HeaderName::from_static("x-forwarded-prefix"),
-    HeaderName::from_static("x-forwarded-server"),
-    HeaderName::from_static("x-real-ip"),
-];
+const FORWARDING: [HeaderName; 2] = [header::FORWARDED, HeaderName::from_static("x-real-ip")];
+/// So begins what else it may not: there is no end of names for it.
+const FORWARDED_PREFIX: &str = "x-forwarded-";
 
 /// What tells clients of the backend's insides.
 const NOT_FOR_CLIENTS: [HeaderName; 3] = [
@@ -223,6 +217,12 @@ fn join_cookies(headers: &mut HeaderMap) {
 fn tell_of_client(headers: &mut HeaderMap, hop: Hop<'_>, host: Option<HeaderValue>) {
     if !hop.trusted {
         drop_all(headers, &FORWARDING);
+        let claims: SmallVec<[HeaderName; 4]> = headers
+            .keys()
+            .filter(|name| name.as_str().starts_with(FORWARDED_PREFIX))
+            .cloned()
+            .collect();
+        drop_all(headers, &claims);
     }
     let chain = chain(headers, hop.peer);
     headers.insert(X_FORWARDED_FOR, chain.unwrap_or_else(|| hop.peer.clone()));

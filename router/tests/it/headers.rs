@@ -64,6 +64,7 @@ async fn a_backend_sees_what_is_the_clients_and_what_the_router_knows_of_it() {
         X-Forwarded-Host: evil.test\r\n\
         X-Forwarded-Proto: https\r\n\
         X-Forwarded-Port: 1\r\n\
+        X-Forwarded-User: admin\r\n\
         Forwarded: for=10.9.9.9\r\n\
         X-Real-IP: 10.9.9.9\r\n";
     let (head, authority) = upstream_head(json!({}), headers).await;
@@ -91,6 +92,7 @@ async fn a_trusted_proxy_is_believed_and_added_to_the_chain() {
         X-Forwarded-For: 10.7.7.7\r\n\
         X-Forwarded-Host: public.test\r\n\
         X-Forwarded-Proto: https\r\n\
+        X-Forwarded-User: admin\r\n\
         Forwarded: for=10.9.9.9\r\n\
         X-Real-IP: 10.9.9.9\r\n\
         X-Request-ID: r-1\r\n";
@@ -100,6 +102,7 @@ async fn a_trusted_proxy_is_believed_and_added_to_the_chain() {
         "x-forwarded-for: 10.9.9.9, 10.8.8.8, 10.7.7.7, 127.0.0.1",
         "x-forwarded-host: public.test",
         "x-forwarded-proto: https",
+        "x-forwarded-user: admin",
         "forwarded: for=10.9.9.9",
         "x-real-ip: 10.9.9.9",
         "x-request-id: r-1",
