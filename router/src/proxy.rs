@@ -171,11 +171,7 @@ impl Line<'_> {
             deployment,
             operation,
             grpc: self.classified.dialect == Dialect::Grpc,
-            patience: match patience {
-                // Only what flows may be silent: an answer that never begins is no tail.
-                Patience::Endless => Patience::Until(exchange.began() + deployment.timeout()),
-                bounded => bounded,
-            },
+            patience,
         };
         let outgoing = Outgoing {
             head,
