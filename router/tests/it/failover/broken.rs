@@ -1,16 +1,20 @@
 //! Endpoints that fail before their answer begins: what moves on, what does not, and how often a
 //! request was sent.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, time::Duration};
 
 use parking_lot::Mutex;
 use serde_json::json;
+use socket2::{Domain, Socket, Type};
+use tokio::{net::TcpStream, time::timeout};
 
 use super::{READ, WRITE, asked, health, of_five_bytes, reason, serving, unprobed};
 use crate::support::{
     acme::request,
     client::RawClient,
     eventually,
+    port::Port,
+    tenant::Tenant,
     upstream::{Step, Upstream, ok, send},
 };
 
@@ -43,6 +47,74 @@ async fn a_refused_connection_costs_nobody_anything() {
         .await;
         assert_eq!(health(&mirador, 0).await["state"], "down", "{line}");
     }
+}
+
+/// A port that accepts nothing and refuses nothing: its queue is full, and the kernel drops what
+/// does not fit.
+struct Swallowing {
+    port: Port,
+    _listener: Socket,
+    _queued: Vec<TcpStream>,
+}
+
+impl Swallowing {
+    async fn start() -> Self {
+        let port = Port::take();
+        let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
+        listener.set_reuse_address(true).expect("address reuse");
+        listener.set_reuse_port(true).expect("port reuse");
+        listener
+            .bind(&port.address().into())
+            .expect("the port held for it");
+        listener.listen(0).expect("a listener");
+        let mut queued = Vec::new();
+        let patience = Duration::from_millis(300);
+        while let Ok(stream) = timeout(patience, TcpStream::connect(port.address())).await {
+            queued.push(stream.expect("a connection, or none at all"));
+        }
+        Self {
+            port,
+            _listener: listener,
+            _queued: queued,
+        }
+    }
+}
+
+#[tokio::test]
+async fn an_endpoint_that_cannot_be_reached_costs_one_connect_timeout_and_nothing_else() {
+    let swallowing = Swallowing::start().await;
+    let other = Upstream::saying("other");
+    let config = json!({
+        "upstream": {"connect_timeout": "200ms"},
+        "health": {"ejection": {"base": "10m", "max": "10m"}},
+    });
+    let tenant = Tenant::new("acme")
+        .metrics(&[swallowing.port.url(), other.url()])
+        .set(
+            "/deployments/metrics/health_check",
+            json!({"enabled": false}),
+        );
+    for line in [READ, WRITE] {
+        let mirador = serving(&tenant, config.clone()).await;
+        for _ in 0..3 {
+            let reply = asked(&mirador, line).await;
+            assert_eq!(
+                (reply.status(), reply.body.text()),
+                (200, "other".into()),
+                "{line}"
+            );
+        }
+        let metrics = mirador.metrics().await;
+        let moved = metrics.sum("mirador_failovers_total", &[("tenant", "acme")]);
+        assert!(
+            (0.5..1.5).contains(&moved),
+            "{line}: {moved} had to move on"
+        );
+        let told = health(&mirador, 0).await;
+        assert_eq!(told["state"], "down", "{told}");
+        assert_eq!(told["reason"], "live request failed: connect", "{told}");
+    }
+    assert_eq!(other.asked().len(), 6, "each was sent once");
 }
 
 #[tokio::test]

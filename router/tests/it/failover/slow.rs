@@ -13,7 +13,7 @@ use crate::support::{
     client::{RawClient, ask},
     eventually,
     tenant::Tenant,
-    upstream::{Step, Upstream, ok},
+    upstream::{Step, Upstream, ok, send},
     wire::End,
 };
 
@@ -203,4 +203,32 @@ async fn a_client_that_does_not_send_its_body_is_told_so() {
         (snapshot["consecutive_request_failures"] == 0 && snapshot["state"] == "up").then_some(())
     };
     eventually("the endpoint not to be blamed", calm).await;
+}
+
+#[tokio::test]
+async fn an_answer_that_stalls_is_broken_off() {
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n4\r\nhalf\r\n";
+    let stalling = Upstream::start(move |_| vec![Step::ReadBody, send(head), Step::Hang]);
+    let other = Upstream::saying("other");
+    let tenant = unprobed(&[&stalling, &other]).set("/deployments/metrics/timeout", TIMEOUT);
+    let idle = json!({"upstream": {"stream_idle_timeout": "1s"}});
+    let mirador = serving(&tenant, idle).await;
+    for (nth, line) in [READ, WRITE, "GET /api/v1/export", "POST /api/v1/import"]
+        .into_iter()
+        .enumerate()
+    {
+        let reply = asked(&mirador, line).await;
+        assert_eq!(reply.status(), 200, "{line}");
+        assert_eq!(
+            (reply.body.text(), reply.body.end),
+            ("half".into(), End::Fin),
+            "{line}"
+        );
+        stalling.until_abandoned(nth + 1).await;
+    }
+    assert_eq!((stalling.asked().len(), other.asked().len()), (4, 0));
+    let labels = [("tenant", "acme"), ("reason", "upstream_timeout")];
+    mirador
+        .until_metric("mirador_request_errors_total", &labels, |count| count > 3.5)
+        .await;
 }

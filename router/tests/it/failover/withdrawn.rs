@@ -117,6 +117,29 @@ async fn a_stream_ends_with_its_tenant_and_does_not_look_whole() {
 }
 
 #[tokio::test]
+async fn a_request_that_waits_for_its_answer_is_given_up_with_its_tenant() {
+    let upstream = Upstream::start(|_| vec![Step::Hang]);
+    let active = Tenant::new("acme").everything(&[upstream.url()]);
+    let mirador = serving(&active, json!({})).await;
+    let mut clients = Vec::new();
+    for (nth, line) in [READ, WRITE, "GET /select/logsql/tail"].iter().enumerate() {
+        let mut client = RawClient::connect(mirador.address()).await;
+        client.send(of_acme(line, "")).await;
+        upstream.until_asked(nth + 1).await;
+        clients.push((line, client));
+    }
+    mirador.apply(&active.set("/status", "suspended")).await;
+    for (line, client) in &mut clients {
+        let reply = client.reply().await.expect("a reply");
+        let text = reply.body.text();
+        assert_eq!(reply.status(), 403, "{line}: {text}");
+        assert!(text.contains("the tenant is served no longer"), "{text}");
+    }
+    upstream.until_abandoned(3).await;
+    assert_eq!(upstream.asked().len(), 3);
+}
+
+#[tokio::test]
 async fn a_change_that_leaves_the_tenant_served_ends_no_stream() {
     let upstream = Upstream::start(|_| {
         let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
