@@ -10,6 +10,7 @@
 
 mod answers;
 mod bodies;
+mod clients;
 mod demo;
 mod drain;
 mod failover;
