@@ -88,8 +88,8 @@ async fn what_it_scraped_before_its_tenant_was_there_is_not_lost() {
     let target = scraped();
     let agent = Agent::start(&mirador, "acme", &target.authority());
     eventually("some scrapes, none of which was taken", async || {
-        let refused = agent.count("vmagent_remotewrite_retries_count_total").await > Some(0);
-        (refused && target.asked().len() > 2).then_some(())
+        let answers = agent.count("vmagent_remotewrite_requests_total").await;
+        (answers > Some(0) && target.asked().len() > 2).then_some(())
     })
     .await;
     agent.assert_nothing_dropped().await;
@@ -135,6 +135,7 @@ impl Agent {
                 folder.path().join("queue").display()
             ))
             .args([
+                "-remoteWrite.queues=1",
                 "-remoteWrite.flushInterval=100ms",
                 "-remoteWrite.retryMinInterval=100ms",
                 "-remoteWrite.retryMaxTime=1s",
