@@ -1,4 +1,4 @@
-//! Live tails of a real VictoriaLogs.
+//! Live tails of a real `VictoriaLogs`.
 
 use std::time::Duration;
 

@@ -1,4 +1,4 @@
-//! A double of VictoriaTraces, which no package registry carries: the Jaeger query API, ingestion by
+//! A double of `VictoriaTraces`, which no package registry carries: the Jaeger query API, ingestion by
 //! OTLP over HTTP and, on a port of its own, over gRPC. As strict as the real one about methods,
 //! content types and the headers that choose a tenant.
 
@@ -228,7 +228,7 @@ fn traces(spans: &[Span], wanted: impl Fn(&Span) -> bool) -> Vec<Value> {
             .map(|span| {
                 json!({
                     "traceID": id,
-                    "spanID": span.span_id,
+                    "spanID": span.id,
                     "operationName": span.name,
                     "processID": span.service,
                 })

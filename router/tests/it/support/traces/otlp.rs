@@ -9,7 +9,7 @@ pub(crate) struct Span {
     pub(crate) service: String,
     /// In hexadecimal, as Jaeger's API shows it.
     pub(crate) trace_id: String,
-    pub(crate) span_id: String,
+    pub(crate) id: String,
     pub(crate) name: String,
 }
 
@@ -31,7 +31,7 @@ pub(crate) fn read_spans(message: &[u8]) -> Option<Vec<Span>> {
                 spans.push(Span {
                     service: service.clone(),
                     trace_id: hex(children(span, 1)?.first()?),
-                    span_id: hex(children(span, 2)?.first()?),
+                    id: hex(children(span, 2)?.first()?),
                     name: text(children(span, 5)?.first()?)?,
                 });
             }

@@ -1,4 +1,4 @@
-//! The real VictoriaTraces, where somebody has one: `MIRADOR_TEST_VICTORIA_TRACES` names it.
+//! The real `VictoriaTraces`, where somebody has one: `MIRADOR_TEST_VICTORIA_TRACES` names it.
 
 use std::{env, path::PathBuf, process::Command};
 
