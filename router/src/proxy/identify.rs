@@ -170,10 +170,11 @@ mod tests {
         }
     }
 
+    type Headers = &'static [(&'static str, &'static [u8])];
+
     #[test]
     fn what_names_no_tenant_or_two_is_told_apart() {
         let tenant = HeaderName::from_static("x-tenant-id");
-        type Headers = &'static [(&'static str, &'static [u8])];
         let cases: [(Headers, IdentifyError); 4] = [
             (
                 &[],

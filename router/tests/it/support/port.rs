@@ -32,11 +32,6 @@ impl Port {
         }
     }
 
-    /// The port's number.
-    pub(crate) fn number(&self) -> u16 {
-        self.number
-    }
-
     /// Where it is.
     pub(crate) fn address(&self) -> SocketAddr {
         SocketAddr::from((Ipv4Addr::LOCALHOST, self.number))

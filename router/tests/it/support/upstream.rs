@@ -30,8 +30,6 @@ use super::{
 pub(crate) enum Step {
     /// Sends these bytes.
     Send(Bytes),
-    /// Sends these bytes so many times.
-    Repeat(Bytes, u64),
     /// Sends these bytes one by one, with this pause between two.
     Drip(Bytes, Duration),
     /// Reads the request's body to its end.
@@ -183,11 +181,6 @@ impl Upstream {
         })
         .await;
     }
-
-    /// Exchanges the peer has broken off so far.
-    pub(crate) fn abandoned(&self) -> usize {
-        self.seen.abandoned.load(Ordering::SeqCst)
-    }
 }
 
 /// Reads the body and sends a whole reply.
@@ -284,11 +277,6 @@ async fn perform(
     for step in steps {
         match step {
             Step::Send(bytes) => write(wire, &bytes).await?,
-            Step::Repeat(bytes, times) => {
-                for _ in 0..times {
-                    write(wire, &bytes).await?;
-                }
-            }
             Step::Drip(bytes, pause) => {
                 for byte in bytes.chunks(1) {
                     write(wire, byte).await?;

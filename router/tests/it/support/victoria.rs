@@ -3,7 +3,6 @@
 use std::process::Command;
 
 use rustix::process::Signal;
-use serde_json::Value;
 use tempfile::TempDir;
 
 use super::{eventually, mirador::http_client, port::Port, process::Process, tools::tool};
@@ -47,17 +46,6 @@ impl Victoria {
         self.flush().await;
     }
 
-    /// Imports JSON lines, each with a `_msg`, straight into `VictoriaLogs`.
-    pub(crate) async fn import_logs(&self, lines: &str) {
-        assert_eq!(self.kind, Kind::Logs);
-        self.post(
-            "/insert/jsonline?_stream_fields=app&_time_field=date",
-            lines.to_owned(),
-        )
-        .await;
-        self.flush().await;
-    }
-
     /// Makes everything written so far visible to queries.
     pub(crate) async fn flush(&self) {
         let _ = self.fetch("/internal/force_flush").await;
@@ -74,18 +62,6 @@ impl Victoria {
         let text = reply.text().await.expect("a whole body");
         assert!(status.is_success(), "{path} answered {status}: {text}");
         text
-    }
-
-    /// The values an instant query finds, by the label `label`.
-    pub(crate) async fn instant(&self, query: &str, label: &str) -> Vec<(String, String)> {
-        let url = format!("{}/api/v1/query", self.url());
-        let reply = http_client()
-            .get(url)
-            .query(&[("query", query)])
-            .send()
-            .await;
-        let page: Value = reply.expect("an answer").json().await.expect("JSON");
-        vector(&page, label)
     }
 
     /// Kills it; connecting is refused from now on.
@@ -138,17 +114,6 @@ impl Victoria {
             reply.text().await
         );
     }
-}
-
-/// Label and value of each series in the answer to an instant query.
-pub(crate) fn vector(page: &Value, label: &str) -> Vec<(String, String)> {
-    assert_eq!(page["status"], "success", "{page}");
-    let series = page["data"]["result"].as_array().expect("a vector");
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    series
-        .iter()
-        .map(|one| (text(&one["metric"][label]), text(&one["value"][1])))
-        .collect()
 }
 
 fn spawn(kind: Kind, port: &Port, folder: &TempDir) -> Process {
