@@ -3,7 +3,7 @@
 
 use std::{fs, process::Command, thread};
 
-use crate::error::BenchError;
+use crate::{error::BenchError, peer::mirador};
 
 /// The machine and the source, as told in the report.
 #[derive(Debug)]
