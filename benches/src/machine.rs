@@ -99,12 +99,15 @@ fn read(file: &str) -> Option<String> {
 /// How this program was called.
 pub(crate) fn command() -> String {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    if arguments.is_empty() {
-        "`make bench`".into()
+    let given = if mirador::is_given() {
+        "MIRADOR_BIN=… "
     } else {
-        format!(
-            "`cargo run --release --package benches -- {}`",
-            arguments.join(" ")
-        )
+        ""
+    };
+    if arguments.is_empty() {
+        format!("`{given}make bench`")
+    } else {
+        let arguments = arguments.join(" ");
+        format!("`{given}cargo run --release --package benches -- {arguments}`")
     }
 }
