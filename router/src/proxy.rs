@@ -150,12 +150,13 @@ impl Line<'_> {
             }
         };
         let patience = self.patience(operation, deployment, exchange);
-        if let Operation::Tail = operation {
-            exchange.endless();
-        }
         let body = self
             .take_body(body, operation, deployment, exchange)
             .await?;
+        // Only now: until its body is whole, a client has more to send.
+        if operation == Operation::Tail && exchange.upload().is_whole() {
+            exchange.endless();
+        }
         let request_id = exchange.request_id().clone();
         let identity = self
             .settings

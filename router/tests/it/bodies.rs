@@ -14,7 +14,12 @@ use crate::support::{
 async fn a_client_that_waits_for_a_go_ahead_gets_it_once_it_is_admitted() {
     let upstream = Upstream::saying("stored");
     let mirador = acme(&upstream, json!({})).await;
-    for line in ["POST /api/v1/write", "POST /api/v1/query"] {
+    let lines = [
+        "POST /api/v1/write",
+        "POST /api/v1/query",
+        "POST /select/logsql/tail",
+    ];
+    for line in lines {
         let before = upstream.asked().len();
         let mut client = RawClient::connect(mirador.address()).await;
         let headers = "Expect: 100-continue\r\nContent-Length: 5\r\n";
