@@ -148,7 +148,7 @@ impl EndpointHealth {
         }
     }
 
-    pub(crate) fn new(monitor: Arc<Monitor>, target: Target) -> Arc<Self> {
+    pub(crate) fn new(monitor: Arc<Monitor>, target: Arc<Target>) -> Arc<Self> {
         let core = Core {
             machine: monitor.machine(target.probe),
             plan: Plan::Idle,
@@ -160,7 +160,7 @@ impl EndpointHealth {
         Arc::new_cyclic(|me| Self {
             published: Published::default(),
             core: Mutex::new(core),
-            target: Arc::new(target),
+            target,
             monitor,
             me: Weak::clone(me),
         })
@@ -289,7 +289,7 @@ impl Drop for EndpointHealth {
         if let Plan::Scheduled(slot) = self.core.get_mut().plan {
             self.monitor.cancel(slot);
         }
-        self.monitor.forget(&self.target.key());
+        self.monitor.forget(&self.target);
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     machine::Machine,
     schedule::{Schedule, Slot},
     stats::{Counters, MonitorStats},
-    target::{ProbeSpec, Target, TargetKey},
+    target::{ByIdentity, ProbeSpec, Target},
     transition::Transition,
 };
 
@@ -55,7 +55,7 @@ pub struct Monitor {
     config: MonitorConfig,
     jitter: Jitter,
     started: Instant,
-    registry: Mutex<HashMap<TargetKey, Weak<EndpointHealth>>>,
+    registry: Mutex<HashMap<ByIdentity, Weak<EndpointHealth>>>,
     schedule: Mutex<Schedule<Weak<EndpointHealth>>>,
     /// The schedule has an earlier beginning than the task in [`run`](Self::run) knows of.
     wake: Notify,
@@ -82,14 +82,15 @@ impl Monitor {
     ///
     /// Equal targets share one. Doesn't block on anything but a short lock; needs no runtime.
     pub fn watch(self: &Arc<Self>, target: Target) -> Arc<EndpointHealth> {
-        let target = target.sanitized();
-        let key = target.key();
+        let key = ByIdentity(Arc::new(target.sanitized()));
         let mut registry = self.registry.lock();
         if let Some(known) = registry.get(&key).and_then(Weak::upgrade) {
             return known;
         }
-        let spread = self.spread(target.probe, registry.len());
-        let health = EndpointHealth::new(Arc::clone(self), target);
+        let spread = self.spread(key.0.probe, registry.len());
+        let health = EndpointHealth::new(Arc::clone(self), Arc::clone(&key.0));
+        // A key that is there already belongs to the target before, which nobody holds any more.
+        registry.remove(&key);
         registry.insert(key, Arc::downgrade(&health));
         drop(registry);
         health.begin(spread);
@@ -168,13 +169,14 @@ impl Monitor {
     }
 
     /// Removes an endpoint that nobody holds, unless it is being watched anew already.
-    pub(crate) fn forget(&self, key: &TargetKey) {
+    pub(crate) fn forget(&self, target: &Arc<Target>) {
+        let key = ByIdentity(Arc::clone(target));
         let mut registry = self.registry.lock();
         if registry
-            .get(key)
+            .get(&key)
             .is_some_and(|health| health.strong_count() == 0)
         {
-            registry.remove(key);
+            registry.remove(&key);
         }
     }
 

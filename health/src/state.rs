@@ -3,9 +3,12 @@
 //! The truth is the `machine` behind the endpoint's lock; this is its shadow, stored while that
 //! lock is held and read by every worker. Deadlines are milliseconds on the monitor's clock.
 
-use std::sync::atomic::{
-    AtomicU8, AtomicU64, AtomicUsize,
-    Ordering::{AcqRel, Acquire, Relaxed, Release},
+use std::sync::{
+    OnceLock,
+    atomic::{
+        AtomicU8, AtomicU64, AtomicUsize,
+        Ordering::{AcqRel, Acquire, Relaxed, Release},
+    },
 };
 
 use crate::transition::Availability;
@@ -20,7 +23,8 @@ pub(crate) struct Published {
     trial_until: AtomicU64,
     /// No suspicion is accepted before then.
     suspect_again: AtomicU64,
-    in_flight: OwnCacheLine<AtomicUsize>,
+    /// Made when first counted, which few policies need: it takes as much memory as all the rest.
+    in_flight: OnceLock<Box<OwnCacheLine<AtomicUsize>>>,
 }
 
 impl Published {
@@ -57,15 +61,20 @@ impl Published {
     }
 
     pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight.0.load(Relaxed)
+        self.in_flight
+            .get()
+            .map_or(0, |in_flight| in_flight.0.load(Relaxed))
     }
 
     pub(crate) fn enter(&self) {
-        self.in_flight.0.fetch_add(1, Relaxed);
+        let in_flight = self.in_flight.get_or_init(Box::default);
+        in_flight.0.fetch_add(1, Relaxed);
     }
 
     pub(crate) fn leave(&self) {
-        self.in_flight.0.fetch_sub(1, Relaxed);
+        if let Some(in_flight) = self.in_flight.get() {
+            in_flight.0.fetch_sub(1, Relaxed);
+        }
     }
 }
 
@@ -80,8 +89,8 @@ fn claim(deadline: &AtomicU64, now: u64, until: u64) -> bool {
 
 const SUCCESS_MATTERS: u8 = 0b1000_0000;
 
-/// Every request writes the in-flight count; the verdict beside it is only read, and would
-/// otherwise move between the cores with each of these writes.
+/// Every request that is counted writes here; the verdict is only read, and would otherwise move
+/// between the cores with each of these writes.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct OwnCacheLine<T>(T);

@@ -1,6 +1,11 @@
 //! What is watched: an address, how to probe it, and what makes two targets equal.
 
-use std::{fmt, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    hash::{Hash, Hasher},
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::{Client, header::HeaderValue};
 use url::Url;
@@ -29,14 +34,6 @@ pub struct Target {
 }
 
 impl Target {
-    pub(crate) fn key(&self) -> TargetKey {
-        TargetKey {
-            url: self.url.clone(),
-            identity: self.identity,
-            probe: self.probe,
-        }
-    }
-
     /// Brings limits into range and hides the credentials, once, before anything relies on it.
     pub(crate) fn sanitized(mut self) -> Self {
         self.probe = self.probe.map(ProbeSpec::clamped);
@@ -101,11 +98,28 @@ impl Default for ProbeSpec {
     }
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct TargetKey {
-    url: Url,
-    identity: u64,
-    probe: Option<ProbeSpec>,
+/// A target as the registry knows it: by what makes targets equal, and without a copy of that.
+#[derive(Clone, Debug)]
+pub(crate) struct ByIdentity(pub(crate) Arc<Target>);
+
+impl ByIdentity {
+    fn parts(&self) -> (&Url, u64, Option<ProbeSpec>) {
+        (&self.0.url, self.0.identity, self.0.probe)
+    }
+}
+
+impl PartialEq for ByIdentity {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for ByIdentity {}
+
+impl Hash for ByIdentity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
 }
 
 const FAST_MIN: Duration = Duration::from_millis(500);
