@@ -21,7 +21,7 @@ use tenant_store::model::Signal;
 use tokio::{net::TcpStream, time::Instant};
 
 use self::framing::Framing;
-use crate::config::ListenerLimits;
+use crate::{clock::Clock, config::ListenerLimits};
 
 /// A client that vanished without a word is noticed after 30 s + 3 × 10 s, even on a silent tail.
 const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
@@ -41,6 +41,7 @@ pub struct Connection {
     ambiguous: Cell<bool>,
     stage: Cell<Stage>,
     since: Cell<Instant>,
+    clock: Clock,
     requests: Cell<u32>,
     http2: Cell<bool>,
     http10: Cell<bool>,
@@ -88,7 +89,7 @@ impl Connection {
         signal: Option<Signal>,
         secure: bool,
         limits: ListenerLimits,
-        now: Instant,
+        clock: Clock,
     ) -> Rc<Self> {
         // IPv4 clients of a dual-stack socket are known by their IPv4 address.
         let ip = peer.ip().to_canonical();
@@ -102,7 +103,8 @@ impl Connection {
             framing: RefCell::default(),
             ambiguous: Cell::new(false),
             stage: Cell::new(Stage::Idle),
-            since: Cell::new(now),
+            since: Cell::new(clock.now()),
+            clock,
             requests: Cell::new(0),
             http2: Cell::new(false),
             http10: Cell::new(false),
@@ -174,7 +176,7 @@ impl Connection {
         }
         if self.stage.get() == Stage::Idle {
             self.stage.set(Stage::Head);
-            self.since.set(Instant::now());
+            self.since.set(self.clock.now());
             // No HTTP/1 request begins so, whatever follows.
             self.http2.set(bytes.starts_with(b"PRI * HTTP/2.0\r\n"));
         }
@@ -186,7 +188,7 @@ impl Connection {
         if went {
             self.stalled_since.set(None);
         } else if self.stalled_since.get().is_none() {
-            self.stalled_since.set(Some(Instant::now()));
+            self.stalled_since.set(Some(self.clock.now()));
         }
     }
 
@@ -295,7 +297,7 @@ impl Drop for Busy {
                 Stage::Idle
             };
             connection.stage.set(stage);
-            connection.since.set(Instant::now());
+            connection.since.set(connection.clock.now());
         }
     }
 }

@@ -215,7 +215,7 @@ impl OpenListener {
             self.address.signal,
             secure,
             self.address.limits,
-            reception.context.now(),
+            reception.context.clock().clone(),
         );
         // Before the task is first polled: who waits for all connections to end sees this one.
         let registered = reception.connections.register(&connection, telemetry);

@@ -22,7 +22,8 @@ pub mod upstream;
 
 use std::{rc::Rc, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts};
+use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts, response};
+use http_body::Body as _;
 use hyper::body::Incoming;
 use tenant_store::model::Signal;
 use tokio::time::timeout;
@@ -36,15 +37,15 @@ use self::{
     identify::identify,
     patience::Patience,
     relay::ResponseBody,
-    rewrite::Hop,
+    rewrite::{Forward, Hop},
     route::{DeploymentRoute, TenantRoute},
     settings::Settings,
-    upstream::{Forwarding, Lease, Outgoing},
+    upstream::{Forwarding, Lease},
 };
 use crate::connection::{Busy, Connection};
 
 /// A backend's answer that begins to flow.
-type Answer = (Response<Incoming>, Lease, Patience);
+type Answer = (response::Parts, Lease, Patience);
 
 /// Answers one request.
 pub async fn handle(
@@ -85,7 +86,7 @@ async fn walk_the_line(
         access: settings.access,
         client: connection.peer(),
         method: &head.method,
-        path: head.uri.path(),
+        target: head.uri.path_and_query(),
         request_id: context.request_id(&head.headers),
         busy,
     });
@@ -96,9 +97,9 @@ async fn walk_the_line(
         settings: &settings,
         classified,
     };
-    match line.walk(head, body, &mut exchange, &mut named).await {
+    match line.walk(&head, body, &mut exchange, &mut named).await {
         Ok((answer, lease, patience)) => relay(answer, exchange, lease, patience),
-        Err(error) => refuse(&error, exchange, classified, named.as_deref()),
+        Err(error) => refuse(&error, exchange, classified, named),
     }
 }
 
@@ -113,12 +114,12 @@ struct Line<'a> {
 impl Line<'_> {
     /// From a request's head to the head of its answer. `named` is the tenant, once it is known by
     /// name: errors say it.
-    async fn walk(
+    async fn walk<'h>(
         &self,
-        mut head: Parts,
+        head: &'h Parts,
         body: Incoming,
         exchange: &mut Exchange,
-        named: &mut Option<Box<str>>,
+        named: &mut Option<&'h str>,
     ) -> Result<Answer, ProxyError> {
         if self.connection.has_ambiguous_framing() {
             return Err(ProxyError::AmbiguousFraming);
@@ -128,8 +129,8 @@ impl Line<'_> {
         }
         let signal = self.classified.signal.unwrap_or(Signal::Metrics);
         exchange.classified(signal, self.operation());
-        let tenant = identify(&head, &self.settings.identity)?;
-        *named = Some(tenant.into());
+        let tenant = identify(head, &self.settings.identity)?;
+        *named = Some(tenant);
         let (operation, strip) = match self.classified.verdict {
             Verdict::Forward { operation, strip } => (operation, strip),
             Verdict::Malformed => return Err(ProxyError::MalformedPath),
@@ -158,28 +159,21 @@ impl Line<'_> {
             exchange.endless();
         }
         let request_id = exchange.request_id().clone();
-        let identity = self
-            .settings
-            .identity
-            .iter()
-            .filter_map(|source| source.header());
-        let hop = self.hop();
-        let destination = rewrite::prepare(&mut head, strip, hop, identity, &request_id);
+        let identity = &self.settings.identity_headers;
+        let forward = Forward::new(head, strip, self.hop(), identity, &request_id);
         let forwarding = Forwarding {
             pool: self.context.pool(),
             settings: &self.settings.upstream,
+            clock: self.context.clock(),
             telemetry: self.context.telemetry(),
+            forward: &forward,
             deployment,
             operation,
             grpc: self.classified.dialect == Dialect::Grpc,
             patience,
         };
-        let outgoing = Outgoing {
-            head,
-            destination,
-            body,
-        };
-        match forwarding.send(outgoing, exchange).await {
+        let sent = forwarding.send(body, exchange).await;
+        match sent {
             Ok((answer, lease)) => Ok((answer, lease, patience)),
             Err(error) => {
                 self.reread(&error, route, signal);
@@ -220,9 +214,12 @@ impl Line<'_> {
         body: Incoming,
         operation: Operation,
         deployment: &DeploymentRoute,
-        exchange: &Exchange,
+        exchange: &mut Exchange,
     ) -> Result<RequestBody, ProxyError> {
-        let upload = exchange.upload();
+        if body.is_end_stream() {
+            return Ok(RequestBody::Empty);
+        }
+        let upload = exchange.uploads();
         if self.connection.is_http2() {
             upload.by_http2();
         }
@@ -231,7 +228,12 @@ impl Line<'_> {
         }
         let limit: Duration = deployment.timeout();
         let window = self.settings.upstream.retry_window;
-        match timeout(limit, RequestBody::read_ahead(body, window, upload)).await {
+        match Box::pin(timeout(
+            limit,
+            RequestBody::read_ahead(body, window, upload),
+        ))
+        .await
+        {
             Ok(Ok(body)) => Ok(body),
             Ok(Err(_)) => Err(ProxyError::ClientGone),
             Err(_) => Err(ProxyError::SlowBody { limit }),
@@ -267,16 +269,15 @@ impl Line<'_> {
 }
 
 fn relay(
-    answer: Response<Incoming>,
+    mut head: response::Parts,
     mut exchange: Exchange,
     lease: Lease,
     patience: Patience,
 ) -> Response<ResponseBody> {
-    let (mut head, body) = answer.into_parts();
     exchange.answered(head.status);
     rewrite::reply(&mut head.headers, exchange.request_id());
     head.version = Version::HTTP_11;
-    Response::from_parts(head, ResponseBody::relay(body, exchange, lease, patience))
+    Response::from_parts(head, ResponseBody::relay(exchange, lease, patience))
 }
 
 fn refuse(

@@ -55,7 +55,7 @@ struct Head {
     begun: bool,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Line {
     bytes: [u8; LOOKED_AT],
     /// How long it is, however much of it is kept.
@@ -87,8 +87,7 @@ impl Framing {
                         self.line.append(bytes);
                         return;
                     };
-                    self.line.append(&bytes[..end]);
-                    self.place = self.end_line();
+                    self.place = self.end_line(&bytes[..end]);
                     self.line.length = 0;
                     &bytes[end + 1..]
                 }
@@ -102,17 +101,27 @@ impl Framing {
         &bytes[skipped..]
     }
 
-    /// What stands behind the line that has just ended.
-    fn end_line(&mut self) -> Place {
-        let is_empty = matches!(self.line.kept().first(), None | Some(b'\r'));
+    /// What stands behind the line that ends with `last`, which is all of it as a rule.
+    fn end_line(&mut self, last: &[u8]) -> Place {
+        if self.line.length > 0 {
+            self.line.append(last);
+            let line = self.line;
+            return self.follow(line.kept(), line.is_cut());
+        }
+        self.follow(&last[..last.len().min(LOOKED_AT)], last.len() > LOOKED_AT)
+    }
+
+    /// What stands behind a line that begins with `line`, and may go on.
+    fn follow(&mut self, line: &[u8], is_cut: bool) -> Place {
+        let is_empty = matches!(line.first(), None | Some(b'\r'));
         match self.place {
             Place::Head if is_empty && !self.head.begun => Place::Head,
             Place::Head if is_empty => self.end_head(),
             Place::Head => {
-                self.head.take(&self.line);
+                self.head.take(line, is_cut);
                 Place::Head
             }
-            Place::ChunkSize => match chunk_size(self.line.kept()) {
+            Place::ChunkSize => match chunk_size(line) {
                 Some(0) => Place::Trailers,
                 // The chunk's own line end is skipped with it.
                 Some(size) => skipping(size.saturating_add(2), After::ChunkSize),
@@ -138,17 +147,21 @@ impl Framing {
 }
 
 impl Head {
-    fn take(&mut self, line: &Line) {
+    fn take(&mut self, line: &[u8], is_cut: bool) {
         self.begun = true;
-        if let Some(value) = field(line.kept(), b"content-length") {
+        // Most lines are neither, which their first letter tells.
+        if !matches!(line.first(), Some(b'C' | b'c' | b'T' | b't')) {
+            return;
+        }
+        if let Some(value) = field(line, b"content-length") {
             let length = std::str::from_utf8(value).ok().and_then(|v| v.parse().ok());
             self.length = length.unwrap_or(0);
-            self.odd |= length.is_none() || line.is_cut();
+            self.odd |= length.is_none() || is_cut;
             self.lengths = self.lengths.saturating_add(1);
-        } else if let Some(value) = field(line.kept(), b"transfer-encoding") {
+        } else if let Some(value) = field(line, b"transfer-encoding") {
             // Others would have to be decoded here: their name ends here, so their bytes would
             // reach the backend without it.
-            self.odd |= !value.eq_ignore_ascii_case(b"chunked") || line.is_cut();
+            self.odd |= !value.eq_ignore_ascii_case(b"chunked") || is_cut;
             self.encodings = self.encodings.saturating_add(1);
         }
     }

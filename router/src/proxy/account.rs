@@ -4,7 +4,7 @@
 use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use health::Failure;
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode, uri::PathAndQuery};
 use tenant_store::model::{Signal, TenantId};
 use tokio::time::Instant;
 
@@ -17,7 +17,7 @@ use super::{
     relay::RelayError,
     route::{DeploymentRoute, EndpointRoute},
 };
-use crate::{config::AccessLog, connection::Busy, telemetry::Telemetry};
+use crate::{clock::Clock, config::AccessLog, connection::Busy, telemetry::Telemetry};
 
 /// One request, from its head to the last byte of its answer.
 ///
@@ -28,7 +28,7 @@ pub struct Exchange {
     access: AccessLog,
     client: IpAddr,
     method: Method,
-    path: Box<str>,
+    target: Option<PathAndQuery>,
     request_id: HeaderValue,
     began: Instant,
     signal: Signal,
@@ -62,8 +62,8 @@ pub struct Opening<'a> {
     pub client: IpAddr,
     /// The request's method.
     pub method: &'a Method,
-    /// Its path as sent, without the query, which may carry secrets.
-    pub path: &'a str,
+    /// Its target as sent. The query is not told: it may carry secrets.
+    pub target: Option<&'a PathAndQuery>,
     /// Its id.
     pub request_id: HeaderValue,
     /// Keeps its connection marked as busy.
@@ -78,13 +78,13 @@ impl Exchange {
             access: opening.access,
             client: opening.client,
             method: opening.method.clone(),
-            path: opening.path.into(),
+            target: opening.target.cloned(),
             request_id: opening.request_id,
             began: Instant::now(),
             signal: Signal::Metrics,
             operation: None,
             tenant: None,
-            upload: Rc::default(),
+            upload: opening.context.no_upload().clone(),
             attempts: 0,
             endpoint: None,
             status: StatusCode::INTERNAL_SERVER_ERROR,
@@ -105,6 +105,17 @@ impl Exchange {
     /// When it began.
     pub fn began(&self) -> Instant {
         self.began
+    }
+
+    /// The worker's clock.
+    pub fn clock(&self) -> &Clock {
+        self.context.clock()
+    }
+
+    /// It has a body, of which nothing has come yet.
+    pub fn uploads(&mut self) -> &Rc<Upload> {
+        self.upload = Rc::default();
+        &self.upload
     }
 
     /// What has come of the request's body.
@@ -165,7 +176,7 @@ impl Exchange {
             return;
         }
         self.reason = Some(error.reason());
-        let of_backend = matches!(error, RelayError::Upstream(_) | RelayError::Reset);
+        let of_backend = matches!(error, RelayError::Upstream(_));
         if let Some(endpoint) = self.endpoint().filter(|_| of_backend) {
             endpoint.health().report_failure(Failure::Reset);
         }
@@ -253,7 +264,7 @@ impl Exchange {
             signal = self.signal.as_str(),
             operation = self.operation.map(Operation::as_str).unwrap_or_default(),
             method = self.method.as_str(),
-            path = &*self.path,
+            path = self.target.as_ref().map_or("", PathAndQuery::path),
             status = self.status.as_u16(),
             reason = self.reason.unwrap_or_default(),
             endpoint = self.endpoint().map(EndpointRoute::name).unwrap_or_default(),

@@ -25,6 +25,14 @@ pub struct Upload {
 }
 
 impl Upload {
+    /// That of a request without a body.
+    pub fn whole() -> Self {
+        Self {
+            ended: Cell::new(true),
+            ..Self::default()
+        }
+    }
+
     /// Bytes that came.
     pub fn bytes(&self) -> u64 {
         self.bytes.get()
@@ -147,9 +155,19 @@ impl RequestBody {
         })
     }
 
-    /// Whether its length is known to nobody before its end.
-    pub fn is_of_unknown_length(&self) -> bool {
-        self.size_hint().exact().is_none()
+    /// The same body with the frame that was taken last put back.
+    #[must_use]
+    pub fn with_unread(self, data: Bytes) -> Self {
+        match self {
+            body if data.is_empty() => body,
+            Self::Empty | Self::Whole(_) => Self::Whole(data),
+            // What was read ahead goes as one frame, so nothing of it is left.
+            Self::Stream { rest, upload, .. } => Self::Stream {
+                ahead: data,
+                rest,
+                upload,
+            },
+        }
     }
 
     /// The same body once more; `None` if it flows through and is not held.

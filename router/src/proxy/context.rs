@@ -18,10 +18,10 @@ use tenant_store::{
 use tokio::time::Instant;
 
 use super::{
-    LocalRoute, error::ProxyError, front::FrontCache, rewrite, route::TenantRoute,
+    LocalRoute, body::Upload, error::ProxyError, front::FrontCache, rewrite, route::TenantRoute,
     settings::Settings, upstream::Pool,
 };
-use crate::{config, telemetry::Telemetry};
+use crate::{clock::Clock, config, telemetry::Telemetry};
 
 /// What one worker lends to its requests.
 #[derive(Debug)]
@@ -32,7 +32,8 @@ pub struct ProxyContext {
     front: FrontCache,
     pool: Pool,
     random: RefCell<SmallRng>,
-    now: Cell<Instant>,
+    clock: Clock,
+    no_upload: Rc<Upload>,
     stance: Cell<Stance>,
 }
 
@@ -55,21 +56,23 @@ impl ProxyContext {
         settings: &Arc<config::Settings>,
     ) -> Self {
         let settings = Rc::new(Settings::new(settings));
+        let clock = Clock::new();
         Self {
             tenants,
             telemetry,
             front: FrontCache::default(),
-            pool: Pool::new(settings.pool),
+            pool: Pool::new(settings.pool, clock.clone()),
             settings: RefCell::new(settings),
             random: RefCell::new(SmallRng::from_rng(&mut rand::rng())),
-            now: Cell::new(Instant::now()),
+            clock,
+            no_upload: Rc::new(Upload::whole()),
             stance: Cell::new(Stance::Starting),
         }
     }
 
     /// Moves the clock, and takes in settings if they are others.
     pub fn tick(&self, now: Instant, current: &Arc<config::Settings>) {
-        self.now.set(now);
+        self.clock.tick(now);
         if !self.settings.borrow().is_made_from(current) {
             let settings = Rc::new(Settings::new(current));
             self.pool.set_limits(settings.pool);
@@ -108,9 +111,19 @@ impl ProxyContext {
         &self.telemetry
     }
 
+    /// The worker's clock.
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
     /// The time, at most a tick old.
     pub fn now(&self) -> Instant {
-        self.now.get()
+        self.clock.now()
+    }
+
+    /// What has come of a body that is none.
+    pub fn no_upload(&self) -> &Rc<Upload> {
+        &self.no_upload
     }
 
     /// Has a tenant's record read again and its route built anew, while what is known stays.
@@ -144,7 +157,8 @@ impl ProxyContext {
                 let Ok(id) = tenant.parse::<TenantId>() else {
                     return Ok(None);
                 };
-                match self.tenants.get(&id).await {
+                // Boxed, as what is rare would make every request's future larger.
+                match Box::pin(self.tenants.get(&id)).await {
                     Ok(Some(entry)) => entry,
                     Ok(None) => return Ok(None),
                     Err(error) => {
@@ -168,8 +182,13 @@ impl ProxyContext {
     }
 
     fn new_request_id(&self) -> HeaderValue {
-        let bits: u128 = self.random.borrow_mut().random();
-        HeaderValue::from_str(&format!("{bits:032x}"))
-            .unwrap_or_else(|_| HeaderValue::from_static("unavailable"))
+        const DIGITS: &[u8; 16] = b"0123456789abcdef";
+        let bits: [u8; 16] = self.random.borrow_mut().random();
+        let mut id = [0; 32];
+        for (pair, byte) in id.chunks_exact_mut(2).zip(bits) {
+            pair[0] = DIGITS[usize::from(byte >> 4)];
+            pair[1] = DIGITS[usize::from(byte & 15)];
+        }
+        HeaderValue::from_bytes(&id).unwrap_or_else(|_| HeaderValue::from_static("unavailable"))
     }
 }

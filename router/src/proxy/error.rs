@@ -15,7 +15,7 @@ use http::StatusCode;
 use tenant_store::model::{Signal, Status};
 use thiserror::Error;
 
-use super::identify::IdentifyError;
+use super::{identify::IdentifyError, upstream::UpstreamError};
 
 pub use answer::{Answerable, answer};
 
@@ -84,7 +84,7 @@ pub enum ProxyError {
         signal: Signal,
         /// What the connection failed with.
         #[source]
-        source: hyper::Error,
+        source: UpstreamError,
     },
     /// The backend does not speak HTTP.
     #[error("the tenant's {signal} backend sent something that is not HTTP")]
@@ -93,7 +93,7 @@ pub enum ProxyError {
         signal: Signal,
         /// What the parser says.
         #[source]
-        source: hyper::Error,
+        source: UpstreamError,
     },
     /// The backend answered 101, which nobody had asked for.
     #[error("the tenant's {0} backend switched protocols unasked")]

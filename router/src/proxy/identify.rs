@@ -19,9 +19,6 @@ pub trait IdentitySource: Send + Sync {
 
     /// What to tell a client that named no tenant, e.g. `the header X-Tenant-ID`.
     fn describe(&self) -> String;
-
-    /// The header it reads, which is then not for the backend; `None` if it reads none.
-    fn header(&self) -> Option<&HeaderName>;
 }
 
 /// A header that carries the tenant's id.
@@ -130,10 +127,6 @@ impl IdentitySource for HeaderSource {
 
     fn describe(&self) -> String {
         format!("the header {}", self.0)
-    }
-
-    fn header(&self) -> Option<&HeaderName> {
-        Some(&self.0)
     }
 }
 

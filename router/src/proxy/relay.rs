@@ -2,7 +2,6 @@
 //! it, and whether it ended or broke off is never in doubt.
 
 use std::{
-    future::Future,
     pin::Pin,
     task::{Context, Poll, ready},
     time::Duration,
@@ -10,11 +9,15 @@ use std::{
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use thiserror::Error;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
-use super::{account::Exchange, patience::Patience, upstream::Lease};
+use super::{
+    account::Exchange,
+    patience::Patience,
+    upstream::{Lease, UpstreamError},
+};
+use crate::clock::Alarm;
 
 /// An answer's body on its way to the client.
 #[derive(Debug)]
@@ -28,11 +31,13 @@ pub enum ResponseBody {
 /// A backend's answer as it flows through, with all that lasts as long as it does.
 #[derive(Debug)]
 pub struct Relay {
-    incoming: Incoming,
     exchange: Exchange,
+    /// What the answer flows from; `None` once it has ended, one way or the other.
     lease: Option<Lease>,
+    /// How the answer ended, where the client is to be told in a moment.
+    failure: Option<RelayError>,
     patience: Patience,
-    alarm: Option<Pin<Box<Sleep>>>,
+    alarm: Option<Alarm>,
     last_frame: Instant,
     last_look: Instant,
 }
@@ -44,13 +49,8 @@ const LOOK: Duration = Duration::from_secs(5);
 #[derive(Debug, Error)]
 pub enum RelayError {
     /// The backend broke off, or broke the framing.
-    // Not told as a source: hyper would pass the backend's reset code on, and a client may take
-    // that for leave to repeat the request.
     #[error("the backend broke off its answer: {0}")]
-    Upstream(hyper::Error),
-    /// The backend reset its HTTP/2 stream without an error before it was ended.
-    #[error("the backend reset its answer before the end")]
-    Reset,
+    Upstream(UpstreamError),
     /// The backend was silent for too long, or the answer took too long as a whole.
     #[error("the backend did not finish its answer in time")]
     Late,
@@ -63,7 +63,7 @@ impl RelayError {
     /// The `reason` label of metrics and logs.
     pub const fn reason(&self) -> &'static str {
         match self {
-            Self::Upstream(_) | Self::Reset => "upstream_truncated",
+            Self::Upstream(_) => "upstream_truncated",
             Self::Late => "upstream_timeout",
             Self::Withdrawn => "withdrawn",
         }
@@ -72,18 +72,19 @@ impl RelayError {
 
 impl ResponseBody {
     /// Begins to relay an answer. `lease` gives the connection back once the answer is whole.
-    pub fn relay(incoming: Incoming, exchange: Exchange, lease: Lease, patience: Patience) -> Self {
-        let now = Instant::now();
+    pub fn relay(exchange: Exchange, lease: Lease, patience: Patience) -> Self {
+        let now = exchange.clock().now();
+        let is_whole = lease.is_end_stream();
         let mut relay = Relay {
-            incoming,
             exchange,
             lease: Some(lease),
+            failure: None,
             patience,
             alarm: None,
             last_frame: now,
             last_look: now,
         };
-        if relay.incoming.is_end_stream() {
+        if is_whole {
             relay.end();
         }
         Self::Relay(Box::new(relay))
@@ -92,14 +93,18 @@ impl ResponseBody {
 
 impl Relay {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RelayError>>> {
-        let Poll::Ready(frame) = Pin::new(&mut self.incoming).poll_frame(cx) else {
+        if let Some(failure) = self.failure.take() {
+            return Poll::Ready(Some(Err(failure)));
+        }
+        let Some(lease) = &mut self.lease else {
+            return Poll::Ready(None);
+        };
+        let Poll::Ready(frame) = lease.poll_frame(cx) else {
             return self
                 .overdue(cx)
                 .map(|error| Some(Err(self.break_off(error))));
         };
         Poll::Ready(match frame {
-            // A stream that was ended says so; one that was reset with NO_ERROR does not.
-            None if self.is_reset() => Some(Err(self.break_off(RelayError::Reset))),
             None => {
                 self.end();
                 None
@@ -108,18 +113,24 @@ impl Relay {
                 self.count(&frame);
                 Some(Ok(frame))
             }
-            Some(Err(error)) => Some(Err(self.break_off(RelayError::Upstream(error)))),
+            Some(Err(error)) => {
+                // What came before may still lie in the server's buffer, where an error would
+                // bury it: it is written first.
+                self.failure = Some(self.break_off(RelayError::Upstream(error)));
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
         })
     }
 
     fn count(&mut self, frame: &Frame<Bytes>) {
         self.exchange.sent(frame.data_ref().map_or(0, Bytes::len));
         if let Patience::Idle(_) = self.patience {
-            self.last_frame = Instant::now();
+            self.last_frame = self.exchange.clock().now();
         }
         // A body of known length is not polled again by the server once it is whole, nor any after
         // its trailers.
-        if frame.is_trailers() || self.incoming.is_end_stream() {
+        if frame.is_trailers() || self.lease.as_ref().is_none_or(Lease::is_end_stream) {
             self.end();
         }
     }
@@ -134,10 +145,6 @@ impl Relay {
         }
     }
 
-    fn is_reset(&self) -> bool {
-        self.lease.as_ref().is_some_and(Lease::is_http2) && !self.incoming.is_end_stream()
-    }
-
     fn break_off(&mut self, error: RelayError) -> RelayError {
         self.exchange.broken_off(&error);
         self.lease = None;
@@ -149,10 +156,9 @@ impl Relay {
     fn overdue(&mut self, cx: &mut Context<'_>) -> Poll<RelayError> {
         loop {
             let next = self.next_look();
-            let alarm = self
-                .alarm
-                .get_or_insert_with(|| Box::pin(sleep_until(next)));
-            ready!(alarm.as_mut().poll(cx));
+            let clock = self.exchange.clock();
+            let alarm = self.alarm.get_or_insert_with(|| clock.alarm(next));
+            ready!(alarm.poll(cx));
             let now = Instant::now();
             if self
                 .patience
@@ -167,7 +173,7 @@ impl Relay {
             }
             let next = self.next_look();
             if let Some(alarm) = &mut self.alarm {
-                alarm.as_mut().reset(next);
+                alarm.reset(next);
             }
         }
     }
@@ -200,14 +206,19 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Own(bytes) => bytes.is_empty(),
-            Self::Relay(relay) => relay.incoming.is_end_stream(),
+            Self::Relay(relay) => {
+                relay.failure.is_none() && relay.lease.as_ref().is_none_or(Lease::is_end_stream)
+            }
         }
     }
 
     fn size_hint(&self) -> SizeHint {
         match self {
             Self::Own(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Relay(relay) => relay.incoming.size_hint(),
+            Self::Relay(relay) => relay
+                .lease
+                .as_ref()
+                .map_or_else(|| SizeHint::with_exact(0), Lease::size_hint),
         }
     }
 }

@@ -1,18 +1,18 @@
 //! Every edit of a head, in either direction: what is dropped, what is added, where it is addressed.
 //!
-//! Pure. [`prepare`] does once what every attempt shares; [`address`] points a prepared head at
-//! one endpoint; [`reply`] cleans what comes back.
+//! Pure. A [`Forward`] is a client's head as any endpoint of its tenant may see it; it is written
+//! for one endpoint by [`Forward::http1`] or [`Forward::http2`], in one pass and without changing
+//! the head, so that another try costs no copy. [`is_for_clients`] and [`reply`] clean what comes
+//! back.
+
+use std::borrow::Cow;
 
 use http::{
-    HeaderMap, HeaderName, HeaderValue, Uri, Version,
-    header::{self, Entry},
+    HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header,
     request::Parts,
-    uri::PathAndQuery,
+    uri::{Authority, PathAndQuery, Scheme},
 };
 use smallvec::SmallVec;
-use tenant_store::model::EndpointProtocol;
-
-use super::route::Upstream;
 
 /// The request's id, taken from a client or made here, on both legs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -20,42 +20,11 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-
-/// What one connection is bound to (RFC 9110 section 7.6.1, and what proxies add to it).
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRAILER,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-];
-
-/// What would let a client choose a tenant inside a backend, or carries credentials that were
-/// meant for the router. `Expect` is answered here, after admission.
-const NOT_FOR_BACKENDS: [HeaderName; 6] = [
-    header::AUTHORIZATION,
-    header::EXPECT,
-    HeaderName::from_static("accountid"),
-    HeaderName::from_static("projectid"),
-    HeaderName::from_static("x-scope-orgid"),
-    HeaderName::from_static("x-tenant-id"),
-];
-
-/// What an untrusted peer may not claim about those before it.
-const FORWARDING: [HeaderName; 2] = [header::FORWARDED, HeaderName::from_static("x-real-ip")];
-/// So begins what else it may not: there is no end of names for it.
+/// So begins what an untrusted peer may not claim: there is no end of names for it.
 const FORWARDED_PREFIX: &str = "x-forwarded-";
 
-/// What tells clients of the backend's insides.
-const NOT_FOR_CLIENTS: [HeaderName; 3] = [
-    HeaderName::from_static("accountid"),
-    HeaderName::from_static("projectid"),
-    HeaderName::from_static("x-server-hostname"),
-];
+/// Longest target of a request, in bytes: what a URI can be.
+const TARGET_LIMIT: usize = u16::MAX as usize - 1;
 
 /// What is known of the connection a request came by.
 #[derive(Debug, Clone, Copy)]
@@ -72,89 +41,234 @@ pub struct Hop<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TargetTooLong;
 
-/// Where one request goes, whichever endpoint it goes to.
-#[derive(Debug, Clone)]
-pub struct Destination {
-    path: PathAndQuery,
-    trailers: bool,
+/// An endpoint, as the heads of requests to it name it.
+#[derive(Debug, Clone, Copy)]
+pub struct Addressee<'a> {
+    /// Put in front of every path; no trailing slash, mostly empty.
+    pub base_path: &'a str,
+    /// The `Host` header it expects.
+    pub host: &'a HeaderValue,
+    /// The same as an authority.
+    pub authority: &'a Authority,
+    /// Whether it is spoken to under TLS.
+    pub secure: bool,
+    /// What the router presents itself with.
+    pub authorization: Option<&'a HeaderValue>,
 }
 
-/// Makes a client's head fit for any endpoint: drops what ends here, adds what the backend may
-/// know of the client. `strip` bytes of the path are the router's own; `identity` are the headers
-/// that named the tenant.
-pub fn prepare<'a>(
-    head: &mut Parts,
-    strip: usize,
-    hop: Hop<'_>,
-    identity: impl Iterator<Item = &'a HeaderName>,
-    request_id: &HeaderValue,
-) -> Destination {
-    let trailers = accepts_trailers(&head.headers);
-    // A target's own authority goes before `Host` (RFC 9112 section 3.2.2).
-    let named = head.headers.remove(header::HOST);
-    let host = authority(&head.uri).or(named);
-    drop_hop_by_hop(&mut head.headers);
-    drop_all(&mut head.headers, &NOT_FOR_BACKENDS);
-    for name in identity {
-        head.headers.remove(name);
+/// How the end of a request's body is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum BodyLength {
+    /// So many bytes.
+    Known(u64),
+    /// By chunks, as nobody knows before.
+    Chunked,
+}
+
+/// A client's head as any endpoint of its tenant may see it.
+#[derive(Debug)]
+pub struct Forward<'a> {
+    head: &'a Parts,
+    target: Cow<'a, str>,
+    hop: Hop<'a>,
+    identity: &'a [HeaderName],
+    request_id: &'a HeaderValue,
+    /// What the client declared to be meant for this connection only.
+    declared: Vec<&'a [u8]>,
+}
+
+impl<'a> Forward<'a> {
+    /// `strip` bytes of the path are the router's own; `identity` are the headers that named the
+    /// tenant.
+    pub fn new(
+        head: &'a Parts,
+        strip: usize,
+        hop: Hop<'a>,
+        identity: &'a [HeaderName],
+        request_id: &'a HeaderValue,
+    ) -> Self {
+        Self {
+            head,
+            target: stripped(&head.uri, strip),
+            hop,
+            identity,
+            request_id,
+            declared: declared(&head.headers),
+        }
     }
-    if head.version == Version::HTTP_2 {
-        join_cookies(&mut head.headers);
+
+    /// The client's method.
+    pub fn method(&self) -> &Method {
+        &self.head.method
     }
-    tell_of_client(&mut head.headers, hop, host);
-    head.headers.insert(REQUEST_ID, request_id.clone());
-    Destination {
-        path: stripped(&head.uri, strip),
-        trailers,
+
+    /// The head for an endpoint that speaks HTTP/1.1, as it is written.
+    ///
+    /// # Errors
+    /// The endpoint's base path and the client's target together are too long for one.
+    pub fn http1(&self, to: Addressee<'_>, length: BodyLength) -> Result<Vec<u8>, TargetTooLong> {
+        /// Room for what is added, and for most heads.
+        const ROOM: usize = 1024;
+        self.check_length(to.base_path)?;
+        let mut out = Vec::with_capacity(ROOM + self.target.len());
+        let (method, target) = (self.head.method.as_str(), &*self.target);
+        for part in [method, " ", to.base_path, target, " HTTP/1.1\r\nhost: "] {
+            out.extend_from_slice(part.as_bytes());
+        }
+        out.extend_from_slice(to.host.as_bytes());
+        out.extend_from_slice(b"\r\n");
+        self.each_header(to.authorization, |name, value| {
+            for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {
+                out.extend_from_slice(part);
+            }
+        });
+        match length {
+            BodyLength::Chunked => out.extend_from_slice(b"transfer-encoding: chunked\r\n"),
+            BodyLength::Known(0) if !self.tells_of_no_body() => {}
+            BodyLength::Known(length) => {
+                out.extend_from_slice(b"content-length: ");
+                out.extend_from_slice(HeaderValue::from(length).as_bytes());
+                out.extend_from_slice(b"\r\n");
+            }
+        }
+        out.extend_from_slice(b"\r\n");
+        Ok(out)
+    }
+
+    /// The head for an endpoint that speaks HTTP/2.
+    ///
+    /// # Errors
+    /// The endpoint's base path and the client's target together are too long for one.
+    pub fn http2<B>(&self, to: Addressee<'_>, body: B) -> Result<Request<B>, TargetTooLong> {
+        self.check_length(to.base_path)?;
+        let path = format!("{}{}", to.base_path, self.target);
+        let mut request = Request::new(body);
+        *request.method_mut() = self.head.method.clone();
+        *request.uri_mut() = absolute(to, path.parse().map_err(|_| TargetTooLong)?);
+        *request.version_mut() = Version::HTTP_2;
+        let headers = request.headers_mut();
+        self.each_header(to.authorization, |name, value| {
+            // Values stay what they were, or are made of such.
+            if let Ok(value) = HeaderValue::from_bytes(value) {
+                headers.append(name, value);
+            }
+        });
+        if let Some(length) = self.head.headers.get(header::CONTENT_LENGTH) {
+            headers.insert(header::CONTENT_LENGTH, length.clone());
+        }
+        if accepts_trailers(&self.head.headers) {
+            headers.insert(header::TE, HeaderValue::from_static("trailers"));
+        }
+        Ok(request)
+    }
+
+    /// Calls `put` with each header that goes on, whatever the protocol: the client's own that are
+    /// for backends, and what the backend may know of the client.
+    fn each_header(
+        &self,
+        authorization: Option<&HeaderValue>,
+        mut put: impl FnMut(&HeaderName, &[u8]),
+    ) {
+        let headers = &self.head.headers;
+        let splits_cookies = self.head.version == Version::HTTP_2;
+        for (name, value) in headers {
+            if self.goes_on(name) && !(splits_cookies && *name == header::COOKIE) {
+                put(name, value.as_bytes());
+            }
+        }
+        if splits_cookies && let Some(cookies) = joined(headers, &header::COOKIE, b"; ", None) {
+            put(&header::COOKIE, &cookies);
+        }
+        if let Some(authorization) = authorization {
+            put(&header::AUTHORIZATION, authorization.as_bytes());
+        }
+        self.tell_of_client(&mut put);
+        put(&REQUEST_ID, self.request_id.as_bytes());
+    }
+
+    /// Whether a client's header is for backends.
+    fn goes_on(&self, name: &HeaderName) -> bool {
+        let text = name.as_str();
+        !is_hop_by_hop(text)
+            && !is_not_for_backends(text)
+            && !is_written_here(text)
+            && (self.hop.trusted || !is_claim(text))
+            && !self.identity.contains(name)
+            && !self.is_declared(text)
+    }
+
+    fn is_declared(&self, name: &str) -> bool {
+        self.declared
+            .iter()
+            .any(|declared| declared.eq_ignore_ascii_case(name.as_bytes()))
+    }
+
+    fn tell_of_client(&self, put: &mut impl FnMut(&HeaderName, &[u8])) {
+        let headers = &self.head.headers;
+        let claimed = |name: &HeaderName| {
+            self.hop.trusted && headers.contains_key(name) && !self.is_declared(name.as_str())
+        };
+        let peer = self.hop.peer.as_bytes();
+        if claimed(&X_FORWARDED_FOR)
+            && let Some(chain) = joined(headers, &X_FORWARDED_FOR, b", ", Some(peer))
+        {
+            put(&X_FORWARDED_FOR, &chain);
+        } else {
+            put(&X_FORWARDED_FOR, peer);
+        }
+        if !claimed(&X_FORWARDED_PROTO) {
+            let scheme = if self.hop.secure { "https" } else { "http" };
+            put(&X_FORWARDED_PROTO, scheme.as_bytes());
+        }
+        if !claimed(&X_FORWARDED_HOST)
+            && let Some(host) = self.host()
+        {
+            put(&X_FORWARDED_HOST, host);
+        }
+    }
+
+    /// Whom the client addressed. A target's own authority goes before `Host` (RFC 9112 section
+    /// 3.2.2).
+    fn host(&self) -> Option<&[u8]> {
+        let authority = self.head.uri.authority().map(|authority| {
+            let whole = authority.as_str();
+            whole.rsplit('@').next().unwrap_or(whole).as_bytes()
+        });
+        let host = || self.head.headers.get(header::HOST);
+        authority.or_else(|| host().map(HeaderValue::as_bytes))
+    }
+
+    /// Whether a body of no bytes is worth telling: where one is expected (RFC 9110 section 8.6),
+    /// or where the client told.
+    fn tells_of_no_body(&self) -> bool {
+        matches!(self.head.method, Method::POST | Method::PUT | Method::PATCH)
+            || self.head.headers.contains_key(header::CONTENT_LENGTH)
+    }
+
+    fn check_length(&self, base: &str) -> Result<(), TargetTooLong> {
+        if base.len() + self.target.len() > TARGET_LIMIT {
+            return Err(TargetTooLong);
+        }
+        Ok(())
     }
 }
 
-/// Points a prepared head at an endpoint. `chunked` tells that the body's length is not known.
-///
-/// # Errors
-/// The endpoint's base path and the client's target together are too long for one.
-pub fn address(
-    head: &mut Parts,
-    destination: &Destination,
-    upstream: &Upstream,
-    chunked: bool,
-) -> Result<(), TargetTooLong> {
-    let path = below(upstream.base_path(), &destination.path).ok_or(TargetTooLong)?;
-    if let Some(authorization) = upstream.authorization() {
-        head.headers
-            .insert(header::AUTHORIZATION, authorization.clone());
-    }
-    match upstream.protocol() {
-        EndpointProtocol::Http1 => {
-            head.version = Version::HTTP_11;
-            head.headers.insert(header::HOST, upstream.host().clone());
-            head.uri = Uri::from(path);
-            // Not left to the client library: it would leave out the body of a GET without a word.
-            if chunked {
-                let chunked = HeaderValue::from_static("chunked");
-                head.headers.insert(header::TRANSFER_ENCODING, chunked);
-            }
-        }
-        EndpointProtocol::Http2 => {
-            head.version = Version::HTTP_2;
-            head.uri = upstream.absolute(path);
-            if destination.trailers {
-                head.headers
-                    .insert(header::TE, HeaderValue::from_static("trailers"));
-            }
-        }
-    }
-    Ok(())
+/// Whether a backend's header is for clients, but for those that `Connection` declares not to be.
+pub fn is_for_clients(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    !is_hop_by_hop(name) && !matches!(name, "accountid" | "projectid" | "x-server-hostname")
 }
 
 /// Makes a backend's head fit for the client.
 pub fn reply(headers: &mut HeaderMap, request_id: &HeaderValue) {
-    // With both, the length is a lie (RFC 9112 section 6.3): the body was read by its chunks.
-    if headers.contains_key(header::TRANSFER_ENCODING) {
-        headers.remove(header::CONTENT_LENGTH);
+    let unfit: SmallVec<[HeaderName; 4]> = headers
+        .keys()
+        .filter(|name| !is_for_clients(name))
+        .cloned()
+        .collect();
+    for name in unfit {
+        headers.remove(name);
     }
-    drop_hop_by_hop(headers);
-    drop_all(headers, &NOT_FOR_CLIENTS);
     headers.insert(REQUEST_ID, request_id.clone());
 }
 
@@ -165,25 +279,69 @@ pub fn request_id(headers: &HeaderMap) -> Option<&HeaderValue> {
     })
 }
 
-fn drop_all(headers: &mut HeaderMap, names: &[HeaderName]) {
-    for name in names {
-        headers.remove(name);
-    }
+/// What one connection is bound to (RFC 9110 section 7.6.1, and what proxies add to it).
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "trailer"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
-/// Drops the hop-by-hop headers and those that `Connection` declares to be so.
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    if headers.contains_key(header::CONNECTION) {
-        let declared: Vec<HeaderName> = headers
-            .get_all(header::CONNECTION)
-            .iter()
-            .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| value.split(','))
-            .filter_map(|name| name.trim().parse().ok())
-            .collect();
-        drop_all(headers, &declared);
-    }
-    drop_all(headers, &HOP_BY_HOP);
+/// What would let a client choose a tenant inside a backend, or carries credentials that were
+/// meant for the router. `Expect` is answered here, after admission.
+fn is_not_for_backends(name: &str) -> bool {
+    matches!(
+        name,
+        "accountid" | "authorization" | "expect" | "projectid" | "x-scope-orgid" | "x-tenant-id"
+    )
+}
+
+/// What is written anew for each endpoint.
+fn is_written_here(name: &str) -> bool {
+    matches!(
+        name,
+        "content-length" | "host" | "x-forwarded-for" | "x-request-id"
+    )
+}
+
+/// What an untrusted peer may not claim about those before it.
+fn is_claim(name: &str) -> bool {
+    name.starts_with(FORWARDED_PREFIX) || matches!(name, "forwarded" | "x-real-ip")
+}
+
+/// The names that `Connection` declares to be hop-by-hop.
+fn declared(headers: &HeaderMap) -> Vec<&[u8]> {
+    headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .map(<[u8]>::trim_ascii)
+        // What clients say as a rule names no header.
+        .filter(|name| !matches!(*name, b"" | b"keep-alive" | b"close"))
+        .collect()
+}
+
+/// All values of a header, on however many lines they stand, and another one. HTTP/2 splits
+/// `Cookie` for compression, while HTTP/1.1 wants it whole (RFC 9113 section 8.2.3). `None` without
+/// any in the headers.
+fn joined(
+    headers: &HeaderMap,
+    name: &HeaderName,
+    separator: &[u8],
+    more: Option<&[u8]>,
+) -> Option<Vec<u8>> {
+    headers.get(name)?;
+    let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
+    let values: SmallVec<[&[u8]; 4]> = values.chain(more).collect();
+    Some(values.join(separator))
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {
@@ -195,76 +353,27 @@ fn accepts_trailers(headers: &HeaderMap) -> bool {
     })
 }
 
-fn authority(uri: &Uri) -> Option<HeaderValue> {
-    let host = uri.authority()?.as_str().rsplit('@').next()?;
-    HeaderValue::from_str(host).ok()
-}
-
-/// HTTP/2 splits `Cookie` for compression; HTTP/1.1 wants it whole (RFC 9113 section 8.2.3).
-fn join_cookies(headers: &mut HeaderMap) {
-    let Entry::Occupied(cookies) = headers.entry(header::COOKIE) else {
-        return;
-    };
-    if cookies.iter().count() < 2 {
-        return;
-    }
-    let crumbs: Vec<&[u8]> = cookies.iter().map(HeaderValue::as_bytes).collect();
-    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-        headers.insert(header::COOKIE, whole);
-    }
-}
-
-fn tell_of_client(headers: &mut HeaderMap, hop: Hop<'_>, host: Option<HeaderValue>) {
-    if !hop.trusted {
-        drop_all(headers, &FORWARDING);
-        let claims: SmallVec<[HeaderName; 4]> = headers
-            .keys()
-            .filter(|name| name.as_str().starts_with(FORWARDED_PREFIX))
-            .cloned()
-            .collect();
-        drop_all(headers, &claims);
-    }
-    let chain = chain(headers, hop.peer);
-    headers.insert(X_FORWARDED_FOR, chain.unwrap_or_else(|| hop.peer.clone()));
-    let scheme = HeaderValue::from_static(if hop.secure { "https" } else { "http" });
-    headers.entry(X_FORWARDED_PROTO).or_insert(scheme);
-    if let Some(host) = host {
-        headers.entry(X_FORWARDED_HOST).or_insert(host);
-    }
-}
-
-/// Those before the peer, on however many lines they stand, and the peer; `None` without any.
-fn chain(headers: &HeaderMap, peer: &HeaderValue) -> Option<HeaderValue> {
-    headers.get(X_FORWARDED_FOR)?;
-    let before = headers.get_all(X_FORWARDED_FOR).iter();
-    let links: Vec<&[u8]> = before.chain([peer]).map(HeaderValue::as_bytes).collect();
-    HeaderValue::from_bytes(&links.join(&b", "[..])).ok()
+/// The whole URI of a path, as HTTP/2 wants it.
+fn absolute(to: Addressee<'_>, path: PathAndQuery) -> Uri {
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(if to.secure {
+        Scheme::HTTPS
+    } else {
+        Scheme::HTTP
+    });
+    parts.authority = Some(to.authority.clone());
+    parts.path_and_query = Some(path.clone());
+    Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(path))
 }
 
 /// The client's path and query without the router's own prefix, byte for byte.
-fn stripped(uri: &Uri, strip: usize) -> PathAndQuery {
-    let root = || PathAndQuery::from_static("/");
-    let Some(path) = uri.path_and_query() else {
-        return root();
-    };
-    if strip == 0 {
-        return path.clone();
+fn stripped(uri: &Uri, strip: usize) -> Cow<'_, str> {
+    let whole = uri.path_and_query().map_or("/", |path| path.as_str());
+    match whole.get(strip..) {
+        Some(rest) if strip == 0 || rest.starts_with('/') => Cow::Borrowed(rest),
+        Some(rest) => Cow::Owned(format!("/{rest}")),
+        None => Cow::Borrowed("/"),
     }
-    let rest = &path.as_str()[strip..];
-    let rest = if rest.starts_with('/') {
-        rest.parse()
-    } else {
-        format!("/{rest}").parse()
-    };
-    rest.unwrap_or_else(|_| root())
-}
-
-/// `None` if that is longer than a target may be: without its base the path would be another.
-fn below(base: &str, path: &PathAndQuery) -> Option<PathAndQuery> {
-    if base.is_empty() {
-        return Some(path.clone());
-    }
-    format!("{base}{path}").parse().ok()
 }
 
 #[cfg(test)]

@@ -14,13 +14,13 @@ use std::sync::{
 };
 
 use health::EndpointHealth;
-use http::{
-    HeaderValue, Uri,
-    uri::{Authority, PathAndQuery, Scheme},
-};
+use http::{HeaderValue, uri::Authority};
 use tenant_store::model::{BalancingPolicy, EndpointProtocol, Signal, Status, TenantId};
 
-use super::pick::{Candidate, Tried, pick};
+use super::{
+    pick::{Candidate, Tried, pick},
+    rewrite::Addressee,
+};
 use crate::{
     config::RetryPolicy,
     telemetry::{CodeCounters, SignalMetrics, Telemetry},
@@ -35,7 +35,8 @@ pub use peer::{Peer, PeerHost, PeerTls};
 pub struct TenantRoute {
     id: TenantId,
     status: Status,
-    deployments: [Option<DeploymentRoute>; 3],
+    /// Boxed, as most tenants have one or two of the three.
+    deployments: [Option<Box<DeploymentRoute>>; 3],
 }
 
 /// A tenant's backends for one signal, as the request path sees them.
@@ -68,7 +69,7 @@ pub(super) struct DeploymentState {
 /// One endpoint of a deployment.
 #[derive(Debug)]
 pub struct EndpointRoute {
-    upstream: Arc<Upstream>,
+    upstream: Upstream,
     zone: Option<Box<str>>,
     priority: u16,
     weight: u16,
@@ -100,12 +101,12 @@ impl TenantRoute {
 
     /// The backends for one signal, if there are any.
     pub fn deployment(&self, signal: Signal) -> Option<&DeploymentRoute> {
-        self.deployments[signal as usize].as_ref()
+        self.deployments[signal as usize].as_deref()
     }
 
     /// All deployments there are.
     pub fn deployments(&self) -> impl Iterator<Item = &DeploymentRoute> {
-        self.deployments.iter().flatten()
+        self.deployments.iter().flatten().map(Box::as_ref)
     }
 }
 
@@ -239,7 +240,7 @@ impl EndpointRoute {
     }
 
     /// How it is addressed and reached.
-    pub fn upstream(&self) -> &Arc<Upstream> {
+    pub fn upstream(&self) -> &Upstream {
         &self.upstream
     }
 
@@ -268,19 +269,15 @@ impl Upstream {
         &self.name
     }
 
-    /// The `Host` header it expects.
-    pub fn host(&self) -> &HeaderValue {
-        &self.host
-    }
-
-    /// Put in front of every path; no trailing slash, mostly empty.
-    pub fn base_path(&self) -> &str {
-        &self.base_path
-    }
-
-    /// What the router presents itself with.
-    pub fn authorization(&self) -> Option<&HeaderValue> {
-        self.authorization.as_ref()
+    /// As the heads of requests to it name it.
+    pub fn addressee(&self) -> Addressee<'_> {
+        Addressee {
+            base_path: &self.base_path,
+            host: &self.host,
+            authority: &self.authority,
+            secure: self.peer.tls().is_some(),
+            authorization: self.authorization.as_ref(),
+        }
     }
 
     /// How it is spoken to.
@@ -291,18 +288,5 @@ impl Upstream {
     /// Whether it is alive.
     pub fn health(&self) -> &Arc<EndpointHealth> {
         &self.health
-    }
-
-    /// The whole URI of a path, as HTTP/2 wants it.
-    pub fn absolute(&self, path: PathAndQuery) -> Uri {
-        let mut parts = http::uri::Parts::default();
-        parts.scheme = Some(if self.peer.tls().is_some() {
-            Scheme::HTTPS
-        } else {
-            Scheme::HTTP
-        });
-        parts.authority = Some(self.authority.clone());
-        parts.path_and_query = Some(path.clone());
-        Uri::from_parts(parts).unwrap_or_else(|_| Uri::from(path))
     }
 }

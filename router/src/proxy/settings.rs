@@ -2,6 +2,7 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
+use http::HeaderName;
 use ipnet::IpNet;
 
 use super::{
@@ -15,6 +16,8 @@ pub struct Settings {
     source: Arc<config::Settings>,
     /// Where the tenant is looked for, in order.
     pub identity: Vec<Box<dyn IdentitySource>>,
+    /// The headers among these, which are not for backends.
+    pub identity_headers: Vec<HeaderName>,
     /// Timeouts and limits towards backends.
     pub upstream: UpstreamSettings,
     /// Limits of the worker's pool.
@@ -34,6 +37,7 @@ impl Settings {
             .collect();
         Self {
             identity,
+            identity_headers: source.identify.headers.clone(),
             upstream: source.upstream,
             pool: PoolLimits {
                 idle_per_peer: source.upstream.max_idle_per_endpoint,

@@ -6,14 +6,16 @@
 //! allows it.
 
 mod connect;
+mod http1;
+mod lease;
 mod pool;
+mod stream;
 mod wait;
 
 use std::{io, sync::Arc, time::Duration};
 
 use health::Failure;
-use http::{Request, Response, StatusCode, request::Parts};
-use hyper::body::Incoming;
+use http::{StatusCode, response::Parts};
 use tenant_store::model::EndpointProtocol;
 use tokio::time::Instant;
 
@@ -24,15 +26,18 @@ use super::{
     error::ProxyError,
     patience::Patience,
     pick::Tried,
-    rewrite::{self, Destination, TargetTooLong},
+    rewrite::Forward,
     route::{DeploymentRoute, EndpointRoute, Upstream},
 };
-use crate::{config::UpstreamSettings, telemetry::Telemetry};
+use crate::{clock::Clock, config::UpstreamSettings, telemetry::Telemetry};
 
 pub(crate) use connect::OnThisWorker;
+use lease::Unsent;
 use wait::GaveUp;
 
-pub use pool::{Lease, Pool, PoolLimits};
+pub use http1::WireError;
+pub use lease::{Lease, UpstreamError};
+pub use pool::{Pool, PoolLimits};
 
 /// What an attempt needs beside the request.
 #[derive(Debug, Clone, Copy)]
@@ -41,8 +46,12 @@ pub struct Forwarding<'a> {
     pub pool: &'a Pool,
     /// Timeouts and limits.
     pub settings: &'a UpstreamSettings,
+    /// The worker's clock.
+    pub clock: &'a Clock,
     /// Where connections are counted.
     pub telemetry: &'a Arc<Telemetry>,
+    /// The client's head, as any of the tenant's backends may see it.
+    pub forward: &'a Forward<'a>,
     /// The tenant's backends.
     pub deployment: &'a DeploymentRoute,
     /// What kind of request it is.
@@ -53,29 +62,18 @@ pub struct Forwarding<'a> {
     pub patience: Patience,
 }
 
-/// A request that can be pointed at any endpoint of its deployment.
-#[derive(Debug)]
-pub struct Outgoing {
-    /// The prepared head.
-    pub head: Parts,
-    /// Where it goes on any endpoint.
-    pub destination: Destination,
-    /// The body.
-    pub body: RequestBody,
-}
-
 /// Why one attempt came to nothing.
 struct Failed {
     cause: Cause,
-    /// The request, if it may be sent again.
-    again: Option<Outgoing>,
+    /// The request's body, if it may be sent again.
+    again: Option<RequestBody>,
     /// Whether the backend may have seen it.
     was_sent: bool,
 }
 
 enum Cause {
     Connect(io::Error),
-    Broken(hyper::Error),
+    Broken(UpstreamError),
     /// The client broke off or dawdled, or the backend did not answer in time.
     Wait(GaveUp),
     /// The target does not fit below the endpoint's base path.
@@ -91,9 +89,10 @@ impl Forwarding<'_> {
     /// None did: the last endpoint's failure, or that there was none to try.
     pub async fn send(
         self,
-        mut outgoing: Outgoing,
+        mut body: RequestBody,
         exchange: &mut Exchange,
-    ) -> Result<(Response<Incoming>, Lease), ProxyError> {
+    ) -> Result<(Parts, Lease), ProxyError> {
+        let mut now = exchange.began();
         let mut tried = self.deployment.unfit(self.grpc);
         let mut last = ProxyError::NoEndpoint(self.deployment.signal());
         while let Some(position) = self.deployment.pick(tried, self.operation.is_repeatable()) {
@@ -102,17 +101,13 @@ impl Forwarding<'_> {
             if !may_try(endpoint) {
                 continue;
             }
-            if self
-                .patience
-                .ends(Instant::now())
-                .is_some_and(|end| end <= Instant::now())
-            {
+            if self.patience.ends(now).is_some_and(|end| end <= now) {
                 return Err(self.error(Cause::Wait(GaveUp::Late), exchange));
             }
             exchange.attempt(position);
-            match self.attempt(endpoint, outgoing, tried, exchange).await {
+            match self.attempt(endpoint, body, tried, now, exchange).await {
                 Ok(answer) => {
-                    self.judge(endpoint, position, answer.0.status());
+                    self.judge(endpoint, position, answer.0.status);
                     return Ok(answer);
                 }
                 Err(failed) => {
@@ -120,7 +115,8 @@ impl Forwarding<'_> {
                     last = self.error(failed.cause, exchange);
                     match failed.again {
                         Some(again) if !failed.was_sent || self.may_resend(tried) => {
-                            outgoing = again;
+                            body = again;
+                            now = Instant::now();
                         }
                         _ => return Err(last),
                     }
@@ -135,16 +131,17 @@ impl Forwarding<'_> {
     async fn attempt(
         &self,
         endpoint: &EndpointRoute,
-        mut outgoing: Outgoing,
+        mut body: RequestBody,
         tried: Tried,
+        began: Instant,
         exchange: &Exchange,
-    ) -> Result<(Response<Incoming>, Lease), Failed> {
+    ) -> Result<(Parts, Lease), Failed> {
         let upstream = endpoint.upstream();
         let peer = upstream.peer();
         if let Some(lease) = self.pool.checkout(peer) {
             self.telemetry.connections.upstream_reused.inc();
             match self
-                .deliver(lease, upstream, outgoing, tried, exchange)
+                .deliver(lease, upstream, body, tried, began, exchange)
                 .await
             {
                 Err(Failed {
@@ -153,20 +150,22 @@ impl Forwarding<'_> {
                     was_sent,
                 }) if !was_sent || peer.protocol() == EndpointProtocol::Http1 => {
                     self.pool.forget(peer);
-                    outgoing = again;
+                    body = again;
                 }
                 outcome => return outcome,
             }
         }
-        match self.pool.open(peer, self.connect_limit()).await {
+        // Boxed, as what is rare would make every request's future larger.
+        match Box::pin(self.pool.open(peer, self.connect_limit())).await {
             Ok(lease) => {
                 self.telemetry.connections.upstream_opened.inc();
-                self.deliver(lease, upstream, outgoing, tried, exchange)
+                let began = Instant::now();
+                self.deliver(lease, upstream, body, tried, began, exchange)
                     .await
             }
             Err(error) => Err(Failed {
                 cause: Cause::Connect(error),
-                again: Some(outgoing),
+                again: Some(body),
                 was_sent: false,
             }),
         }
@@ -177,43 +176,45 @@ impl Forwarding<'_> {
         &self,
         mut lease: Lease,
         upstream: &Upstream,
-        outgoing: Outgoing,
+        body: RequestBody,
         tried: Tried,
+        began: Instant,
         exchange: &Exchange,
-    ) -> Result<(Response<Incoming>, Lease), Failed> {
+    ) -> Result<(Parts, Lease), Failed> {
         if self.deployment.counts_load() {
             lease.counted(upstream.health().count_request());
         }
-        let (request, spare) = match self.split(outgoing, upstream) {
-            Ok(split) => split,
-            Err(TargetTooLong) => {
-                return Err(Failed {
-                    cause: Cause::TooLong,
-                    again: None,
-                    was_sent: false,
-                });
-            }
+        let spare = if self.operation.is_repeatable() {
+            body.again()
+        } else {
+            None
         };
         let waiting = wait::Waiting {
+            clock: self.clock,
+            began,
             patience: self.patience,
             upload: exchange.upload(),
             health: upstream.health(),
             elsewhere: || spare.is_some() && self.deployment.pick(tried, false).is_some(),
             withdrawn: || exchange.is_withdrawn(),
         };
-        match waiting.wait(lease.send(request)).await {
-            Ok(Ok(response)) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-                Err(Failed {
-                    cause: Cause::Switched,
-                    again: None,
-                    was_sent: true,
-                })
-            }
-            Ok(Ok(response)) => Ok((response, lease)),
-            Ok(Err(unsent)) => Err(Failed {
-                was_sent: unsent.returned.is_none(),
-                cause: Cause::Broken(unsent.error),
-                again: unsent.returned.map(Outgoing::from).or(spare),
+        let answer = lease.send(self.forward, upstream.addressee(), body);
+        match waiting.wait(answer).await {
+            Ok(Ok(head)) if head.status == StatusCode::SWITCHING_PROTOCOLS => Err(Failed {
+                cause: Cause::Switched,
+                again: None,
+                was_sent: true,
+            }),
+            Ok(Ok(head)) => Ok((head, lease)),
+            Ok(Err(Unsent::TooLong)) => Err(Failed {
+                cause: Cause::TooLong,
+                again: None,
+                was_sent: false,
+            }),
+            Ok(Err(Unsent::Failed { error, returned })) => Err(Failed {
+                was_sent: returned.is_none(),
+                cause: Cause::Broken(error),
+                again: returned.or(spare),
             }),
             Err(gave_up) => Err(Failed {
                 // A request that moves on has time left; one that is late has none.
@@ -222,36 +223,6 @@ impl Forwarding<'_> {
                 was_sent: true,
             }),
         }
-    }
-
-    /// The request for one endpoint, and the same once more if it may be sent twice.
-    fn split(
-        &self,
-        outgoing: Outgoing,
-        upstream: &Upstream,
-    ) -> Result<(pool::Addressed, Option<Outgoing>), TargetTooLong> {
-        let spare = self
-            .operation
-            .is_repeatable()
-            .then(|| outgoing.body.again())
-            .flatten()
-            .map(|body| Outgoing {
-                head: copy(&outgoing.head),
-                destination: outgoing.destination.clone(),
-                body,
-            });
-        let Outgoing {
-            mut head,
-            destination,
-            body,
-        } = outgoing;
-        let chunked = body.is_of_unknown_length();
-        rewrite::address(&mut head, &destination, upstream, chunked)?;
-        let addressed = pool::Addressed {
-            request: Request::from_parts(head, body),
-            destination,
-        };
-        Ok((addressed, spare))
     }
 
     fn may_resend(&self, tried: Tried) -> bool {
@@ -352,24 +323,4 @@ fn is_our_own_want(error: &io::Error) -> bool {
         || error
             .raw_os_error()
             .is_some_and(|code| OUT_OF_DESCRIPTORS.contains(&code))
-}
-
-/// A head once more, without the extensions, which belong to the client's connection.
-fn copy(head: &Parts) -> Parts {
-    let (mut copy, ()) = Request::new(()).into_parts();
-    copy.method = head.method.clone();
-    copy.uri = head.uri.clone();
-    copy.headers = head.headers.clone();
-    copy
-}
-
-impl From<pool::Addressed> for Outgoing {
-    fn from(addressed: pool::Addressed) -> Self {
-        let (head, body) = addressed.request.into_parts();
-        Self {
-            head,
-            destination: addressed.destination,
-            body,
-        }
-    }
 }

@@ -15,9 +15,8 @@ pub(super) fn canonical(raw: &str) -> Option<Cow<'_, str>> {
     }
     let decoded = decode(raw)?;
     let collapsed = collapse(decoded);
-    let dotted = collapsed
-        .split('/')
-        .any(|segment| matches!(segment, "." | ".."));
+    let has_dot_segment = || collapsed.split('/').any(|part| matches!(part, "." | ".."));
+    let dotted = collapsed.contains('.') && has_dot_segment();
     (!dotted).then_some(collapsed)
 }
 

@@ -109,7 +109,9 @@ impl RouteBuilder {
         let deployments = Signal::ALL.map(|signal| {
             let deployment = tenant.deployments[signal].as_ref()?;
             let before = previous.and_then(|route| route.deployment(signal));
-            Some(self.deployment(tenant, signal, deployment, before))
+            Some(Box::new(
+                self.deployment(tenant, signal, deployment, before),
+            ))
         });
         TenantRoute {
             id: tenant.id.clone(),
@@ -164,7 +166,7 @@ impl RouteBuilder {
         let endpoint = |endpoint: &Endpoint| {
             let upstream = self.upstream(endpoint, deployment, authorization.clone())?;
             Ok(EndpointRoute {
-                upstream: Arc::new(upstream),
+                upstream,
                 zone: endpoint.zone.as_deref().map(Into::into),
                 priority: endpoint.priority,
                 weight: endpoint.weight,
@@ -233,7 +235,7 @@ impl RouteBuilder {
             https: endpoint.url.is_https(),
             authority: endpoint.url.authority(),
             protocol: endpoint.protocol,
-            tls: tls.map(|tls| (tls.clone(), tls::fingerprint(tls))),
+            tls: tls.map(|tls| Box::new((tls.clone(), tls::fingerprint(tls)))),
         }
     }
 

@@ -43,7 +43,8 @@ pub(super) struct PeerKey {
     pub(super) protocol: EndpointProtocol,
     /// The settings, and a fingerprint of the files they name: renewed certificates make another
     /// peer.
-    pub(super) tls: Option<(UpstreamTls, u64)>,
+    // Boxed, as most peers have none.
+    pub(super) tls: Option<Box<(UpstreamTls, u64)>>,
 }
 
 impl Peer {

@@ -2,20 +2,14 @@
 
 use std::{future::Future, io, net::SocketAddr, time::Duration};
 
-use hyper::{
-    client::conn::{http1, http2},
-    rt::{Executor, Read, Write},
-};
+use hyper::{client::conn::http2, rt::Executor};
 use hyper_util::rt::TokioIo;
 use socket2::{SockRef, TcpKeepalive};
 use tenant_store::model::EndpointProtocol;
-use tokio::{
-    net::TcpStream,
-    task::{AbortHandle, spawn_local},
-    time::timeout,
-};
+use tokio::{net::TcpStream, task::spawn_local, time::timeout};
 use tokio_rustls::TlsConnector;
 
+use super::{http1, stream::Stream};
 use crate::proxy::{
     body::RequestBody,
     route::{Peer, PeerHost},
@@ -29,22 +23,11 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 /// Bytes that stay unacknowledged for so long are lost.
 const USER_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Largest response head, and the read buffer of one connection at most.
-const BUFFER: usize = 128 * 1024;
-
-/// A connection and the task that drives it.
+/// A connection that was just made.
 #[derive(Debug)]
-pub(super) struct Opened {
-    pub(super) sender: Sender,
-    /// `None` where the connection is shared and must outlive a request.
-    pub(super) driver: Option<AbortHandle>,
-}
-
-/// The sending half of a connection.
-#[derive(Debug)]
-pub(super) enum Sender {
+pub(super) enum Opened {
     /// One request at a time.
-    Http1(http1::SendRequest<RequestBody>),
+    Http1(Box<http1::Connection>),
     /// Many at a time; clones share the connection.
     Http2(http2::SendRequest<RequestBody>),
 }
@@ -60,7 +43,7 @@ pub(super) async fn open(peer: &Peer, limit: Duration) -> io::Result<Opened> {
 async fn establish(peer: &Peer) -> io::Result<Opened> {
     let tcp = tcp(peer).await?;
     let Some(tls) = peer.tls() else {
-        return handshake(TokioIo::new(tcp), peer.protocol()).await;
+        return handshake(Stream::Clear(tcp), peer.protocol()).await;
     };
     let connector = TlsConnector::from(tls.config.clone());
     let stream = connector.connect(tls.server_name.clone(), tcp).await?;
@@ -70,7 +53,7 @@ async fn establish(peer: &Peer) -> io::Result<Opened> {
             "the endpoint does not offer HTTP/2 by ALPN",
         ));
     }
-    handshake(TokioIo::new(stream), peer.protocol()).await
+    handshake(Stream::Tls(Box::new(stream)), peer.protocol()).await
 }
 
 async fn tcp(peer: &Peer) -> io::Result<TcpStream> {
@@ -87,46 +70,25 @@ async fn tcp(peer: &Peer) -> io::Result<TcpStream> {
     Ok(stream)
 }
 
-async fn handshake<I>(io: I, protocol: EndpointProtocol) -> io::Result<Opened>
-where
-    I: Read + Write + Unpin + 'static,
-{
+async fn handshake(stream: Stream, protocol: EndpointProtocol) -> io::Result<Opened> {
     match protocol {
-        EndpointProtocol::Http1 => {
-            let (sender, connection) = http1::Builder::new()
-                .max_buf_size(BUFFER)
-                .handshake(io)
-                .await
-                .map_err(io::Error::other)?;
-            Ok(Opened {
-                sender: Sender::Http1(sender),
-                driver: Some(drive(connection)),
-            })
-        }
+        EndpointProtocol::Http1 => Ok(Opened::Http1(Box::new(http1::Connection::new(stream)))),
         EndpointProtocol::Http2 => {
             let (sender, connection) = http2::Builder::new(OnThisWorker)
                 .initial_stream_window_size(1 << 20)
                 .initial_connection_window_size(4 << 20)
-                .handshake(io)
+                .handshake(TokioIo::new(stream))
                 .await
                 .map_err(io::Error::other)?;
-            drive(connection);
-            Ok(Opened {
-                sender: Sender::Http2(sender),
-                driver: None,
-            })
+            // How it ends, its requests learn by themselves.
+            spawn_local(async move {
+                if let Err(error) = connection.await {
+                    tracing::trace!(%error, "upstream connection ended");
+                }
+            });
+            Ok(Opened::Http2(sender))
         }
     }
-}
-
-/// Drives a connection on its own task. How it ends, its requests learn by themselves.
-fn drive(connection: impl Future<Output = hyper::Result<()>> + 'static) -> AbortHandle {
-    spawn_local(async move {
-        if let Err(error) = connection.await {
-            tracing::trace!(%error, "upstream connection ended");
-        }
-    })
-    .abort_handle()
 }
 
 /// Runs hyper's tasks on the worker they belong to.

@@ -12,14 +12,19 @@ use std::{
 };
 
 use ahash::HashMap;
-use health::InFlight;
-use http::{Request, Response};
-use hyper::body::Incoming;
+use hyper::client::conn::http2::SendRequest;
 use tenant_store::model::EndpointProtocol;
-use tokio::{task::AbortHandle, time::Instant};
+use tokio::time::Instant;
 
-use super::connect::{self, Opened, Sender};
-use crate::proxy::{body::RequestBody, rewrite::Destination, route::Peer};
+use super::{
+    connect::{self, Opened},
+    http1,
+    lease::Lease,
+};
+use crate::{
+    clock::Clock,
+    proxy::{body::RequestBody, route::Peer},
+};
 
 /// How many idle connections are kept, and for how long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +43,7 @@ pub struct Pool(Rc<Shelves>);
 
 #[derive(Debug)]
 struct Shelves {
+    clock: Clock,
     limits: Cell<PoolLimits>,
     /// HTTP/1.1 connections without a request, the one used last at the end.
     idle: RefCell<HashMap<u64, Vec<Idle>>>,
@@ -48,48 +54,28 @@ struct Shelves {
 
 #[derive(Debug)]
 struct Idle {
-    sender: hyper::client::conn::http1::SendRequest<RequestBody>,
-    driver: AbortHandle,
+    connection: Box<http1::Connection>,
     since: Instant,
 }
 
 #[derive(Debug)]
 struct Shared {
-    sender: hyper::client::conn::http2::SendRequest<RequestBody>,
+    sender: SendRequest<RequestBody>,
     used: Instant,
 }
 
-/// A connection on loan to one request. Dropped without [`Lease::release`], it is closed.
+/// Where a connection on loan goes back to.
 #[derive(Debug)]
-pub struct Lease {
+pub(super) struct Return {
     shelves: Rc<Shelves>,
     peer: u64,
-    sender: Sender,
-    driver: Driver,
-    load: Option<InFlight>,
-}
-
-/// Closes its connection when it is dropped, unless that is shared.
-#[derive(Debug)]
-struct Driver(Option<AbortHandle>);
-
-/// A request that is pointed at an endpoint, and what it takes to point it at another.
-pub(super) struct Addressed {
-    pub(super) request: Request<RequestBody>,
-    pub(super) destination: Destination,
-}
-
-/// A request that got no answer.
-pub(super) struct Unsent {
-    pub(super) error: hyper::Error,
-    /// The request, if no byte of it was written.
-    pub(super) returned: Option<Addressed>,
 }
 
 impl Pool {
     /// An empty pool.
-    pub fn new(limits: PoolLimits) -> Self {
+    pub fn new(limits: PoolLimits, clock: Clock) -> Self {
         Self(Rc::new(Shelves {
+            clock,
             limits: Cell::new(limits),
             idle: RefCell::default(),
             idle_count: Cell::new(0),
@@ -104,36 +90,28 @@ impl Pool {
 
     /// A connection that is there and looks alive.
     pub(super) fn checkout(&self, peer: &Peer) -> Option<Lease> {
-        let connection = match peer.protocol() {
+        match peer.protocol() {
             EndpointProtocol::Http1 => {
-                let idle = self.0.take_idle(peer.id())?;
-                Opened {
-                    sender: Sender::Http1(idle.sender),
-                    driver: Some(idle.driver),
-                }
+                let connection = self.0.take_idle(peer.id())?;
+                Some(Lease::http1(connection, self.back(peer)))
             }
-            EndpointProtocol::Http2 => {
-                let sender = self.0.take_shared(peer.id())?;
-                Opened {
-                    sender: Sender::Http2(sender),
-                    driver: None,
-                }
-            }
-        };
-        Some(self.lease(peer, connection))
+            EndpointProtocol::Http2 => Some(Lease::http2(self.0.take_shared(peer.id())?)),
+        }
     }
 
     /// A new connection.
     pub(super) async fn open(&self, peer: &Peer, limit: Duration) -> io::Result<Lease> {
-        let opened = connect::open(peer, limit).await?;
-        if let Sender::Http2(sender) = &opened.sender {
-            let shared = Shared {
-                sender: sender.clone(),
-                used: Instant::now(),
-            };
-            self.0.shared.borrow_mut().insert(peer.id(), shared);
-        }
-        Ok(self.lease(peer, opened))
+        Ok(match connect::open(peer, limit).await? {
+            Opened::Http1(connection) => Lease::http1(connection, self.back(peer)),
+            Opened::Http2(sender) => {
+                let shared = Shared {
+                    sender: sender.clone(),
+                    used: self.0.clock.now(),
+                };
+                self.0.shared.borrow_mut().insert(peer.id(), shared);
+                Lease::http2(sender)
+            }
+        })
     }
 
     /// Closes what is idle at a peer, and forgets what is shared: where one connection was found
@@ -150,7 +128,7 @@ impl Pool {
         let timeout = self.0.limits.get().idle_timeout;
         let mut count = 0;
         self.0.idle.borrow_mut().retain(|_, idle| {
-            idle.retain(|one| now.duration_since(one.since) < timeout && !one.sender.is_closed());
+            idle.retain(|one| now.duration_since(one.since) < timeout && one.connection.is_fit());
             count += idle.len();
             !idle.is_empty()
         });
@@ -160,42 +138,44 @@ impl Pool {
         });
     }
 
-    fn lease(&self, peer: &Peer, connection: Opened) -> Lease {
-        Lease {
+    fn back(&self, peer: &Peer) -> Return {
+        Return {
             shelves: self.0.clone(),
             peer: peer.id(),
-            sender: connection.sender,
-            driver: Driver(connection.driver),
-            load: None,
         }
     }
 }
 
+impl Return {
+    /// Takes a connection back that can carry another request.
+    pub(super) fn put(self, connection: Box<http1::Connection>) {
+        let since = self.shelves.clock.now();
+        self.shelves.put_back(self.peer, Idle { connection, since });
+    }
+}
+
 impl Shelves {
-    fn take_idle(&self, peer: u64) -> Option<Idle> {
+    fn take_idle(&self, peer: u64) -> Option<Box<http1::Connection>> {
         let mut shelves = self.idle.borrow_mut();
         let row = shelves.get_mut(&peer)?;
-        let timeout = self.limits.get().idle_timeout;
+        let (now, timeout) = (self.clock.now(), self.limits.get().idle_timeout);
         while let Some(idle) = row.pop() {
             self.idle_count.set(self.idle_count.get() - 1);
-            if idle.sender.is_ready() && idle.since.elapsed() < timeout {
-                return Some(idle);
+            if now.duration_since(idle.since) < timeout && idle.connection.is_fit() {
+                return Some(idle.connection);
             }
         }
         None
     }
 
-    fn take_shared(
-        &self,
-        peer: u64,
-    ) -> Option<hyper::client::conn::http2::SendRequest<RequestBody>> {
+    fn take_shared(&self, peer: u64) -> Option<SendRequest<RequestBody>> {
         let mut shared = self.shared.borrow_mut();
         let connection = shared.get_mut(&peer)?;
         if connection.sender.is_closed() {
             shared.remove(&peer);
             return None;
         }
-        connection.used = Instant::now();
+        connection.used = self.clock.now();
         Some(connection.sender.clone())
     }
 
@@ -206,75 +186,6 @@ impl Shelves {
         if row.len() < limits.idle_per_peer && self.idle_count.get() < limits.idle {
             row.push(idle);
             self.idle_count.set(self.idle_count.get() + 1);
-        }
-    }
-}
-
-impl Lease {
-    /// Counts the request as in flight at its endpoint until the lease ends.
-    pub(super) fn counted(&mut self, load: InFlight) {
-        self.load = Some(load);
-    }
-
-    /// Sends a request and waits for the head of its answer.
-    pub(super) async fn send(
-        &mut self,
-        addressed: Addressed,
-    ) -> Result<Response<Incoming>, Unsent> {
-        let Addressed {
-            request,
-            destination,
-        } = addressed;
-        let sent = match &mut self.sender {
-            Sender::Http1(sender) => sender.try_send_request(request).await,
-            Sender::Http2(sender) => sender.try_send_request(request).await,
-        };
-        sent.map_err(|mut unsent| {
-            let returned = unsent.take_message().map(|request| Addressed {
-                request,
-                destination,
-            });
-            Unsent {
-                error: unsent.into_error(),
-                returned,
-            }
-        })
-    }
-
-    /// Whether the connection speaks HTTP/2.
-    pub fn is_http2(&self) -> bool {
-        matches!(self.sender, Sender::Http2(_))
-    }
-
-    /// Gives the connection back: the answer has been read to its end.
-    pub fn release(self) {
-        if let (Sender::Http1(sender), Some(driver)) = (self.sender, self.driver.let_go())
-            && !sender.is_closed()
-        {
-            let since = Instant::now();
-            self.shelves.put_back(
-                self.peer,
-                Idle {
-                    sender,
-                    driver,
-                    since,
-                },
-            );
-        }
-    }
-}
-
-impl Driver {
-    /// Leaves the connection open.
-    fn let_go(mut self) -> Option<AbortHandle> {
-        self.0.take()
-    }
-}
-
-impl Drop for Driver {
-    fn drop(&mut self) {
-        if let Some(driver) = &self.0 {
-            driver.abort();
         }
     }
 }

@@ -4,12 +4,21 @@
 //! endpoint down, a request that may be sent elsewhere moves on at once instead of sitting out its
 //! deadline.
 
-use std::{future::Future, pin::pin, rc::Rc, time::Duration};
+use std::{
+    future::{Future, poll_fn},
+    pin::pin,
+    rc::Rc,
+    task::Poll,
+    time::Duration,
+};
 
 use health::{Availability, EndpointHealth};
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use crate::proxy::{body::Upload, patience::Patience};
+use crate::{
+    clock::Clock,
+    proxy::{body::Upload, patience::Patience},
+};
 
 /// How often a waiting request looks around.
 const LOOK_AROUND: Duration = Duration::from_millis(250);
@@ -18,6 +27,8 @@ const UNUSUAL: Duration = Duration::from_secs(1);
 
 /// What a request looks at while it waits.
 pub(super) struct Waiting<'a, E, W> {
+    pub(super) clock: &'a Clock,
+    pub(super) began: Instant,
     pub(super) patience: Patience,
     pub(super) upload: &'a Rc<Upload>,
     pub(super) health: &'a EndpointHealth,
@@ -42,25 +53,25 @@ pub(super) enum GaveUp {
 
 impl<E: Fn() -> bool, W: Fn() -> bool> Waiting<'_, E, W> {
     pub(super) async fn wait<T>(self, answer: impl Future<Output = T>) -> Result<T, GaveUp> {
-        let began = Instant::now();
         let mut answer = pin!(answer);
         let mut progress = Progress {
             bytes: self.upload.bytes(),
-            at: began,
+            at: self.began,
         };
-        let mut alarm = pin!(sleep_until(self.next_look(began, began)));
-        loop {
-            tokio::select! {
-                biased;
-                answer = &mut answer => return Ok(answer),
-                () = &mut alarm => {
-                    let now = Instant::now();
-                    progress.note(self.upload, now);
-                    self.look_around(&progress, now)?;
-                    alarm.as_mut().reset(self.next_look(progress.at, now));
-                }
+        let mut alarm = self.clock.alarm(self.next_look(self.began, self.began));
+        poll_fn(|cx| {
+            if let Poll::Ready(answer) = answer.as_mut().poll(cx) {
+                return Poll::Ready(Ok(answer));
             }
-        }
+            while alarm.poll(cx).is_ready() {
+                let now = Instant::now();
+                progress.note(self.upload, now);
+                self.look_around(&progress, now)?;
+                alarm.reset(self.next_look(progress.at, now));
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     fn next_look(&self, progress: Instant, now: Instant) -> Instant {
