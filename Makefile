@@ -17,7 +17,7 @@ shell_scripts := scripts/tools .ci/run deploy/compose/load.sh router/src/demo/sa
 .DEFAULT_GOAL := help
 # The order of the steps is part of the contract: cheap ones first.
 .NOTPARALLEL:
-.PHONY: help demo test build fmt bench
+.PHONY: help demo test build fmt lab
 .PHONY: tools check-shell check-fmt check-clippy check-doc check-tests check-deny
 
 define step
@@ -48,9 +48,9 @@ build: ## build the router with optimisations
 fmt: ## format the sources
 	$(CARGO) fmt --all
 
-bench: ## measure the router beside direct access and vmauth
+lab: ## measure the router beside its peers and write docs/performance.md
 	@scripts/tools test
-	MIRADOR_TOOLS_BIN='$(tools_bin)' $(CARGO) run --release $(CARGO_FLAGS) --package benches
+	MIRADOR_TOOLS_BIN='$(tools_bin)' $(CARGO) run --release $(CARGO_FLAGS) --package lab
 
 tools:
 	$(call step,installing the servers and clients that are missing)

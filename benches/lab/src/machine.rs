@@ -105,9 +105,9 @@ pub(crate) fn command() -> String {
         ""
     };
     if arguments.is_empty() {
-        format!("`{given}make bench`")
+        format!("`{given}make lab`")
     } else {
         let arguments = arguments.join(" ");
-        format!("`{given}cargo run --release --package benches -- {arguments}`")
+        format!("`{given}cargo run --release --package lab -- {arguments}`")
     }
 }

@@ -40,7 +40,7 @@ pub(crate) fn find() -> Result<PathBuf, BenchError> {
                 || "PATH (MIRADOR_TOOLS_BIN is not set)".into(),
                 |tools| format!("{} (MIRADOR_TOOLS_BIN) and PATH", tools.display()),
             ),
-            remedy: "run `make bench`, which installs it, or put it on PATH",
+            remedy: "run `make lab`, which installs it, or put it on PATH",
         })
 }
 
