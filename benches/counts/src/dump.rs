@@ -1,0 +1,198 @@
+//! What callgrind writes: costs by function, and who called whom how often.
+//!
+//! Format: <https://valgrind.org/docs/manual/cl-format.html>. Only what `--separate-threads=yes
+//! --collect-systime=yes` brings about is read: costs are instructions, system calls and their
+//! time, in this order.
+
+use std::collections::HashMap;
+
+/// The events that are asked for, as callgrind names them.
+const EVENTS: &str = "Ir sysCount sysTime";
+
+/// One thread between two moments.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Dump {
+    /// As valgrind numbers them.
+    pub(crate) thread: u32,
+    functions: Vec<Function>,
+    calls: Vec<Call>,
+}
+
+/// What a function cost by itself.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Function {
+    name: String,
+    own: Cost,
+}
+
+/// Calls of one function by another, from one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Call {
+    caller: usize,
+    callee: usize,
+    times: u64,
+    cost: Cost,
+}
+
+/// Instructions executed in user mode, and system calls.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) instructions: u64,
+    pub(crate) system_calls: u64,
+}
+
+/// A function with what it cost by itself and with all that it called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Share<'d> {
+    pub(crate) name: &'d str,
+    pub(crate) own: Cost,
+    pub(crate) inclusive: Cost,
+    /// How often it was called.
+    pub(crate) calls: u64,
+}
+
+impl Dump {
+    /// Reads a file's text; `None` if it is in another format.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut reader = Reader::default();
+        let mut announced = None;
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if let Some(count) = line.strip_prefix("calls=") {
+                reader.call(count, lines.next()?)?;
+            } else if let Some(thread) = line.strip_prefix("thread: ") {
+                reader.dump.thread = thread.trim().parse().ok()?;
+            } else if let Some(events) = line.strip_prefix("events: ") {
+                announced = Some(events.trim());
+            } else if let Some((key, value)) = line.split_once('=') {
+                reader.name(key, value)?;
+            } else if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c)) {
+                reader.own(line)?;
+            }
+        }
+        (announced? == EVENTS).then_some(reader.dump)
+    }
+
+    /// What the thread cost.
+    pub(crate) fn total(&self) -> Cost {
+        self.functions
+            .iter()
+            .fold(Cost::default(), |sum, function| sum.plus(function.own))
+    }
+
+    /// How often the allocator was asked for memory. What it calls inside itself is not counted.
+    pub(crate) fn allocations(&self) -> u64 {
+        let asked = self.calls.iter().filter(|call| {
+            gives_memory(&self.functions[call.callee].name)
+                && !is_allocator(&self.functions[call.caller].name)
+        });
+        asked.map(|call| call.times).sum()
+    }
+
+    /// All functions.
+    pub(crate) fn shares(&self) -> Vec<Share<'_>> {
+        let mut shares: Vec<Share<'_>> = self
+            .functions
+            .iter()
+            .map(|function| Share {
+                name: &function.name,
+                own: function.own,
+                inclusive: function.own,
+                calls: 0,
+            })
+            .collect();
+        for call in &self.calls {
+            shares[call.callee].calls += call.times;
+            let caller = &mut shares[call.caller];
+            caller.inclusive = caller.inclusive.plus(call.cost);
+        }
+        shares
+    }
+}
+
+impl Cost {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            instructions: self.instructions + other.instructions,
+            system_calls: self.system_calls + other.system_calls,
+        }
+    }
+
+    /// A line's costs, behind its position. Zeros at the end are left out.
+    fn parse(line: &str) -> Option<Self> {
+        let mut costs = line.split_ascii_whitespace().skip(1).map(str::parse);
+        let mut next = || costs.next().unwrap_or(Ok(0)).ok();
+        Some(Self {
+            instructions: next()?,
+            system_calls: next()?,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    dump: Dump,
+    /// Position of the function of that name.
+    by_name: HashMap<String, usize>,
+    /// The name that an abbreviation such as `(12)` stands for, by position.
+    by_number: HashMap<String, usize>,
+    caller: Option<usize>,
+    callee: Option<usize>,
+}
+
+impl Reader {
+    fn name(&mut self, key: &str, value: &str) -> Option<()> {
+        match key {
+            "fn" => self.caller = Some(self.function(value)?),
+            "cfn" => self.callee = Some(self.function(value)?),
+            // Files and objects are told apart by nobody here.
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// `(12) name` where it comes first, then `(12)`.
+    fn function(&mut self, text: &str) -> Option<usize> {
+        let (number, name) = text.split_once(')')?;
+        let name = name.trim();
+        if name.is_empty() {
+            return self.by_number.get(number).copied();
+        }
+        let functions = &mut self.dump.functions;
+        let position = *self.by_name.entry(name.to_owned()).or_insert_with(|| {
+            functions.push(Function { name: name.to_owned(), own: Cost::default() });
+            functions.len() - 1
+        });
+        self.by_number.insert(number.to_owned(), position);
+        Some(position)
+    }
+
+    fn own(&mut self, line: &str) -> Option<()> {
+        let own = &mut self.dump.functions[self.caller?].own;
+        *own = own.plus(Cost::parse(line)?);
+        Some(())
+    }
+
+    fn call(&mut self, count: &str, line: &str) -> Option<()> {
+        self.dump.calls.push(Call {
+            caller: self.caller?,
+            callee: self.callee?,
+            times: count.split_ascii_whitespace().next()?.parse().ok()?,
+            cost: Cost::parse(line)?,
+        });
+        Some(())
+    }
+}
+
+/// The allocator's doors: mimalloc's, which is the router's, and the system's.
+fn gives_memory(function: &str) -> bool {
+    const DOORS: [&str; 13] = [
+        "mi_malloc", "mi_malloc_aligned", "mi_zalloc", "mi_zalloc_aligned", "mi_calloc", "mi_realloc",
+        "mi_realloc_aligned", "malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign",
+    ];
+    DOORS.contains(&function)
+}
+
+fn is_allocator(function: &str) -> bool {
+    gives_memory(function) || function.starts_with("mi_") || function.starts_with("_mi_")
+}

@@ -1,0 +1,93 @@
+//! Runs scenarios and makes figures of what was counted.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
+
+use crate::{
+    client::Client,
+    dump::Dump,
+    error::CountError,
+    progress,
+    router::{Router, Stage},
+    scenario::{Scenario, Tenants},
+    upstream::Upstream,
+};
+
+/// After an answer, until the router has done with the request.
+const SETTLE: Duration = Duration::from_millis(50);
+
+/// What one request costs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Figures {
+    /// Instructions executed in user mode.
+    pub(crate) instructions: f64,
+    /// Calls that ask the allocator for memory.
+    pub(crate) allocations: f64,
+    /// System calls.
+    pub(crate) system_calls: f64,
+}
+
+/// What was counted, by scenario.
+pub(crate) type Counted = BTreeMap<Scenario, Dump>;
+
+/// Runs each of the scenarios.
+pub(crate) async fn count(scenarios: &[Scenario]) -> Result<Counted, CountError> {
+    let upstream = Upstream::start().await?;
+    let stage = Stage::set(upstream.address()).await?;
+    let mut counted = Counted::new();
+    let (missing, known): (Vec<Scenario>, Vec<Scenario>) = scenarios
+        .iter()
+        .partition(|scenario| scenario.tenants == Tenants::Miss);
+    for (tenants, scenarios) in [(Tenants::Hit, known), (Tenants::Miss, missing)] {
+        if scenarios.is_empty() {
+            continue;
+        }
+        progress("starting the router under callgrind");
+        let mut router = stage.start(tenants).await?;
+        find_worker(&mut router).await?;
+        for scenario in scenarios {
+            progress(&format!("counting {scenario}"));
+            counted.insert(scenario, one(&mut router, scenario).await?);
+        }
+        router.stop().await?;
+    }
+    Ok(counted)
+}
+
+/// Has the worker known from the other threads by what it does when nobody else has much to do.
+async fn find_worker(router: &mut Router) -> Result<(), CountError> {
+    router.callgrind().begin().await?;
+    let scenario = Scenario::ALL[0];
+    one(router, scenario).await.map(drop)
+}
+
+async fn one(router: &mut Router, scenario: Scenario) -> Result<Dump, CountError> {
+    let mut client = Client::connect(router.address(), scenario).await?;
+    client
+        .ask(router.tenants(scenario.tenants, scenario.warm_up()))
+        .await?;
+    sleep(SETTLE).await;
+    router.callgrind().zero().await?;
+    client
+        .ask(router.tenants(scenario.tenants, scenario.requests()))
+        .await?;
+    sleep(SETTLE).await;
+    router.callgrind().dump().await
+}
+
+impl Figures {
+    pub(crate) fn of(dump: &Dump, requests: u32) -> Self {
+        let total = dump.total();
+        // Far below what a float holds exactly.
+        #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+        let each = |count: u64| (count as f64 / f64::from(requests) * 100.0).round() / 100.0;
+        Self {
+            instructions: each(total.instructions).round(),
+            allocations: each(dump.allocations()),
+            system_calls: each(total.system_calls),
+        }
+    }
+}

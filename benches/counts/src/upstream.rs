@@ -1,0 +1,90 @@
+//! The upstream behind the router: fixed answers, in the form that `VictoriaMetrics` gives them.
+
+use std::{convert::Infallible, net::SocketAddr};
+
+use bytes::Bytes;
+use http::{HeaderValue, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full};
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{
+    net::{TcpListener, TcpStream},
+    task::JoinHandle,
+};
+
+use crate::{
+    error::CountError,
+    scenario::{EXPORT, IMPORT, LARGE, SMALL},
+};
+
+/// Answers until it is dropped.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    address: SocketAddr,
+    accepting: JoinHandle<()>,
+}
+
+impl Upstream {
+    pub(crate) async fn start() -> Result<Self, CountError> {
+        let doing = |error| CountError::io("listen as the upstream", error);
+        let listener = TcpListener::bind("127.0.0.1:0").await.map_err(doing)?;
+        Ok(Self {
+            address: listener.local_addr().map_err(doing)?,
+            accepting: tokio::spawn(accept(listener)),
+        })
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+}
+
+impl Drop for Upstream {
+    fn drop(&mut self) {
+        self.accepting.abort();
+    }
+}
+
+async fn accept(listener: TcpListener) {
+    loop {
+        // Failing is up to the router, who sees no answer; going on is up to us.
+        if let Ok((stream, _)) = listener.accept().await {
+            tokio::spawn(serve(stream));
+        } else {
+            tokio::task::yield_now().await;
+        }
+    }
+}
+
+async fn serve(stream: TcpStream) {
+    let nodelay = stream.set_nodelay(true);
+    if nodelay.is_ok() {
+        // Whoever closes is right: the router is stopped under us.
+        let _ = http1::Builder::new()
+            .serve_connection(TokioIo::new(stream), service_fn(answer))
+            .await;
+    }
+}
+
+async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Infallible> {
+    let (head, body) = request.into_parts();
+    // A body that breaks off is the router's failure, and told to the client by the router.
+    let _ = body.collect().await;
+    let body = match head.uri.path() {
+        IMPORT => Bytes::new(),
+        EXPORT => Bytes::from_static(&[b'x'; LARGE]),
+        _ => Bytes::from_static(&[b'x'; SMALL]),
+    };
+    let mut response = Response::new(Full::new(body.clone()));
+    if body.is_empty() {
+        *response.status_mut() = StatusCode::NO_CONTENT;
+    }
+    let headers = response.headers_mut();
+    headers.insert(
+        header::CONTENT_TYPE,
+        HeaderValue::from_static("application/json"),
+    );
+    headers.insert(header::VARY, HeaderValue::from_static("Accept-Encoding"));
+    headers.insert("x-server-hostname", HeaderValue::from_static("upstream"));
+    Ok(response)
+}
