@@ -2,6 +2,7 @@
 //! to another, by way of valgrind's own command line, `vgdb`.
 
 use std::{
+    fs,
     path::{Path, PathBuf},
     process::Stdio,
 };
@@ -68,18 +69,23 @@ impl Callgrind {
     }
 
     /// What was counted since, on the thread that serves requests: the one that had most to do
-    /// the first time.
-    pub(crate) async fn dump(&mut self) -> Result<Dump, CountError> {
+    /// the first time. The file it is from is copied to `keep`.
+    pub(crate) async fn dump(&mut self, keep: Option<PathBuf>) -> Result<Dump, CountError> {
         self.command(&["dump"]).await?;
         self.dumps += 1;
         let mut threads = self.read_dumps()?;
         let worker = *self.worker.get_or_insert_with(|| busiest(&threads));
-        let position = threads.iter().position(|dump| dump.thread == worker);
+        let position = threads.iter().position(|(_, dump)| dump.thread == worker);
         let position = position.ok_or_else(|| CountError::Unexpected {
             what: "callgrind's dump",
             text: format!("nothing of thread {worker} among {} threads", threads.len()),
         })?;
-        Ok(threads.swap_remove(position))
+        let (file, dump) = threads.swap_remove(position);
+        if let Some(keep) = keep {
+            let copied = fs::copy(file, &keep);
+            copied.map_err(|error| CountError::io(format!("write {}", keep.display()), error))?;
+        }
+        Ok(dump)
     }
 
     fn out(&self) -> PathBuf {
@@ -110,29 +116,32 @@ impl Callgrind {
         })
     }
 
-    /// The files of the last dump, one for each thread: `out.<dump>-<thread>`.
-    fn read_dumps(&self) -> Result<Vec<Dump>, CountError> {
+    /// The files of the last dump, one for each thread: `<out>.<dump>-<thread>`.
+    fn read_dumps(&self) -> Result<Vec<(PathBuf, Dump)>, CountError> {
         let start = format!("{}.callgrind.{}-", self.name, self.dumps);
         let doing = |error| CountError::io("read callgrind's dumps", error);
         let mut dumps = Vec::new();
-        for entry in std::fs::read_dir(&self.folder).map_err(doing)? {
+        for entry in fs::read_dir(&self.folder).map_err(doing)? {
             let entry = entry.map_err(doing)?;
             if !entry.file_name().to_string_lossy().starts_with(&start) {
                 continue;
             }
-            let text = std::fs::read(entry.path()).map_err(doing)?;
+            let file = entry.path();
+            let text = fs::read(&file).map_err(doing)?;
             let dump = Dump::parse(&String::from_utf8_lossy(&text));
-            dumps.push(dump.ok_or_else(|| CountError::Unexpected {
+            let dump = dump.ok_or_else(|| CountError::Unexpected {
                 what: "callgrind's dump",
-                text: entry.file_name().to_string_lossy().into_owned(),
-            })?);
+                text: file.display().to_string(),
+            })?;
+            dumps.push((file, dump));
         }
         Ok(dumps)
     }
 }
 
-fn busiest(threads: &[Dump]) -> u32 {
-    let busiest = threads.iter().max_by_key(|dump| dump.total().instructions);
+fn busiest(threads: &[(PathBuf, Dump)]) -> u32 {
+    let dumps = threads.iter().map(|(_, dump)| dump);
+    let busiest = dumps.max_by_key(|dump| dump.total().instructions);
     busiest.map_or(0, |dump| dump.thread)
 }
 

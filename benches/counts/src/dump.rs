@@ -160,7 +160,10 @@ impl Reader {
         }
         let functions = &mut self.dump.functions;
         let position = *self.by_name.entry(name.to_owned()).or_insert_with(|| {
-            functions.push(Function { name: name.to_owned(), own: Cost::default() });
+            functions.push(Function {
+                name: name.to_owned(),
+                own: Cost::default(),
+            });
             functions.len() - 1
         });
         self.by_number.insert(number.to_owned(), position);
@@ -187,12 +190,113 @@ impl Reader {
 /// The allocator's doors: mimalloc's, which is the router's, and the system's.
 fn gives_memory(function: &str) -> bool {
     const DOORS: [&str; 13] = [
-        "mi_malloc", "mi_malloc_aligned", "mi_zalloc", "mi_zalloc_aligned", "mi_calloc", "mi_realloc",
-        "mi_realloc_aligned", "malloc", "calloc", "realloc", "posix_memalign", "aligned_alloc", "memalign",
+        "mi_malloc",
+        "mi_malloc_aligned",
+        "mi_zalloc",
+        "mi_zalloc_aligned",
+        "mi_calloc",
+        "mi_realloc",
+        "mi_realloc_aligned",
+        "malloc",
+        "calloc",
+        "realloc",
+        "posix_memalign",
+        "aligned_alloc",
+        "memalign",
     ];
     DOORS.contains(&function)
 }
 
 fn is_allocator(function: &str) -> bool {
     gives_memory(function) || function.starts_with("mi_") || function.starts_with("_mi_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+# callgrind format
+version: 1
+creator: callgrind-3.19.0
+pid: 4711
+cmd:  mirador serve
+part: 2
+thread: 5
+
+desc: Trigger: Program termination
+positions: line
+events: Ir sysCount sysTime
+summary: 1160 2 9000
+
+fl=(1) /src/proxy.rs
+fn=(1) router::proxy::handle::{{closure}}
+10 100
++3 50
+fi=(2) /src/mod.rs
+* 10
+cfi=(3) ???
+cfn=(2) mi_malloc_aligned
+calls=7 0
+12 700
+cfn=(3) send
+calls=2 0
+-1 200 2 9000
+
+fn=(2)
+0 400
+cfn=(4) mi_heap_malloc
+calls=7 0
+0 300
+cfn=(5) mi_malloc
+calls=7 0
+0 100
+
+fn=(4)
+0 300
+fn=(5)
+0 100
+fn=(3)
+0 200 2 9000
+
+totals: 1160 2 9000
+";
+
+    #[test]
+    fn costs_and_calls_are_read_in_callgrinds_abbreviated_form() {
+        let dump = Dump::parse(TEXT).expect("a dump");
+        let total = Cost {
+            instructions: 1160,
+            system_calls: 2,
+        };
+        assert_eq!((dump.thread, dump.total()), (5, total));
+        let shares = dump.shares();
+        let handle = shares.first().expect("a function");
+        assert_eq!(handle.name, "router::proxy::handle::{{closure}}");
+        assert_eq!(handle.own.instructions, 160);
+        assert_eq!(
+            handle.inclusive,
+            Cost {
+                instructions: 1060,
+                ..total
+            }
+        );
+    }
+
+    #[test]
+    fn what_the_allocator_calls_inside_itself_is_no_allocation() {
+        assert_eq!(Dump::parse(TEXT).expect("a dump").allocations(), 7);
+    }
+
+    #[test]
+    fn other_events_and_broken_files_are_refused() {
+        let other = TEXT.replace("Ir sysCount sysTime", "Ir Dr Dw");
+        assert_eq!(Dump::parse(&other), None);
+        assert_eq!(
+            Dump::parse(&TEXT.replace("fn=(1) r", "fn=(9)\nfn=(1) r")),
+            None
+        );
+        let cut = &TEXT[..TEXT.find("12 700").expect("there")];
+        assert_eq!(Dump::parse(cut), None);
+    }
 }

@@ -25,10 +25,7 @@ pub(crate) enum CountError {
     },
     /// Something did not happen in time.
     #[error("waited {} s in vain for {what}", limit.as_secs())]
-    TooLate {
-        what: &'static str,
-        limit: Duration,
-    },
+    TooLate { what: &'static str, limit: Duration },
     /// A request got no answer.
     #[error("request {number} of {scenario} got no answer: {source}")]
     Unanswered {

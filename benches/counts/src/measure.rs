@@ -1,12 +1,14 @@
 //! Runs scenarios and makes figures of what was counted.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
 use crate::{
+    baseline::Baseline,
     client::Client,
+    compiler,
     dump::Dump,
     error::CountError,
     progress,
@@ -30,41 +32,71 @@ pub(crate) struct Figures {
     pub(crate) system_calls: f64,
 }
 
-/// What was counted, by scenario.
-pub(crate) type Counted = BTreeMap<Scenario, Dump>;
+/// What was counted.
+#[derive(Debug)]
+pub(crate) struct Counts {
+    compiler: String,
+    dumps: BTreeMap<Scenario, Dump>,
+}
 
-/// Runs each of the scenarios.
-pub(crate) async fn count(scenarios: &[Scenario]) -> Result<Counted, CountError> {
-    let upstream = Upstream::start().await?;
-    let stage = Stage::set(upstream.address()).await?;
-    let mut counted = Counted::new();
-    let (missing, known): (Vec<Scenario>, Vec<Scenario>) = scenarios
-        .iter()
-        .partition(|scenario| scenario.tenants == Tenants::Miss);
-    for (tenants, scenarios) in [(Tenants::Hit, known), (Tenants::Miss, missing)] {
-        if scenarios.is_empty() {
-            continue;
+impl Counts {
+    /// Runs each of the scenarios. Callgrind's files are left in `keep`.
+    pub(crate) async fn take(
+        scenarios: &[Scenario],
+        keep: Option<&Path>,
+    ) -> Result<Self, CountError> {
+        let upstream = Upstream::start().await?;
+        let stage = Stage::set(upstream.address()).await?;
+        let mut dumps = BTreeMap::new();
+        let (missing, known): (Vec<Scenario>, Vec<Scenario>) = scenarios
+            .iter()
+            .partition(|scenario| scenario.tenants == Tenants::Miss);
+        for (tenants, scenarios) in [(Tenants::Hit, known), (Tenants::Miss, missing)] {
+            if scenarios.is_empty() {
+                continue;
+            }
+            progress("starting the router under callgrind");
+            let mut router = stage.start(tenants).await?;
+            find_worker(&mut router).await?;
+            for scenario in scenarios {
+                progress(&format!("counting {scenario}"));
+                dumps.insert(scenario, count(&mut router, scenario, keep).await?);
+            }
+            router.stop().await?;
         }
-        progress("starting the router under callgrind");
-        let mut router = stage.start(tenants).await?;
-        find_worker(&mut router).await?;
-        for scenario in scenarios {
-            progress(&format!("counting {scenario}"));
-            counted.insert(scenario, one(&mut router, scenario).await?);
-        }
-        router.stop().await?;
+        let compiler = compiler::of(stage.program())?;
+        Ok(Self { compiler, dumps })
     }
-    Ok(counted)
+
+    /// All that was counted in a scenario, if it was run.
+    pub(crate) fn dump(&self, scenario: Scenario) -> Option<&Dump> {
+        self.dumps.get(&scenario)
+    }
+
+    /// What may be put on record.
+    pub(crate) fn baseline(&self) -> Baseline {
+        let figures = self.dumps.iter().map(|(scenario, dump)| {
+            let figures = Figures::of(dump, scenario.requests());
+            (scenario.to_string(), figures)
+        });
+        Baseline {
+            compiler: self.compiler.clone(),
+            scenarios: figures.collect(),
+        }
+    }
 }
 
 /// Has the worker known from the other threads by what it does when nobody else has much to do.
 async fn find_worker(router: &mut Router) -> Result<(), CountError> {
     router.callgrind().begin().await?;
-    let scenario = Scenario::ALL[0];
-    one(router, scenario).await.map(drop)
+    count(router, Scenario::PLAINEST, None).await.map(drop)
 }
 
-async fn one(router: &mut Router, scenario: Scenario) -> Result<Dump, CountError> {
+async fn count(
+    router: &mut Router,
+    scenario: Scenario,
+    keep: Option<&Path>,
+) -> Result<Dump, CountError> {
     let mut client = Client::connect(router.address(), scenario).await?;
     client
         .ask(router.tenants(scenario.tenants, scenario.warm_up()))
@@ -75,7 +107,10 @@ async fn one(router: &mut Router, scenario: Scenario) -> Result<Dump, CountError
         .ask(router.tenants(scenario.tenants, scenario.requests()))
         .await?;
     sleep(SETTLE).await;
-    router.callgrind().dump().await
+    router
+        .callgrind()
+        .dump(keep.map(|folder| folder.join(format!("{scenario}.callgrind"))))
+        .await
 }
 
 impl Figures {

@@ -79,7 +79,9 @@ impl Stage {
         let (mut command, callgrind) = callgrind.over(&self.program);
         command.arg("serve").arg("--config").arg(config);
         let (mut process, mut said) = self.spawn(command, &name)?;
-        let address = self.wait_until_ready(&mut process, &mut said, &name).await?;
+        let address = self
+            .wait_until_ready(&mut process, &mut said, &name)
+            .await?;
         let router = Router {
             address,
             callgrind: callgrind.of(process.id().unwrap_or_default()),
@@ -88,6 +90,11 @@ impl Stage {
             next_tenant: 1,
         };
         Ok(router)
+    }
+
+    /// What is measured.
+    pub(crate) fn program(&self) -> &Path {
+        &self.program
     }
 
     fn store(&self) -> PathBuf {
@@ -117,7 +124,8 @@ impl Stage {
         let mut command = Command::new(&self.program);
         command.arg("serve").arg("--config").arg(config);
         let (mut process, mut said) = self.spawn(command, "filling")?;
-        self.wait_until_ready(&mut process, &mut said, "filling").await?;
+        self.wait_until_ready(&mut process, &mut said, "filling")
+            .await?;
         let killed = process.kill().await;
         killed.map_err(|error| CountError::io("stop the router that filled the store", error))
     }

@@ -77,6 +77,9 @@ impl Scenario {
         Self::of(Act::Post, Protocol::Http2, Tenants::Miss),
     ];
 
+    /// The one with the least that could hide the worker.
+    pub(crate) const PLAINEST: Self = Self::of(Act::Get, Protocol::Http1, Tenants::Hit);
+
     const fn of(act: Act, protocol: Protocol, tenants: Tenants) -> Self {
         Self {
             act,
@@ -97,8 +100,7 @@ impl Scenario {
     /// tenants that get metrics of their own.
     pub(crate) fn requests(self) -> u32 {
         match (self.tenants, self.act) {
-            (Tenants::First | Tenants::Miss, _) => 200,
-            (Tenants::Hit, Act::Download) => 200,
+            (Tenants::First | Tenants::Miss, _) | (Tenants::Hit, Act::Download) => 200,
             (Tenants::Hit, _) => 1000,
         }
     }
@@ -164,9 +166,14 @@ fn value(text: &str) -> http::HeaderValue {
     text.parse().expect("a header value")
 }
 
-#[expect(clippy::expect_used, reason = "all that is passed are paths of this file")]
+#[expect(
+    clippy::expect_used,
+    reason = "all that is passed are paths of this file"
+)]
 fn absolute(target: &str) -> Uri {
-    format!("http://mirador.test{target}").parse().expect("a URI")
+    format!("http://mirador.test{target}")
+        .parse()
+        .expect("a URI")
 }
 
 impl fmt::Display for Scenario {

@@ -17,6 +17,9 @@ use crate::{
     scenario::{EXPORT, IMPORT, LARGE, SMALL},
 };
 
+/// What answers are taken from.
+static DATA: [u8; LARGE] = [b'x'; LARGE];
+
 /// Answers until it is dropped.
 #[derive(Debug)]
 pub(crate) struct Upstream {
@@ -72,8 +75,8 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
     let _ = body.collect().await;
     let body = match head.uri.path() {
         IMPORT => Bytes::new(),
-        EXPORT => Bytes::from_static(&[b'x'; LARGE]),
-        _ => Bytes::from_static(&[b'x'; SMALL]),
+        EXPORT => Bytes::from_static(&DATA),
+        _ => Bytes::from_static(&DATA[..SMALL]),
     };
     let mut response = Response::new(Full::new(body.clone()));
     if body.is_empty() {
