@@ -184,10 +184,10 @@ mod tests {
         let before = of(50_000.0, 40.0, 20.0);
         for (now, expected) in [
             (of(50_000.0, 40.0, 20.0), [Same, Same, Same]),
-            (of(51_500.0, 41.2, 20.6), [Same, Same, Same]),
-            (of(51_501.0, 41.2, 20.6), [Worse, Same, Same]),
-            (of(51_500.0, 41.21, 20.6), [Same, Worse, Same]),
-            (of(51_500.0, 41.2, 20.61), [Same, Same, Worse]),
+            (of(51_500.0, 41.19, 20.59), [Same, Same, Same]),
+            (of(51_501.0, 41.19, 20.59), [Worse, Same, Same]),
+            (of(51_500.0, 41.21, 20.59), [Same, Worse, Same]),
+            (of(51_500.0, 41.19, 20.61), [Same, Same, Worse]),
             (of(45_000.0, 36.0, 18.0), [Same, Same, Same]),
             (of(44_999.0, 35.9, 17.9), [Better, Better, Better]),
         ] {
