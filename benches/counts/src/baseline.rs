@@ -41,6 +41,7 @@ pub(crate) enum Quantity {
     Instructions,
     Allocations,
     SystemCalls,
+    ClockReadings,
 }
 
 /// What a comparison says.
@@ -119,13 +120,19 @@ impl Comparison {
 }
 
 impl Quantity {
-    const ALL: [Self; 3] = [Self::Instructions, Self::Allocations, Self::SystemCalls];
+    const ALL: [Self; 4] = [
+        Self::Instructions,
+        Self::Allocations,
+        Self::SystemCalls,
+        Self::ClockReadings,
+    ];
 
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Instructions => "instructions",
             Self::Allocations => "allocations",
             Self::SystemCalls => "system calls",
+            Self::ClockReadings => "clock readings",
         }
     }
 
@@ -134,6 +141,7 @@ impl Quantity {
             Self::Instructions => figures.instructions,
             Self::Allocations => figures.allocations,
             Self::SystemCalls => figures.system_calls,
+            Self::ClockReadings => figures.clock_readings,
         }
     }
 
@@ -141,7 +149,7 @@ impl Quantity {
     fn least(self) -> f64 {
         match self {
             Self::Instructions => 0.0,
-            Self::Allocations | Self::SystemCalls => CALLS,
+            Self::Allocations | Self::SystemCalls | Self::ClockReadings => CALLS,
         }
     }
 
@@ -166,6 +174,7 @@ mod tests {
             instructions,
             allocations,
             system_calls,
+            clock_readings: system_calls,
         };
         Baseline {
             compiler: "rustc 1.95.0".into(),
@@ -183,13 +192,13 @@ mod tests {
         use Verdict::{Better, Same, Worse};
         let before = of(50_000.0, 40.0, 20.0);
         for (now, expected) in [
-            (of(50_000.0, 40.0, 20.0), [Same, Same, Same]),
-            (of(51_500.0, 41.19, 20.59), [Same, Same, Same]),
-            (of(51_501.0, 41.19, 20.59), [Worse, Same, Same]),
-            (of(51_500.0, 41.21, 20.59), [Same, Worse, Same]),
-            (of(51_500.0, 41.19, 20.61), [Same, Same, Worse]),
-            (of(45_000.0, 36.0, 18.0), [Same, Same, Same]),
-            (of(44_999.0, 35.9, 17.9), [Better, Better, Better]),
+            (of(50_000.0, 40.0, 20.0), [Same; 4]),
+            (of(51_500.0, 41.19, 20.59), [Same; 4]),
+            (of(51_501.0, 41.19, 20.59), [Worse, Same, Same, Same]),
+            (of(51_500.0, 41.21, 20.59), [Same, Worse, Same, Same]),
+            (of(51_500.0, 41.19, 20.61), [Same, Same, Worse, Worse]),
+            (of(45_000.0, 36.0, 18.0), [Same; 4]),
+            (of(44_999.0, 35.9, 17.9), [Better; 4]),
         ] {
             assert_eq!(verdicts(&before, &now), expected, "{now:?}");
         }
@@ -200,9 +209,9 @@ mod tests {
         use Verdict::{Same, Worse};
         let before = of(50_000.0, 6.0, 4.0);
         for (now, expected) in [
-            (of(50_000.0, 6.49, 4.49), [Same, Same, Same]),
-            (of(50_000.0, 6.5, 4.5), [Same, Worse, Worse]),
-            (of(50_000.0, 7.0, 4.0), [Same, Worse, Same]),
+            (of(50_000.0, 6.49, 4.49), [Same; 4]),
+            (of(50_000.0, 6.5, 4.5), [Same, Worse, Worse, Worse]),
+            (of(50_000.0, 7.0, 4.0), [Same, Worse, Same, Same]),
         ] {
             assert_eq!(verdicts(&before, &now), expected, "{now:?}");
         }
@@ -215,7 +224,7 @@ mod tests {
             ..of(0.0, 0.0, 0.0)
         };
         let now = of(50_000.0, 6.0, 4.0);
-        assert_eq!(verdicts(&before, &now), [Verdict::New; 3]);
+        assert_eq!(verdicts(&before, &now), [Verdict::New; 4]);
     }
 
     #[test]

@@ -80,6 +80,21 @@ impl Dump {
             .fold(Cost::default(), |sum, function| sum.plus(function.own))
     }
 
+    /// System calls. Readings of the clock are none, except under valgrind.
+    pub(crate) fn system_calls(&self) -> u64 {
+        self.total().system_calls - self.clock_readings()
+    }
+
+    /// How often the clock was read. That takes no system call, except under valgrind, which
+    /// does not let the program have the kernel's page for it.
+    pub(crate) fn clock_readings(&self) -> u64 {
+        let readings = self
+            .functions
+            .iter()
+            .filter(|function| reads_clock(&function.name));
+        readings.map(|function| function.own.system_calls).sum()
+    }
+
     /// How often the allocator was asked for memory. What it calls inside itself is not counted.
     pub(crate) fn allocations(&self) -> u64 {
         let asked = self.calls.iter().filter(|call| {
@@ -207,6 +222,12 @@ fn gives_memory(function: &str) -> bool {
     DOORS.contains(&function)
 }
 
+/// Such as `clock_gettime@@GLIBC_2.17`.
+fn reads_clock(function: &str) -> bool {
+    let name = function.split('@').next().unwrap_or(function);
+    ["clock_gettime", "gettimeofday", "time"].contains(&name)
+}
+
 fn is_allocator(function: &str) -> bool {
     gives_memory(function) || function.starts_with("mi_") || function.starts_with("_mi_")
 }
@@ -227,7 +248,7 @@ thread: 5
 desc: Trigger: Program termination
 positions: line
 events: Ir sysCount sysTime
-summary: 1160 2 9000
+summary: 1200 7 9100
 
 fl=(1) /src/proxy.rs
 fn=(1) router::proxy::handle::{{closure}}
@@ -258,16 +279,18 @@ fn=(5)
 0 100
 fn=(3)
 0 200 2 9000
+fn=(6) clock_gettime@@GLIBC_2.17
+0 40 5 100
 
-totals: 1160 2 9000
+totals: 1200 7 9100
 ";
 
     #[test]
     fn costs_and_calls_are_read_in_callgrinds_abbreviated_form() {
         let dump = Dump::parse(TEXT).expect("a dump");
         let total = Cost {
-            instructions: 1160,
-            system_calls: 2,
+            instructions: 1200,
+            system_calls: 7,
         };
         assert_eq!((dump.thread, dump.total()), (5, total));
         let shares = dump.shares();
@@ -278,9 +301,15 @@ totals: 1160 2 9000
             handle.inclusive,
             Cost {
                 instructions: 1060,
-                ..total
+                system_calls: 2,
             }
         );
+    }
+
+    #[test]
+    fn reading_the_clock_is_no_system_call() {
+        let dump = Dump::parse(TEXT).expect("a dump");
+        assert_eq!((dump.system_calls(), dump.clock_readings()), (2, 5));
     }
 
     #[test]

@@ -13,17 +13,18 @@ const SHOWN: usize = 40;
 /// What was counted.
 pub(crate) fn figures(now: &Baseline) -> String {
     let mut text = format!(
-        "{:<15} {:>12} {:>12} {:>12}\n",
-        "per request", "instructions", "allocations", "system calls"
+        "{:<15} {:>12} {:>12} {:>12} {:>14}\n",
+        "per request", "instructions", "allocations", "system calls", "clock readings"
     );
     for (scenario, figures) in &now.scenarios {
         // Writing into a `String` does not fail.
         let _ = writeln!(
             text,
-            "{scenario:<15} {:>12} {:>12} {:>12}",
+            "{scenario:<15} {:>12} {:>12} {:>12} {:>14}",
             figure(figures.instructions),
             figure(figures.allocations),
-            figure(figures.system_calls)
+            figure(figures.system_calls),
+            figure(figures.clock_readings)
         );
     }
     text
@@ -32,7 +33,7 @@ pub(crate) fn figures(now: &Baseline) -> String {
 /// What was counted beside what is on record.
 pub(crate) fn comparisons(comparisons: &[Comparison]) -> String {
     let mut text = format!(
-        "{:<15} {:<13} {:>10} {:>10} {:>8}\n",
+        "{:<15} {:<14} {:>10} {:>10} {:>8}\n",
         "scenario", "per request", "baseline", "now", "change"
     );
     let mut last = "";
@@ -55,7 +56,7 @@ pub(crate) fn comparisons(comparisons: &[Comparison]) -> String {
         // Writing into a `String` does not fail.
         let _ = writeln!(
             text,
-            "{scenario:<15} {:<13} {before:>10} {:>10} {change:>8}{verdict}",
+            "{scenario:<15} {:<14} {before:>10} {:>10} {change:>8}{verdict}",
             comparison.quantity.name(),
             figure(comparison.now),
         );
