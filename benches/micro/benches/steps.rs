@@ -14,6 +14,7 @@ use router::{
         identify::{HeaderSource, IdentitySource, identify},
         pick::Tried,
         rewrite::{self, Hop},
+        route::{DeploymentRoute, TenantRoute},
     },
 };
 use tenant_store::{cache::Known, model::Signal};
@@ -114,7 +115,7 @@ fn picks(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("pick");
     for endpoints in [1, 2, 8] {
         let route = world.route(TENANT, endpoints);
-        let deployment = route.deployment(Signal::Metrics).expect("a deployment");
+        let deployment = metrics_of(&route);
         group.bench_function(BenchmarkId::new("endpoints", endpoints), |bencher| {
             bencher.iter(|| black_box(deployment).pick(Tried::default(), false));
         });
@@ -125,7 +126,7 @@ fn picks(criterion: &mut Criterion) {
 fn rewrites(criterion: &mut Criterion) {
     let world = World::new();
     let route = world.route(TENANT, 1);
-    let deployment = route.deployment(Signal::Metrics).expect("a deployment");
+    let deployment = metrics_of(&route);
     let upstream = deployment.endpoints()[0].upstream();
     let identity = [
         HeaderName::from_static("x-tenant-id"),
@@ -174,7 +175,7 @@ fn rewrites(criterion: &mut Criterion) {
 fn counts(criterion: &mut Criterion) {
     let world = World::new();
     let route = world.route(TENANT, 1);
-    let deployment = route.deployment(Signal::Metrics).expect("a deployment");
+    let deployment = metrics_of(&route);
     criterion.bench_function("count", |bencher| {
         bencher.iter(|| {
             let deployment = black_box(deployment);
@@ -205,4 +206,9 @@ fn builds(criterion: &mut Criterion) {
         bencher.iter(|| world.builder().build(black_box(&record), Some(&before)));
     });
     group.finish();
+}
+
+#[expect(clippy::expect_used, reason = "all routes here have all signals")]
+fn metrics_of(route: &TenantRoute) -> &DeploymentRoute {
+    route.deployment(Signal::Metrics).expect("a deployment")
 }
