@@ -4,7 +4,7 @@
 //! --collect-systime=yes` brings about is read: costs are instructions, system calls and their
 //! time, in this order.
 
-use std::collections::HashMap;
+use std::{cmp::Reverse, collections::HashMap};
 
 /// The events that are asked for, as callgrind names them.
 const EVENTS: &str = "Ir sysCount sysTime";
@@ -104,6 +104,27 @@ impl Dump {
         asked.map(|call| call.times).sum()
     }
 
+    /// Who called a function, the costliest first.
+    pub(crate) fn callers(&self, function: &str) -> Vec<Caller<'_>> {
+        let mut callers: Vec<Caller<'_>> = Vec::new();
+        let calls = self.calls.iter();
+        for call in calls.filter(|call| self.functions[call.callee].name == function) {
+            let name = &*self.functions[call.caller].name;
+            if let Some(caller) = callers.iter_mut().find(|caller| caller.name == name) {
+                caller.calls += call.times;
+                caller.cost = caller.cost.plus(call.cost);
+            } else {
+                callers.push(Caller {
+                    name,
+                    calls: call.times,
+                    cost: call.cost,
+                });
+            }
+        }
+        callers.sort_by_key(|caller| Reverse(caller.cost.instructions));
+        callers
+    }
+
     /// All functions.
     pub(crate) fn shares(&self) -> Vec<Share<'_>> {
         let mut shares: Vec<Share<'_>> = self
@@ -123,6 +144,14 @@ impl Dump {
         }
         shares
     }
+}
+
+/// What one function cost by being called by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller<'d> {
+    pub(crate) name: &'d str,
+    pub(crate) calls: u64,
+    pub(crate) cost: Cost,
 }
 
 impl Cost {
@@ -304,6 +333,15 @@ totals: 1200 7 9100
                 system_calls: 2,
             }
         );
+    }
+
+    #[test]
+    fn callers_are_told_with_what_they_caused() {
+        let dump = Dump::parse(TEXT).expect("a dump");
+        let [caller] = dump.callers("mi_malloc_aligned")[..] else {
+            panic!("one caller: {:?}", dump.callers("mi_malloc_aligned"));
+        };
+        assert_eq!((caller.calls, caller.cost.instructions), (7, 700));
     }
 
     #[test]

@@ -9,6 +9,9 @@ use crate::{
 
 /// Functions shown of a profile.
 const SHOWN: usize = 40;
+/// Those of them whose callers are shown, and how many.
+const EXPLAINED: usize = 5;
+const CALLERS: usize = 10;
 
 /// What was counted.
 pub(crate) fn figures(now: &Baseline) -> String {
@@ -70,6 +73,9 @@ pub(crate) fn profile(dump: &Dump, requests: u32) -> String {
     let mut text = String::new();
     shares.sort_by_key(|share| Reverse(share.own.instructions));
     functions(&mut text, "by themselves", &shares, requests);
+    for share in shares.iter().take(EXPLAINED) {
+        callers(&mut text, dump, share.name, requests);
+    }
     text.push('\n');
     shares.sort_by_key(|share| Reverse(share.inclusive.instructions));
     functions(&mut text, "with all they call", &shares, requests);
@@ -77,8 +83,6 @@ pub(crate) fn profile(dump: &Dump, requests: u32) -> String {
 }
 
 fn functions(text: &mut String, title: &str, shares: &[Share<'_>], requests: u32) {
-    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
-    let each = |count: u64| count as f64 / f64::from(requests);
     // Writing into a `String` does not fail.
     let _ = writeln!(
         text,
@@ -89,13 +93,38 @@ fn functions(text: &mut String, title: &str, shares: &[Share<'_>], requests: u32
         let _ = writeln!(
             text,
             "{:>9.0} {:>9.0} {:>7.2} {:>8.2}  {}",
-            each(share.own.instructions),
-            each(share.inclusive.instructions),
-            each(share.calls),
-            each(share.own.system_calls),
+            each(share.own.instructions, requests),
+            each(share.inclusive.instructions, requests),
+            each(share.calls, requests),
+            each(share.own.system_calls, requests),
             share.name
         );
     }
+}
+
+fn callers(text: &mut String, dump: &Dump, function: &str, requests: u32) {
+    // Writing into a `String` does not fail.
+    let _ = writeln!(
+        text,
+        "\n{:>19} {:>7} {:>8}  callers of {function}",
+        "inclusive", "calls", ""
+    );
+    for caller in dump.callers(function).iter().take(CALLERS) {
+        let _ = writeln!(
+            text,
+            "{:>19.0} {:>7.2} {:>8}  {}",
+            each(caller.cost.instructions, requests),
+            each(caller.calls, requests),
+            "",
+            caller.name
+        );
+    }
+}
+
+fn each(count: u64, requests: u32) -> f64 {
+    #[expect(clippy::cast_precision_loss, reason = "counts stay far below 2^52")]
+    let count = count as f64;
+    count / f64::from(requests)
 }
 
 /// Large ones are whole numbers.
