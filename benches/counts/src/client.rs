@@ -1,5 +1,7 @@
 //! The client before the router: one connection, one request at a time.
 
+mod gather;
+
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -12,8 +14,10 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::TcpStream;
 
+use self::gather::Gather;
 use crate::{
     error::CountError,
+    pace::{PIECE, Pace},
     scenario::{Protocol, Scenario},
 };
 
@@ -21,6 +25,7 @@ use crate::{
 #[derive(Debug)]
 pub(crate) struct Client {
     scenario: Scenario,
+    pace: Pace,
     sender: Sender,
 }
 
@@ -34,6 +39,7 @@ impl Client {
     pub(crate) async fn connect(
         router: SocketAddr,
         scenario: Scenario,
+        pace: Pace,
     ) -> Result<Self, CountError> {
         let connected = TcpStream::connect(router).await;
         let stream = connected.and_then(|stream| stream.set_nodelay(true).map(|()| stream));
@@ -44,7 +50,11 @@ impl Client {
             number: 0,
             source,
         })?;
-        Ok(Self { scenario, sender })
+        Ok(Self {
+            scenario,
+            pace,
+            sender,
+        })
     }
 
     /// Sends a request of each tenant, each after the whole answer to the one before.
@@ -54,7 +64,7 @@ impl Client {
     ) -> Result<(), CountError> {
         for (number, tenant) in (1..).zip(tenants) {
             let request = self.scenario.request(&tenant);
-            let answered = self.sender.exchange(request).await;
+            let answered = self.exchange(request).await;
             let (status, bytes) = answered.map_err(|source| CountError::Unanswered {
                 scenario: self.scenario.to_string(),
                 number,
@@ -71,11 +81,32 @@ impl Client {
         }
         Ok(())
     }
+
+    /// Status and length of the answer.
+    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<(u16, usize)> {
+        let (_, length) = self.scenario.answer();
+        let paced = length > PIECE;
+        if paced {
+            self.pace.next();
+        }
+        let response = self.sender.send(request).await?;
+        let status = response.status().as_u16();
+        let mut body = response.into_body();
+        let (mut bytes, mut wanted) = (0, PIECE);
+        while let Some(frame) = body.frame().await {
+            bytes += frame?.data_ref().map_or(0, Bytes::len);
+            if paced && bytes >= wanted && bytes < length {
+                wanted += PIECE;
+                self.pace.next();
+            }
+        }
+        Ok((status, bytes))
+    }
 }
 
 impl Sender {
     async fn over(stream: TcpStream, protocol: Protocol) -> hyper::Result<Self> {
-        let io = TokioIo::new(stream);
+        let io = TokioIo::new(Gather::over(stream));
         // How a connection ended is told by the request that was on it.
         match protocol {
             Protocol::Http1 => {
@@ -91,24 +122,16 @@ impl Sender {
         }
     }
 
-    /// Status and length of the answer.
-    async fn exchange(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<(u16, usize)> {
-        let response: Response<Incoming> = match self {
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> hyper::Result<Response<Incoming>> {
+        match self {
             Self::Http1(sender) => {
                 sender.ready().await?;
-                sender.send_request(request).await?
+                sender.send_request(request).await
             }
             Self::Http2(sender) => {
                 sender.ready().await?;
-                sender.send_request(request).await?
+                sender.send_request(request).await
             }
-        };
-        let status = response.status().as_u16();
-        let mut body = response.into_body();
-        let mut bytes = 0;
-        while let Some(frame) = body.frame().await {
-            bytes += frame?.data_ref().map_or(0, Bytes::len);
         }
-        Ok((status, bytes))
     }
 }

@@ -12,6 +12,7 @@ mod compiler;
 mod dump;
 mod error;
 mod measure;
+mod pace;
 mod report;
 mod router;
 mod scenario;

@@ -11,6 +11,7 @@ use crate::{
     compiler,
     dump::Dump,
     error::CountError,
+    pace::Pace,
     progress,
     router::{Router, Stage},
     scenario::{Scenario, Tenants},
@@ -60,10 +61,13 @@ impl Counts {
             }
             progress("starting the router under callgrind");
             let mut router = stage.start(tenants).await?;
-            find_worker(&mut router).await?;
+            find_worker(&mut router, upstream.pace()).await?;
             for scenario in scenarios {
                 progress(&format!("counting {scenario}"));
-                dumps.insert(scenario, count(&mut router, scenario, keep).await?);
+                dumps.insert(
+                    scenario,
+                    count(&mut router, scenario, upstream.pace(), keep).await?,
+                );
             }
             router.stop().await?;
         }
@@ -90,9 +94,9 @@ impl Counts {
 }
 
 /// Has the worker known from the other threads by what it does when nobody else has much to do.
-async fn find_worker(router: &mut Router) -> Result<(), CountError> {
+async fn find_worker(router: &mut Router, pace: &Pace) -> Result<(), CountError> {
     router.callgrind().begin().await?;
-    let dump = count(router, Scenario::PLAINEST, None).await?;
+    let dump = count(router, Scenario::PLAINEST, pace, None).await?;
     // Nothing of what is below is ever zero, unless the names it is known by have changed.
     let figures = Figures::of(&dump, Scenario::PLAINEST.requests());
     let seen = [
@@ -113,9 +117,10 @@ async fn find_worker(router: &mut Router) -> Result<(), CountError> {
 async fn count(
     router: &mut Router,
     scenario: Scenario,
+    pace: &Pace,
     keep: Option<&Path>,
 ) -> Result<Dump, CountError> {
-    let mut client = Client::connect(router.address(), scenario).await?;
+    let mut client = Client::connect(router.address(), scenario, pace.clone()).await?;
     client
         .ask(router.tenants(scenario.tenants, scenario.warm_up()))
         .await?;

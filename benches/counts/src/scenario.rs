@@ -36,7 +36,7 @@ pub(crate) enum Act {
     Post,
     /// A write whose 16 KiB stream through.
     Import,
-    /// An answer of 1 MiB that streams through.
+    /// An answer of 1 MiB that streams through in pieces.
     Download,
 }
 
