@@ -17,7 +17,7 @@ shell_scripts := scripts/tools .ci/run deploy/compose/load.sh router/src/demo/sa
 .DEFAULT_GOAL := help
 # The order of the steps is part of the contract: cheap ones first.
 .NOTPARALLEL:
-.PHONY: help demo test build fmt lab
+.PHONY: help demo test build fmt lab bench bench-check
 .PHONY: tools check-shell check-fmt check-clippy check-doc check-tests check-deny
 
 define step
@@ -29,7 +29,7 @@ endef
 demo build: export MIRADOR_REVISION := $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## run two tenants on real servers until Ctrl-C (CHECK=1: walk the tour and exit)
 	$(call step,installing the servers that are missing)
@@ -51,6 +51,13 @@ fmt: ## format the sources
 lab: ## measure the router beside its peers and write docs/performance.md
 	@scripts/tools test
 	MIRADOR_TOOLS_BIN='$(tools_bin)' $(CARGO) run --release $(CARGO_FLAGS) --package lab
+
+bench: ## measure the steps of a request by themselves
+	$(CARGO) bench $(CARGO_FLAGS) --package micro
+
+bench-check: ## count instructions, allocations and system calls per request; fail above the baseline
+	@scripts/tools bench
+	$(CARGO) run --release $(CARGO_FLAGS) --package counts
 
 tools:
 	$(call step,installing the servers and clients that are missing)

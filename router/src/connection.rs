@@ -1,7 +1,7 @@
 //! One client connection, as its requests and its listener see it: who is at the other end, what it
 //! is doing, and what is wanted of it. Reads and writes nothing itself.
 
-mod framing;
+pub mod framing;
 
 use std::{
     cell::{Cell, RefCell},

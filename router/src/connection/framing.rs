@@ -10,7 +10,7 @@ const LOOKED_AT: usize = 48;
 
 /// Follows the raw bytes of one HTTP/1 connection as they come.
 #[derive(Debug, Default)]
-pub(super) struct Framing {
+pub struct Framing {
     place: Place,
     /// The beginning of the line that is not complete yet.
     line: Line,
@@ -65,19 +65,19 @@ struct Line {
 impl Framing {
     /// Takes the head that came first of those not taken yet: whether it says clearly, and once,
     /// where its body ends.
-    pub(super) fn take_head(&mut self) -> bool {
+    pub fn take_head(&mut self) -> bool {
         let clear = self.clear > 0;
         self.clear = self.clear.saturating_sub(1);
         clear
     }
 
     /// Whether a part of a head has come, and the rest not yet.
-    pub(super) fn is_within_head(&self) -> bool {
+    pub fn is_within_head(&self) -> bool {
         self.place == Place::Head && (self.head.begun || self.line.length > 0)
     }
 
     /// Takes the next bytes.
-    pub(super) fn feed(&mut self, mut bytes: &[u8]) {
+    pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
             bytes = match self.place {
                 Place::Lost => return,

@@ -1,0 +1,369 @@
+//! What callgrind writes: costs by function, and who called whom how often.
+//!
+//! Format: <https://valgrind.org/docs/manual/cl-format.html>. Only what `--separate-threads=yes
+//! --collect-systime=yes` brings about is read: costs are instructions, system calls and their
+//! time, in this order.
+
+use std::{cmp::Reverse, collections::HashMap};
+
+/// The events that are asked for, as callgrind names them.
+const EVENTS: &str = "Ir sysCount sysTime";
+
+/// One thread between two moments.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub(crate) struct Dump {
+    /// As valgrind numbers them.
+    pub(crate) thread: u32,
+    functions: Vec<Function>,
+    calls: Vec<Call>,
+}
+
+/// What a function cost by itself.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Function {
+    name: String,
+    own: Cost,
+}
+
+/// Calls of one function by another, from one place.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Call {
+    caller: usize,
+    callee: usize,
+    times: u64,
+    cost: Cost,
+}
+
+/// Instructions executed in user mode, and system calls.
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Cost {
+    pub(crate) instructions: u64,
+    pub(crate) system_calls: u64,
+}
+
+/// A function with what it cost by itself and with all that it called.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Share<'d> {
+    pub(crate) name: &'d str,
+    pub(crate) own: Cost,
+    pub(crate) inclusive: Cost,
+    /// How often it was called.
+    pub(crate) calls: u64,
+}
+
+impl Dump {
+    /// Reads a file's text; `None` if it is in another format.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let mut reader = Reader::default();
+        let mut announced = None;
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            if let Some(count) = line.strip_prefix("calls=") {
+                reader.call(count, lines.next()?)?;
+            } else if let Some(thread) = line.strip_prefix("thread: ") {
+                reader.dump.thread = thread.trim().parse().ok()?;
+            } else if let Some(events) = line.strip_prefix("events: ") {
+                announced = Some(events.trim());
+            } else if let Some((key, value)) = line.split_once('=') {
+                reader.name(key, value)?;
+            } else if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c)) {
+                reader.own(line)?;
+            }
+        }
+        (announced? == EVENTS).then_some(reader.dump)
+    }
+
+    /// What the thread cost.
+    pub(crate) fn total(&self) -> Cost {
+        self.functions
+            .iter()
+            .fold(Cost::default(), |sum, function| sum.plus(function.own))
+    }
+
+    /// System calls. Readings of the clock are none, except under valgrind.
+    pub(crate) fn system_calls(&self) -> u64 {
+        self.total().system_calls - self.clock_readings()
+    }
+
+    /// How often the clock was read. That takes no system call, except under valgrind, which
+    /// does not let the program have the kernel's page for it.
+    pub(crate) fn clock_readings(&self) -> u64 {
+        let readings = self
+            .functions
+            .iter()
+            .filter(|function| reads_clock(&function.name));
+        readings.map(|function| function.own.system_calls).sum()
+    }
+
+    /// How often the allocator was asked for memory. What it calls inside itself is not counted.
+    pub(crate) fn allocations(&self) -> u64 {
+        let asked = self.calls.iter().filter(|call| {
+            gives_memory(&self.functions[call.callee].name)
+                && !is_allocator(&self.functions[call.caller].name)
+        });
+        asked.map(|call| call.times).sum()
+    }
+
+    /// Who called a function, the costliest first.
+    pub(crate) fn callers(&self, function: &str) -> Vec<Caller<'_>> {
+        let mut callers: Vec<Caller<'_>> = Vec::new();
+        let calls = self.calls.iter();
+        for call in calls.filter(|call| self.functions[call.callee].name == function) {
+            let name = &*self.functions[call.caller].name;
+            if let Some(caller) = callers.iter_mut().find(|caller| caller.name == name) {
+                caller.calls += call.times;
+                caller.cost = caller.cost.plus(call.cost);
+            } else {
+                callers.push(Caller {
+                    name,
+                    calls: call.times,
+                    cost: call.cost,
+                });
+            }
+        }
+        callers.sort_by_key(|caller| Reverse(caller.cost.instructions));
+        callers
+    }
+
+    /// All functions.
+    pub(crate) fn shares(&self) -> Vec<Share<'_>> {
+        let mut shares: Vec<Share<'_>> = self
+            .functions
+            .iter()
+            .map(|function| Share {
+                name: &function.name,
+                own: function.own,
+                inclusive: function.own,
+                calls: 0,
+            })
+            .collect();
+        for call in &self.calls {
+            shares[call.callee].calls += call.times;
+            let caller = &mut shares[call.caller];
+            caller.inclusive = caller.inclusive.plus(call.cost);
+        }
+        shares
+    }
+}
+
+/// What one function cost by being called by another.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Caller<'d> {
+    pub(crate) name: &'d str,
+    pub(crate) calls: u64,
+    pub(crate) cost: Cost,
+}
+
+impl Cost {
+    fn plus(self, other: Self) -> Self {
+        Self {
+            instructions: self.instructions + other.instructions,
+            system_calls: self.system_calls + other.system_calls,
+        }
+    }
+
+    /// A line's costs, behind its position. Zeros at the end are left out.
+    fn parse(line: &str) -> Option<Self> {
+        let mut costs = line.split_ascii_whitespace().skip(1).map(str::parse);
+        let mut next = || costs.next().unwrap_or(Ok(0)).ok();
+        Some(Self {
+            instructions: next()?,
+            system_calls: next()?,
+        })
+    }
+}
+
+#[derive(Debug, Default)]
+struct Reader {
+    dump: Dump,
+    /// Position of the function of that name.
+    by_name: HashMap<String, usize>,
+    /// The name that an abbreviation such as `(12)` stands for, by position.
+    by_number: HashMap<String, usize>,
+    caller: Option<usize>,
+    callee: Option<usize>,
+}
+
+impl Reader {
+    fn name(&mut self, key: &str, value: &str) -> Option<()> {
+        match key {
+            "fn" => self.caller = Some(self.function(value)?),
+            "cfn" => self.callee = Some(self.function(value)?),
+            // Files and objects are told apart by nobody here.
+            _ => {}
+        }
+        Some(())
+    }
+
+    /// `(12) name` where it comes first, then `(12)`.
+    fn function(&mut self, text: &str) -> Option<usize> {
+        let (number, name) = text.split_once(')')?;
+        let name = name.trim();
+        if name.is_empty() {
+            return self.by_number.get(number).copied();
+        }
+        let functions = &mut self.dump.functions;
+        let position = *self.by_name.entry(name.to_owned()).or_insert_with(|| {
+            functions.push(Function {
+                name: name.to_owned(),
+                own: Cost::default(),
+            });
+            functions.len() - 1
+        });
+        self.by_number.insert(number.to_owned(), position);
+        Some(position)
+    }
+
+    fn own(&mut self, line: &str) -> Option<()> {
+        let own = &mut self.dump.functions[self.caller?].own;
+        *own = own.plus(Cost::parse(line)?);
+        Some(())
+    }
+
+    fn call(&mut self, count: &str, line: &str) -> Option<()> {
+        self.dump.calls.push(Call {
+            caller: self.caller?,
+            callee: self.callee?,
+            times: count.split_ascii_whitespace().next()?.parse().ok()?,
+            cost: Cost::parse(line)?,
+        });
+        Some(())
+    }
+}
+
+/// The allocator's doors: mimalloc's, which is the router's, and the system's.
+fn gives_memory(function: &str) -> bool {
+    const DOORS: [&str; 13] = [
+        "mi_malloc",
+        "mi_malloc_aligned",
+        "mi_zalloc",
+        "mi_zalloc_aligned",
+        "mi_calloc",
+        "mi_realloc",
+        "mi_realloc_aligned",
+        "malloc",
+        "calloc",
+        "realloc",
+        "posix_memalign",
+        "aligned_alloc",
+        "memalign",
+    ];
+    DOORS.contains(&function)
+}
+
+/// Such as `clock_gettime@@GLIBC_2.17`.
+fn reads_clock(function: &str) -> bool {
+    let name = function.split('@').next().unwrap_or(function);
+    ["clock_gettime", "gettimeofday", "time"].contains(&name)
+}
+
+fn is_allocator(function: &str) -> bool {
+    gives_memory(function) || function.starts_with("mi_") || function.starts_with("_mi_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEXT: &str = "\
+# callgrind format
+version: 1
+creator: callgrind-3.19.0
+pid: 4711
+cmd:  mirador serve
+part: 2
+thread: 5
+
+desc: Trigger: Program termination
+positions: line
+events: Ir sysCount sysTime
+summary: 1200 7 9100
+
+fl=(1) /src/proxy.rs
+fn=(1) router::proxy::handle::{{closure}}
+10 100
++3 50
+fi=(2) /src/mod.rs
+* 10
+cfi=(3) ???
+cfn=(2) mi_malloc_aligned
+calls=7 0
+12 700
+cfn=(3) send
+calls=2 0
+-1 200 2 9000
+
+fn=(2)
+0 400
+cfn=(4) mi_heap_malloc
+calls=7 0
+0 300
+cfn=(5) mi_malloc
+calls=7 0
+0 100
+
+fn=(4)
+0 300
+fn=(5)
+0 100
+fn=(3)
+0 200 2 9000
+fn=(6) clock_gettime@@GLIBC_2.17
+0 40 5 100
+
+totals: 1200 7 9100
+";
+
+    #[test]
+    fn costs_and_calls_are_read_in_callgrinds_abbreviated_form() {
+        let dump = Dump::parse(TEXT).expect("a dump");
+        let total = Cost {
+            instructions: 1200,
+            system_calls: 7,
+        };
+        assert_eq!((dump.thread, dump.total()), (5, total));
+        let shares = dump.shares();
+        let handle = shares.first().expect("a function");
+        assert_eq!(handle.name, "router::proxy::handle::{{closure}}");
+        assert_eq!(handle.own.instructions, 160);
+        assert_eq!(
+            handle.inclusive,
+            Cost {
+                instructions: 1060,
+                system_calls: 2,
+            }
+        );
+    }
+
+    #[test]
+    fn callers_are_told_with_what_they_caused() {
+        let dump = Dump::parse(TEXT).expect("a dump");
+        let [caller] = dump.callers("mi_malloc_aligned")[..] else {
+            panic!("one caller: {:?}", dump.callers("mi_malloc_aligned"));
+        };
+        assert_eq!((caller.calls, caller.cost.instructions), (7, 700));
+    }
+
+    #[test]
+    fn reading_the_clock_is_no_system_call() {
+        let dump = Dump::parse(TEXT).expect("a dump");
+        assert_eq!((dump.system_calls(), dump.clock_readings()), (2, 5));
+    }
+
+    #[test]
+    fn what_the_allocator_calls_inside_itself_is_no_allocation() {
+        assert_eq!(Dump::parse(TEXT).expect("a dump").allocations(), 7);
+    }
+
+    #[test]
+    fn other_events_and_broken_files_are_refused() {
+        let other = TEXT.replace("Ir sysCount sysTime", "Ir Dr Dw");
+        assert_eq!(Dump::parse(&other), None);
+        assert_eq!(
+            Dump::parse(&TEXT.replace("fn=(1) r", "fn=(9)\nfn=(1) r")),
+            None
+        );
+        let cut = &TEXT[..TEXT.find("12 700").expect("there")];
+        assert_eq!(Dump::parse(cut), None);
+    }
+}

@@ -1,0 +1,214 @@
+//! Each step of a request by itself, in the order of the line: see `router::proxy`.
+
+use std::hint::black_box;
+
+use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
+use futures_util::FutureExt as _;
+use http::{HeaderName, HeaderValue};
+use micro::World;
+use router::{
+    connection::framing::Framing,
+    proxy::{
+        admit::admit,
+        classify::classify,
+        identify::{HeaderSource, IdentitySource, identify},
+        pick::Tried,
+        rewrite::{self, Hop},
+        route::{DeploymentRoute, TenantRoute},
+    },
+};
+use tenant_store::{cache::Known, model::Signal};
+
+const TENANT: &str = "tenant-00042";
+/// Tenants in the cache.
+const TENANTS: u32 = 10_000;
+
+criterion_group!(
+    steps, frame, classifies, identifies, looks_up, admits, picks, rewrites, counts, builds
+);
+criterion_main!(steps);
+
+/// The raw bytes of a client, as they come.
+fn frame(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("framing");
+    let query = "GET /api/v1/query?query=up HTTP/1.1\r\nHost: mirador.test\r\n\
+                 User-Agent: Grafana/12.0.0\r\nAccept-Encoding: gzip\r\nX-Tenant-ID: acme\r\n\r\n";
+    let body = "x".repeat(16 << 10);
+    let write = format!(
+        "POST /api/v1/write HTTP/1.1\r\nHost: mirador.test\r\nX-Tenant-ID: acme\r\n\
+         Content-Length: {}\r\n\r\n{body}",
+        body.len()
+    );
+    for (name, text) in [("query", query), ("write of 16 KiB", &write)] {
+        group.throughput(Throughput::Bytes(text.len() as u64));
+        let mut framing = Framing::default();
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                framing.feed(black_box(text.as_bytes()));
+                framing.take_head()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn classifies(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("classify");
+    for path in [
+        "/api/v1/query",
+        "/api/v1/label/__name__/values",
+        "/api/v1/write",
+        "/vm/api/v1/query_range",
+        "/select/logsql/query",
+        "/select/jaeger/api/traces/0af7651916cd43dd8448eb211c80319c",
+        "/insert/opentelemetry/v1/traces",
+        "/api//v1/%71uery",
+        "/an/unknown/path",
+    ] {
+        group.bench_function(path, |bencher| {
+            bencher.iter(|| classify(black_box(path), None));
+        });
+    }
+    group.finish();
+}
+
+fn identifies(criterion: &mut Criterion) {
+    let sources: Vec<Box<dyn IdentitySource>> = ["x-tenant-id", "x-scope-orgid"]
+        .map(|name| Box::new(HeaderSource(HeaderName::from_static(name))) as Box<_>)
+        .into();
+    let head = micro::query(TENANT);
+    criterion.bench_function("identify", |bencher| {
+        bencher.iter(|| identify(black_box(&head), &sources).map(str::len));
+    });
+}
+
+fn looks_up(criterion: &mut Criterion) {
+    let world = World::new();
+    let tenants = world.tenants(TENANTS);
+    let context = world.context(tenants.clone());
+    let mut group = criterion.benchmark_group("tenant");
+    group.bench_function("held by the worker", |bencher| {
+        bencher.iter(|| {
+            let route = context.route(black_box(TENANT)).now_or_never();
+            assert!(matches!(route, Some(Ok(Some(_)))), "it is known");
+        });
+    });
+    group.bench_function("held by the cache", |bencher| {
+        bencher.iter(|| {
+            let known = tenants.known(black_box(TENANT));
+            assert!(matches!(known, Known::Tenant(_)), "it is known");
+        });
+    });
+    group.finish();
+}
+
+fn admits(criterion: &mut Criterion) {
+    let world = World::new();
+    let route = world.route(TENANT, 1);
+    criterion.bench_function("admit", |bencher| {
+        bencher.iter(|| admit(black_box(&route), Signal::Metrics).is_ok());
+    });
+}
+
+fn picks(criterion: &mut Criterion) {
+    let world = World::new();
+    let mut group = criterion.benchmark_group("pick");
+    for endpoints in [1, 2, 8] {
+        let route = world.route(TENANT, endpoints);
+        let deployment = metrics_of(&route);
+        group.bench_function(BenchmarkId::new("endpoints", endpoints), |bencher| {
+            bencher.iter(|| black_box(deployment).pick(Tried::default(), false));
+        });
+    }
+    group.finish();
+}
+
+fn rewrites(criterion: &mut Criterion) {
+    let world = World::new();
+    let route = world.route(TENANT, 1);
+    let deployment = metrics_of(&route);
+    let upstream = deployment.endpoints()[0].upstream();
+    let identity = [
+        HeaderName::from_static("x-tenant-id"),
+        HeaderName::from_static("x-scope-orgid"),
+    ];
+    let peer = HeaderValue::from_static("192.0.2.1");
+    let request_id = HeaderValue::from_static("0123456789abcdef0123456789abcdef");
+    let hop = Hop {
+        peer: &peer,
+        trusted: false,
+        secure: false,
+    };
+    let mut group = criterion.benchmark_group("rewrite");
+    for (name, head) in [
+        ("query", micro::query(TENANT)),
+        ("write", micro::write(TENANT)),
+    ] {
+        group.bench_function(BenchmarkId::new("prepare", name), |bencher| {
+            bencher.iter_batched_ref(
+                || head.clone(),
+                |head| rewrite::prepare(head, 0, hop, identity.iter(), &request_id),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    let mut head = micro::query(TENANT);
+    let destination = rewrite::prepare(&mut head, 0, hop, identity.iter(), &request_id);
+    group.bench_function("address", |bencher| {
+        bencher.iter_batched_ref(
+            || head.clone(),
+            |head| rewrite::address(head, &destination, upstream, false),
+            BatchSize::SmallInput,
+        );
+    });
+    group.bench_function("reply", |bencher| {
+        bencher.iter_batched_ref(
+            micro::answer,
+            |headers| rewrite::reply(headers, &request_id),
+            BatchSize::SmallInput,
+        );
+    });
+    group.finish();
+}
+
+/// What a request that went well adds to the metrics.
+fn counts(criterion: &mut Criterion) {
+    let world = World::new();
+    let route = world.route(TENANT, 1);
+    let deployment = metrics_of(&route);
+    criterion.bench_function("count", |bencher| {
+        bencher.iter(|| {
+            let deployment = black_box(deployment);
+            deployment.count_request();
+            deployment.count_answer(0, 200);
+            let metrics = deployment.metrics();
+            metrics.concurrent.inc();
+            metrics.requests.count(200);
+            metrics.duration.observe(0.012);
+            metrics.first_byte.observe(0.011);
+            metrics.request_bytes.inc_by(0);
+            metrics.response_bytes.inc_by(1024);
+            metrics.concurrent.dec();
+        });
+    });
+}
+
+/// A tenant's route, which is built once per revision.
+fn builds(criterion: &mut Criterion) {
+    let world = World::new();
+    let record = world.record(TENANT, 2);
+    let before = world.route(TENANT, 2);
+    let mut group = criterion.benchmark_group("build a route of 3 × 2 endpoints");
+    group.bench_function("first", |bencher| {
+        bencher.iter(|| world.builder().build(black_box(&record), None));
+    });
+    group.bench_function("next revision", |bencher| {
+        bencher.iter(|| world.builder().build(black_box(&record), Some(&before)));
+    });
+    group.finish();
+}
+
+#[expect(clippy::expect_used, reason = "all routes here have all signals")]
+fn metrics_of(route: &TenantRoute) -> &DeploymentRoute {
+    route.deployment(Signal::Metrics).expect("a deployment")
+}
