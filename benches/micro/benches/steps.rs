@@ -13,7 +13,7 @@ use router::{
         classify::classify,
         identify::{HeaderSource, IdentitySource, identify},
         pick::Tried,
-        rewrite::{self, Hop},
+        rewrite::{self, BodyLength, Forward, Hop},
         route::{DeploymentRoute, TenantRoute},
     },
 };
@@ -144,23 +144,14 @@ fn rewrites(criterion: &mut Criterion) {
         ("query", micro::query(TENANT)),
         ("write", micro::write(TENANT)),
     ] {
-        group.bench_function(BenchmarkId::new("prepare", name), |bencher| {
-            bencher.iter_batched_ref(
-                || head.clone(),
-                |head| rewrite::prepare(head, 0, hop, identity.iter(), &request_id),
-                BatchSize::SmallInput,
-            );
+        let forward = || Forward::new(black_box(&head), 0, hop, &identity, &request_id);
+        group.bench_function(BenchmarkId::new("for HTTP/1.1", name), |bencher| {
+            bencher.iter(|| forward().http1(upstream.addressee(), BodyLength::Known(0)));
+        });
+        group.bench_function(BenchmarkId::new("for HTTP/2", name), |bencher| {
+            bencher.iter(|| forward().http2(upstream.addressee(), ()));
         });
     }
-    let mut head = micro::query(TENANT);
-    let destination = rewrite::prepare(&mut head, 0, hop, identity.iter(), &request_id);
-    group.bench_function("address", |bencher| {
-        bencher.iter_batched_ref(
-            || head.clone(),
-            |head| rewrite::address(head, &destination, upstream, false),
-            BatchSize::SmallInput,
-        );
-    });
     group.bench_function("reply", |bencher| {
         bencher.iter_batched_ref(
             micro::answer,
