@@ -137,6 +137,30 @@ impl Connection {
         }
     }
 
+    /// Waits for the other side to close, and to say nothing before.
+    pub(crate) async fn expect_end(&mut self) -> Result<(), HttpError> {
+        self.buffer.clear();
+        match self.wire.receive(&mut self.buffer).await {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(HttpError::Head("more came than was announced".into())),
+            // Closed without the goodbye of TLS: not nice, but closed.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looks whether the other side has neither closed nor said anything, on a connection in clear.
+    pub(crate) fn expect_silence(&self) -> Result<(), HttpError> {
+        match self.wire.peek() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(0) => Err(HttpError::Closed),
+            Ok(_) => Err(HttpError::Head(
+                "something came where nothing was due".into(),
+            )),
+        }
+    }
+
     /// Reads until the head of an answer is there, and tells its length.
     async fn head(&mut self) -> Result<usize, HttpError> {
         self.buffer.clear();

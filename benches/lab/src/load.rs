@@ -4,6 +4,14 @@
 //! It runs in a process of its own. [`run`] is that process; [`Load`] is how the director holds
 //! it: ready, then go, so that neither connecting nor disconnecting is measured.
 
+pub(crate) mod generator;
+pub(crate) mod hold;
+pub(crate) mod multiplex;
+pub(crate) mod paced;
+pub(crate) mod storm;
+pub(crate) mod target;
+pub(crate) mod transfer;
+
 use std::{
     net::SocketAddr,
     sync::{
@@ -60,7 +68,8 @@ pub(crate) struct LoadSpec {
 }
 
 /// How a request tells its tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Identity {
     /// `X-Tenant-ID`, as Mirador wants it.
     Header,

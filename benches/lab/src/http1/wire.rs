@@ -12,6 +12,7 @@ use rustls::{
     client::Resumption,
     pki_types::{CertificateDer, ServerName, pem::PemObject as _},
 };
+use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
     net::{TcpSocket, TcpStream},
@@ -40,7 +41,8 @@ pub(crate) struct Tls {
 }
 
 /// Whether sessions are taken up again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Sessions {
     Resumed,
     Fresh,
@@ -67,9 +69,7 @@ impl Tls {
         let builder = ClientConfig::builder_with_provider(provider)
             .with_protocol_versions(&[&rustls::version::TLS13])
             .map_err(|error| invalid(&error))?;
-        let mut config = builder
-            .with_root_certificates(roots)
-            .with_no_client_auth();
+        let mut config = builder.with_root_certificates(roots).with_no_client_auth();
         config.alpn_protocols = vec![protocol.as_bytes().to_vec()];
         config.resumption = match sessions {
             Sessions::Resumed => Resumption::in_memory_sessions(SESSIONS),
@@ -126,12 +126,13 @@ impl Wire {
         }
     }
 
-    /// Says goodbye.
-    pub(crate) async fn close(&mut self) -> io::Result<()> {
-        match self {
-            Self::Clear(stream) => stream.shutdown().await,
-            Self::Tls(stream) => stream.shutdown().await,
-        }
+    /// Reads what is there already, if anything is.
+    pub(crate) fn peek(&self) -> io::Result<usize> {
+        let stream = match self {
+            Self::Clear(stream) => stream,
+            Self::Tls(stream) => stream.get_ref().0,
+        };
+        stream.try_read(&mut [0])
     }
 }
 

@@ -52,7 +52,12 @@ pub(super) async fn run(spec: Spec, cues: &mut Cues) -> Result<(), BenchError> {
     let connecting = |error| BenchError::io("connect to the target", error);
     let mut open = Vec::new();
     for number in 0..spec.connections {
-        open.push(spec.target.connect(number, None).await.map_err(connecting)?);
+        open.push(
+            spec.target
+                .connect(number, None)
+                .await
+                .map_err(connecting)?,
+        );
     }
     if !cues.go().await? {
         return Ok(());
@@ -88,7 +93,12 @@ impl Client {
     async fn work_off(mut self, began: Instant) -> Reads {
         let mut part = Reads::default();
         let head = self.spec.target.head("GET", QUERY, "");
-        let Spec { connections, rate, seconds, .. } = *self.spec;
+        let Spec {
+            connections,
+            rate,
+            seconds,
+            ..
+        } = *self.spec;
         for request in (self.number..rate * seconds).step_by(connections.max(1) as usize) {
             let after = Duration::from_secs(1) * request / rate.max(1);
             let due = began + after;

@@ -41,7 +41,11 @@ impl Target {
     /// The request that is measured, for HTTP/2.
     pub(crate) fn query(&self) -> Result<http::Request<()>, http::Error> {
         let (name, value) = self.identity.header(0);
-        let scheme = if self.certificate.is_some() { "https" } else { "http" };
+        let scheme = if self.certificate.is_some() {
+            "https"
+        } else {
+            "http"
+        };
         http::Request::builder()
             .version(http::Version::HTTP_2)
             .uri(format!("{scheme}://{}{QUERY}", self.address))

@@ -102,8 +102,9 @@ impl Conversation {
 
     async fn export(&mut self, bytes: u64, framing: BodyFraming) -> io::Result<()> {
         let announced = framing.header(bytes);
-        let head =
-            format!("HTTP/1.1 200 OK\r\nContent-Type: application/stream+json\r\n{announced}\r\n\r\n");
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/stream+json\r\n{announced}\r\n\r\n"
+        );
         self.stream.write_all(head.as_bytes()).await?;
         for piece in Bulk::of(bytes, framing)?.pieces() {
             self.stream.write_all(piece).await?;
@@ -128,7 +129,10 @@ impl Conversation {
             let (taken, ended) = if let Asks::Length(length) = asks {
                 let here = (length - received).min(self.buffer.len() as u64);
                 received += here;
-                (usize::try_from(here).map_err(io::Error::other)?, received == length)
+                (
+                    usize::try_from(here).map_err(io::Error::other)?,
+                    received == length,
+                )
             } else {
                 let taken = chunked.take(&self.buffer).map_err(io::Error::other)?;
                 received = chunked.payload();
