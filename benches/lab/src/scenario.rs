@@ -12,7 +12,7 @@ use self::side_by_side::Runs;
 use crate::{
     error::BenchError,
     lab::Lab,
-    peer::{Peer, Volume, mirador, vmauth},
+    peer::{Kind, Peer, Setup, Volume},
 };
 
 /// What can be measured.
@@ -122,10 +122,11 @@ impl Figures {
         let wanted = |scenario| only.is_empty() || only.contains(&scenario);
         let mut figures = Self::default();
         if wanted(Scenario::Throughput) || wanted(Scenario::Latency) {
-            let (store, _) = mirador::fill(lab, 1).await?;
-            let mirador = mirador::start(lab, "mirador", &store).await?;
-            let vmauth = vmauth::start(lab, 1).await?;
-            let mut peers = [Peer::direct(lab), mirador.peer, vmauth.peer];
+            let mut peers = Vec::new();
+            for kind in Kind::ALL {
+                let setup = Setup::dedicated(lab, kind, 1);
+                peers.push(Peer::start(lab, kind, &setup).await?);
+            }
             if wanted(Scenario::Throughput) {
                 let what = "requests per second";
                 let runs = side_by_side::measure(lab, what, &mut peers, size.many(), size.rounds);
