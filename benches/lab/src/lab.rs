@@ -35,9 +35,9 @@ const MOVED: u32 = 0x7f81_0001;
 
 /// An upstream process and the port it listens on, at every loopback address.
 #[derive(Debug)]
-struct Upstream {
+pub(crate) struct Upstream {
     port: u16,
-    _process: Process,
+    pub(crate) process: Process,
 }
 
 /// All that scenarios share.
@@ -101,6 +101,11 @@ impl Lab {
         (Ipv4Addr::from_bits(MOVED + tenant), self.port(kind)).into()
     }
 
+    /// Starts another upstream, to be ended or stopped.
+    pub(crate) async fn upstream(&self) -> Result<Upstream, BenchError> {
+        Upstream::start(self.cpus, self.folder()).await
+    }
+
     fn port(&self, kind: Kind) -> u16 {
         let kinds = Kind::ALL.iter().zip(&self.upstreams);
         let own = kinds.filter(|(of, _)| **of == kind);
@@ -131,10 +136,12 @@ impl Upstream {
         command.arg("upstream");
         let mut process = Process::start_piped("upstream", command, cpus.upstream, folder)?;
         let port = told_port(&mut process).await?;
-        Ok(Self {
-            port,
-            _process: process,
-        })
+        Ok(Self { port, process })
+    }
+
+    /// Its address for a tenant that needs no other.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
     }
 }
 

@@ -10,7 +10,7 @@ pub(crate) mod program;
 pub(crate) mod setup;
 mod vmauth;
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, path::Path, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -18,10 +18,10 @@ use crate::{
     error::BenchError,
     http1::Connection,
     lab::Lab,
-    load::{Identity, Load, LoadResult, LoadSpec},
+    load::{Identity, Load, LoadResult, LoadSpec, target::Target},
     port::Port,
     process::{Process, until},
-    procfs::{CpuTime, Memory},
+    procfs::{self, CpuTime, Memory},
 };
 
 pub(crate) use self::setup::Setup;
@@ -205,6 +205,7 @@ impl Peer {
             warm_up,
             tenants,
             identity: self.kind.identity(),
+            certificate: self.certificate().map(Path::to_owned),
         };
         let mut load =
             Load::prepare(&spec, self.kind.name(), lab.cpus.generator, lab.folder()).await?;
@@ -221,6 +222,39 @@ impl Peer {
             load: result,
             cpu_us,
         })
+    }
+
+    /// Whom a generator asks to ask it.
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            address: self.address,
+            identity: self.kind.identity(),
+            certificate: self.certificate().map(Path::to_owned),
+        }
+    }
+
+    fn certificate(&self) -> Option<&Path> {
+        self.setup.tls.as_ref().map(|tls| tls.cert.as_path())
+    }
+
+    /// Threads or processes of it that serve requests.
+    pub(crate) fn workers(&self) -> u32 {
+        self.setup.workers
+    }
+
+    /// Its process and those it started.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.process
+            .as_ref()
+            .map_or_else(Vec::new, |process| procfs::tree(process.pid()))
+    }
+
+    /// Has its peak of memory begin anew.
+    pub(crate) fn reset_peak(&self) -> Result<(), BenchError> {
+        match &self.process {
+            Some(process) => procfs::reset_peak(process.pid()),
+            None => Ok(()),
+        }
     }
 
     /// Fails with its last words if it has ended.

@@ -108,6 +108,15 @@ impl Memory {
     }
 }
 
+/// Has the peak of a process and of all that it started begin anew, from what is resident now.
+pub(crate) fn reset_peak(pid: u32) -> Result<(), BenchError> {
+    for pid in tree(pid) {
+        let file = format!("/proc/{pid}/clear_refs");
+        fs::write(&file, "5").map_err(|error| BenchError::io(format!("write {file}"), error))?;
+    }
+    Ok(())
+}
+
 /// A process, the processes it started, those that they started, and so on.
 pub(crate) fn tree(pid: u32) -> Vec<u32> {
     let parents = parents();

@@ -9,7 +9,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::{Control, Kind, Peer, Setup, program::Program};
+use super::{Control, Kind, Peer, Setup, program::Program, setup::CHECK_SECONDS};
 use crate::{
     error::BenchError,
     lab::{Lab, START_LIMIT, tenant_id, write},
@@ -159,8 +159,8 @@ fn cluster(tenant: u32, endpoints: &[SocketAddr]) -> Value {
     // Health checks make sense where there is a choice.
     if endpoints.len() > 1 {
         cluster["health_checks"] = json!([{
-            "timeout": "1s",
-            "interval": "2s",
+            "timeout": format!("{CHECK_SECONDS}s"),
+            "interval": format!("{CHECK_SECONDS}s"),
             "unhealthy_threshold": 3,
             "healthy_threshold": 2,
             "http_health_check": { "path": "/health" },

@@ -5,7 +5,11 @@ use std::{fmt::Write as _, path::PathBuf};
 
 use tokio::process::Command;
 
-use super::{Control, Kind, Peer, Setup, program::Program, setup::TlsFiles};
+use super::{
+    Control, Kind, Peer, Setup,
+    program::Program,
+    setup::{CHECK_SECONDS, TlsFiles},
+};
 use crate::{
     error::BenchError,
     lab::{FILES, Lab, START_LIMIT, tenant_id, write},
@@ -139,7 +143,11 @@ fn backends(setup: &Setup) -> String {
                  retry-on all-retryable-errors\n",
             );
         }
-        let check = if several { " check" } else { "" };
+        let check = if several {
+            format!(" check inter {CHECK_SECONDS}s")
+        } else {
+            String::new()
+        };
         for (number, endpoint) in endpoints.iter().enumerate() {
             let _ = writeln!(text, "  server s{number} {endpoint}{check}");
         }

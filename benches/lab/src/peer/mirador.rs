@@ -12,7 +12,7 @@ use std::{
 use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::{Control, Kind, Peer, Setup};
+use super::{Control, Kind, Peer, Setup, setup::CHECK_SECONDS};
 use crate::{
     error::BenchError,
     http1::Connection,
@@ -117,7 +117,7 @@ pub(crate) async fn fill(lab: &Lab, setup: &Setup) -> Result<Store, BenchError> 
     let mut documents = String::new();
     for (number, endpoints) in setup.tenants() {
         // JSON is YAML.
-        let document = tenant(number, endpoints);
+        let document = tenant(number, endpoints, setup.live_tails);
         // Writing into a `String` does not fail.
         let _ = writeln!(documents, "---\n{document}");
     }
@@ -141,6 +141,11 @@ pub(crate) async fn start_on(lab: &Lab, store: &Store, setup: &Setup) -> Result<
     run(lab, setup, &store.file, &[], START_LIMIT).await
 }
 
+/// Starts a router on a store, as [`start_on`] does, and does not wait for it.
+pub(crate) fn launch_on(lab: &Lab, store: &Store, setup: &Setup) -> Result<Peer, BenchError> {
+    launch(lab, setup, &store.file, &[])
+}
+
 async fn run(
     lab: &Lab,
     setup: &Setup,
@@ -148,6 +153,25 @@ async fn run(
     tenants: &[PathBuf],
     limit: Duration,
 ) -> Result<Peer, BenchError> {
+    let mut router = launch(lab, setup, store, tenants)?;
+    until("mirador to be ready", limit, async || {
+        router.expect_running()?;
+        let Control::Mirador(api) = &router.control else {
+            return Ok(false);
+        };
+        let Ok(mut connection) = Connection::open(api.address).await else {
+            return Ok(false);
+        };
+        let reply = connection
+            .exchange(b"GET /readyz HTTP/1.1\r\nHost: mirador\r\n\r\n")
+            .await;
+        Ok(reply.is_ok_and(|reply| reply.status == 200))
+    })
+    .await?;
+    Ok(router)
+}
+
+fn launch(lab: &Lab, setup: &Setup, store: &Path, tenants: &[PathBuf]) -> Result<Peer, BenchError> {
     let (public, admin) = (Port::take()?, Port::take()?);
     let room = lab.room("mirador")?;
     let token = fresh_token()?;
@@ -175,7 +199,7 @@ async fn run(
     command.arg("serve").arg("--config").arg(file);
     let process = Process::start("mirador", command, lab.cpus.proxy, &room)?;
     let admin_address = admin.address();
-    let mut router = Peer {
+    Ok(Peer {
         kind: Kind::Mirador,
         address: public.address(),
         setup: setup.clone(),
@@ -185,19 +209,7 @@ async fn run(
             token,
         }),
         _ports: vec![public, admin],
-    };
-    until("mirador to be ready", limit, async || {
-        router.expect_running()?;
-        let Ok(mut connection) = Connection::open(admin_address).await else {
-            return Ok(false);
-        };
-        let reply = connection
-            .exchange(b"GET /readyz HTTP/1.1\r\nHost: mirador\r\n\r\n")
-            .await;
-        Ok(reply.is_ok_and(|reply| reply.status == 200))
     })
-    .await?;
-    Ok(router)
 }
 
 impl Peer {
@@ -239,7 +251,7 @@ impl Admin<'_> {
         endpoints: &[SocketAddr],
     ) -> Result<(), BenchError> {
         let id = tenant_id(number);
-        let body = tenant(number, endpoints).to_string();
+        let body = tenant(number, endpoints, false).to_string();
         let request = format!(
             "PUT /api/v1/tenants/{id} HTTP/1.1\r\nHost: mirador\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -263,15 +275,23 @@ impl Admin<'_> {
     }
 }
 
-fn tenant(number: u32, endpoints: &[SocketAddr]) -> Value {
+/// A tenant's document. Endpoints among which there is a choice are looked at as often as by the
+/// other peers that look at theirs.
+fn tenant(number: u32, endpoints: &[SocketAddr], live_tails: bool) -> Value {
     let urls: Vec<String> = endpoints
         .iter()
         .map(|endpoint| format!("http://{endpoint}"))
         .collect();
-    json!({
-        "id": tenant_id(number),
-        "deployments": { "metrics": { "endpoints": urls } },
-    })
+    let mut deployment = json!({ "endpoints": urls });
+    if endpoints.len() > 1 {
+        let interval = format!("{CHECK_SECONDS}s");
+        deployment["health_check"] = json!({ "interval": interval, "timeout": interval });
+    }
+    let mut deployments = json!({ "metrics": deployment });
+    if live_tails {
+        deployments["logs"] = deployment;
+    }
+    json!({ "id": tenant_id(number), "deployments": deployments })
 }
 
 fn asking(source: crate::http1::HttpError) -> BenchError {

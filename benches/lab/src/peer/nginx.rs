@@ -102,7 +102,8 @@ impl Files {
     fn listener(&self, setup: &Setup) -> String {
         let port = self.port;
         match &setup.tls {
-            None => format!("    listen 127.0.0.1:{port} backlog=4096;\n"),
+            // HTTP/2 for those that begin with it, as the others take it too.
+            None => format!("    listen 127.0.0.1:{port} backlog=4096;\n    http2 on;\n"),
             Some(tls) => format!(
                 "    listen 127.0.0.1:{port} ssl backlog=4096;\n    http2 on;\n    \
                  ssl_certificate {};\n    ssl_certificate_key {};\n    \

@@ -5,6 +5,10 @@ use std::{net::SocketAddr, path::PathBuf};
 use super::Kind;
 use crate::lab::Lab;
 
+/// Between two health checks of an endpoint that is one of several, and for its answer, where a
+/// peer sends any.
+pub(crate) const CHECK_SECONDS: u32 = 1;
+
 /// Alike for every peer of a comparison, but for the port of the upstream.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
@@ -15,6 +19,9 @@ pub(crate) struct Setup {
     pub(crate) tls: Option<TlsFiles>,
     /// Threads (or processes) that serve requests.
     pub(crate) workers: u32,
+    /// Whether tenants have logs at their endpoints, which can be tailed, and not metrics alone.
+    /// Means nothing to peers that do not tell them apart.
+    pub(crate) live_tails: bool,
 }
 
 /// PEM files of a certificate and its key.
@@ -37,6 +44,7 @@ impl Setup {
             endpoints,
             tls: None,
             workers: 1,
+            live_tails: false,
         }
     }
 
