@@ -1,6 +1,11 @@
 //! Turns figures into `docs/performance.md`: the words stand in a template, the tables are made
 //! here. Draws no conclusions.
 
+mod connections;
+mod failover;
+mod scenarios;
+mod start;
+mod streams;
 mod table;
 
 use crate::{
@@ -12,6 +17,7 @@ use crate::{
         Figures, Size,
         change::{Change, Times},
         memory::Level,
+        rounds::Rounds,
         side_by_side::Runs,
     },
     stats::Spread,
@@ -50,6 +56,7 @@ pub(crate) fn render(
         ("rest", size.rest.as_secs().to_string()),
         ("bystanders", grouped(size.bystanders)),
         ("body", BODY.to_string()),
+        ("scenarios", scenarios::render(size, figures)?),
     ];
     fill(TEMPLATE, &fields)
 }
@@ -216,6 +223,11 @@ const NOTHING: &str = "–";
 
 fn find(runs: &[Runs], peer: Kind) -> Option<&Runs> {
     runs.iter().find(|runs| runs.peer == peer)
+}
+
+/// What others are compared with.
+fn ours<T>(all: &[Rounds<T>]) -> Option<&Rounds<T>> {
+    all.iter().find(|rounds| rounds.peer == OURS)
 }
 
 fn spread(rounds: &[Measured], of: impl Fn(&Measured) -> Option<f64>) -> Option<Spread> {

@@ -71,6 +71,22 @@ impl Files {
 }
 
 fn bootstrap_of(listener: SocketAddr, setup: &Setup, clusters: &Path) -> Value {
+    // No deadline for the whole answer, as exports and tails have none.
+    let mut route = json!({ "cluster_header": "x-tenant-id", "timeout": "0s" });
+    // Another attempt makes sense where there is a choice.
+    if setup.tenants().any(|(_, endpoints)| endpoints.len() > 1) {
+        route["retry_policy"] = json!({
+            "retry_on": "connect-failure,refused-stream,reset,gateway-error",
+            "num_retries": 2,
+            "retry_host_predicate": [{
+                "name": "envoy.retry_host_predicates.previous_hosts",
+                "typed_config": {
+                    "@type": "type.googleapis.com/envoy.extensions.retry.host.previous_hosts.v3.PreviousHostsPredicate",
+                },
+            }],
+            "host_selection_retry_max_attempts": 3,
+        });
+    }
     let manager = json!({
         "@type": "type.googleapis.com/envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": "public",
@@ -81,8 +97,7 @@ fn bootstrap_of(listener: SocketAddr, setup: &Setup, clusters: &Path) -> Value {
                 "domains": ["*"],
                 "routes": [{
                     "match": { "prefix": "/" },
-                    // No deadline for the whole answer, as exports and tails have none.
-                    "route": { "cluster_header": "x-tenant-id", "timeout": "0s" },
+                    "route": route,
                 }],
             }],
         },

@@ -91,7 +91,9 @@ impl Files {
              tcp_nodelay on;\n  keepalive_requests 100000000;\n  \
              map_hash_bucket_size 128;\n  map_hash_max_size 65536;\n  \
              map $http_x_tenant_id $backend {{\n    default \"\";\n{map}  }}\n{upstreams}  \
-             server {{\n{listener}    client_max_body_size 0;\n    location / {{\n      \
+             server {{\n{listener}    client_max_body_size 0;\n    \
+             proxy_request_buffering off;\n    proxy_buffers 16 64k;\n    \
+             proxy_busy_buffers_size 128k;\n    proxy_max_temp_file_size 0;\n    location / {{\n      \
              if ($backend = \"\") {{ return 400; }}\n      proxy_pass http://$backend;\n      \
              proxy_http_version 1.1;\n      proxy_set_header Connection \"\";\n      \
              proxy_set_header Host $http_host;\n    }}\n  }}\n}}\n",
