@@ -127,7 +127,8 @@ pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Failover, Bench
 
 async fn watch(lab: &Lab, kind: Kind, extent: Extent, event: Event) -> Result<Outcome, BenchError> {
     let (lasting, failing) = (lab.upstream().await?, lab.upstream().await?);
-    let endpoints = vec![lasting.address(), failing.address()];
+    // The first one, which is in use wherever one is preferred.
+    let endpoints = vec![failing.address(), lasting.address()];
     let mut peer = Peer::start(lab, kind, &Setup::with_endpoints(vec![endpoints])).await?;
     sleep(SETTLE).await;
     peer.measure(lab, WARM_UP).await?;
