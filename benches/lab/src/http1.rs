@@ -137,6 +137,22 @@ impl Connection {
         }
     }
 
+    /// Reads a chunked body until that much of it has come, and no more has.
+    pub(crate) async fn first_of_body(&mut self, payload: u64) -> Result<(), HttpError> {
+        let mut chunked = Chunked::default();
+        loop {
+            chunked.take(&self.buffer)?;
+            if chunked.is_complete() || chunked.payload() > payload {
+                return Err(HttpError::Head("another body than was due".into()));
+            }
+            if chunked.is_between_chunks() && chunked.payload() == payload {
+                return Ok(());
+            }
+            self.buffer.clear();
+            self.read_more().await?;
+        }
+    }
+
     /// Waits for the other side to close, and to say nothing before.
     pub(crate) async fn expect_end(&mut self) -> Result<(), HttpError> {
         self.buffer.clear();

@@ -36,8 +36,10 @@ pub(crate) const EXPORT: &str = "/api/v1/export";
 /// Where a long body is taken, as from everywhere else; proxies know it as an import. The answer
 /// tells how long it was.
 pub(crate) const IMPORT: &str = "/api/v1/import";
-/// Where an answer begins and never goes on.
+/// Where an answer begins with one record and never goes on.
 pub(crate) const TAIL: &str = "/select/logsql/tail";
+/// That record. Some proxies keep a head back until something follows it.
+pub(crate) const RECORD: &str = "{\"_msg\":\"the only one\"}\n";
 
 const BACKLOG: i32 = 4096;
 /// What the upstream has seen since it started.

@@ -57,6 +57,11 @@ impl Chunked {
         self.at == At::End
     }
 
+    /// Whether a chunk has come whole and nothing of another.
+    pub(crate) fn is_between_chunks(&self) -> bool {
+        self.at == At::Size && self.line.is_empty()
+    }
+
     /// Bytes of the body so far.
     pub(crate) fn payload(&self) -> u64 {
         self.payload

@@ -15,7 +15,7 @@ use crate::{
         Connection, Framing, HttpError,
         wire::{Sessions, Tls},
     },
-    upstream::{BODY, TAIL},
+    upstream::{BODY, RECORD, TAIL},
 };
 
 /// What to hold, and how much of it.
@@ -150,7 +150,7 @@ async fn ask(connection: &mut Connection, request: &[u8]) -> Result<(), HttpErro
 async fn begin(connection: &mut Connection, request: &[u8]) -> Result<(), HttpError> {
     let begun = connection.begin(request).await?;
     if begun.status == 200 && begun.framing == Framing::Chunked {
-        return Ok(());
+        return connection.first_of_body(RECORD.len() as u64).await;
     }
     Err(HttpError::Head(format!("{begun:?}")))
 }

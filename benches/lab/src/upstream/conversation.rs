@@ -8,7 +8,7 @@ use tokio::{
 };
 
 use super::{
-    BODY, COUNTS, ENDPOINT, EXPORT, Seen, TAIL,
+    BODY, COUNTS, ENDPOINT, EXPORT, RECORD, Seen, TAIL,
     bulk::{BodyFraming, Bulk},
 };
 use crate::http1::{chunked::Chunked, end_of_head, header, text};
@@ -115,8 +115,11 @@ impl Conversation {
     /// Begins, and is silent until the other side has had enough.
     async fn tail(&mut self) -> io::Result<()> {
         // The usual word to a proxy that would rather collect an answer before it sends any of it.
-        let head = "HTTP/1.1 200 OK\r\nContent-Type: application/stream+json\r\n\
-                    X-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n";
+        let head = format!(
+            "HTTP/1.1 200 OK\r\nContent-Type: application/stream+json\r\n\
+             X-Accel-Buffering: no\r\nTransfer-Encoding: chunked\r\n\r\n{:x}\r\n{RECORD}\r\n",
+            RECORD.len()
+        );
         self.stream.write_all(head.as_bytes()).await?;
         while self.stream.read(&mut [0; 64]).await? > 0 {}
         Err(io::ErrorKind::UnexpectedEof.into())
