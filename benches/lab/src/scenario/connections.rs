@@ -38,7 +38,8 @@ pub(crate) struct Extent {
     pub(crate) warm_up: u32,
     /// Connections that are kept open at one time.
     pub(crate) idle: u32,
-    /// Small requests before these, so that what is allocated once is there.
+    /// Small requests before these, so that what is allocated once is there; over few connections,
+    /// as what these leave is used again.
     pub(crate) before: Volume,
 }
 
@@ -50,7 +51,7 @@ impl Extent {
         // HAProxy plans two files for each, of those that a process may open.
         idle: 8_000,
         before: Volume {
-            connections: 64,
+            connections: 4,
             requests: 2_000,
             warm_up: 0,
             tenants: 1,
@@ -62,7 +63,7 @@ impl Extent {
         warm_up: 2,
         idle: 100,
         before: Volume {
-            connections: 8,
+            connections: 4,
             requests: 100,
             warm_up: 0,
             tenants: 1,

@@ -48,7 +48,7 @@ impl Extent {
     };
     pub(crate) const QUICK: Self = Self {
         rounds: 2,
-        bytes: 4_000_000,
+        bytes: 4 << 20,
     };
 }
 

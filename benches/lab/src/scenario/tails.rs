@@ -23,9 +23,10 @@ use crate::{
 /// vmauth 1.112 keeps what came until it has a buffer full, so that no record of a tail comes
 /// through when it is due.
 const PEERS: [Kind; 4] = [Kind::Mirador, Kind::Haproxy, Kind::Nginx, Kind::Envoy];
-/// Small requests before, so that what is allocated once is there.
+/// Small requests before, so that what is allocated once is there; over few connections, as what
+/// these leave is used again.
 const BEFORE: Volume = Volume {
-    connections: 64,
+    connections: 4,
     requests: 2_000,
     warm_up: 0,
     tenants: 1,
