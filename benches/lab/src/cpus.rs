@@ -1,9 +1,11 @@
 //! Which processor does what: the proxy has one to itself, so that nobody else's work is counted
 //! as waiting of its own.
 
-use std::{fmt, fs};
+use std::{fmt, fs, io, process::Stdio};
 
-use crate::process::on_path;
+use tokio::process::Command;
+
+use crate::{error::BenchError, process::on_path};
 
 /// Who runs where. Nobody is bound where there is no `taskset` or only one processor.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,26 @@ impl Cpus {
             generator,
         }
     }
+}
+
+/// Lets processes that run already, with all their threads, use every processor there is.
+pub(crate) async fn unbind(pids: &[u32]) -> Result<(), BenchError> {
+    let doing = |error| BenchError::io("have processes use all processors", error);
+    let all = fs::read_to_string("/sys/devices/system/cpu/online").map_err(doing)?;
+    for pid in pids {
+        let mut command = Command::new("taskset");
+        command
+            .args(["--all-tasks", "--cpu-list", "--pid", all.trim()])
+            .arg(pid.to_string())
+            .stdout(Stdio::null());
+        let status = command.status().await.map_err(doing)?;
+        if !status.success() {
+            return Err(doing(io::Error::other(format!(
+                "taskset ended with {status}"
+            ))));
+        }
+    }
+    Ok(())
 }
 
 impl fmt::Display for Cpus {

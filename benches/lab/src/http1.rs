@@ -2,18 +2,22 @@
 //! length in.
 //!
 //! Written by hand so that the generator costs less than what it measures. It refuses what it does
-//! not know, such as chunked answers, instead of guessing.
+//! not know instead of guessing.
+
+pub(crate) mod chunked;
+pub(crate) mod wire;
 
 use std::{io, net::SocketAddr};
 
 use thiserror::Error;
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::TcpStream,
-};
+use tokio::net::TcpStream;
+
+use self::{chunked::Chunked, wire::Wire};
 
 /// Longest answer taken, in bytes.
 const LIMIT: usize = 1 << 20;
+/// How much of a long body is read at a time.
+const BULK: usize = 256 << 10;
 
 /// Why a request got no usable answer.
 #[derive(Debug, Error)]
@@ -26,12 +30,14 @@ pub(crate) enum HttpError {
     Head(String),
     #[error("the answer is longer than {LIMIT} bytes")]
     TooLong,
+    #[error("not the framing of a chunk: {0:?}")]
+    Chunk(String),
 }
 
 /// A keep-alive connection for one request at a time.
 #[derive(Debug)]
 pub(crate) struct Connection {
-    stream: TcpStream,
+    wire: Wire,
     buffer: Vec<u8>,
 }
 
@@ -44,27 +50,41 @@ pub(crate) struct Reply<'a> {
 }
 
 impl Connection {
+    /// In clear, from wherever the kernel likes.
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
         let stream = TcpStream::connect(address).await?;
-        stream.set_nodelay(true)?;
-        Ok(Self {
-            stream,
+        Ok(Self::over(Wire::open(stream, None).await?))
+    }
+
+    pub(crate) fn over(wire: Wire) -> Self {
+        Self {
+            wire,
             buffer: Vec::with_capacity(4096),
-        })
+        }
+    }
+
+    /// What it runs over, between two exchanges.
+    pub(crate) fn wire_mut(&mut self) -> &mut Wire {
+        &mut self.wire
     }
 
     /// Sends a whole request and reads its whole answer.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Reply<'_>, HttpError> {
-        self.stream.write_all(request).await?;
-        self.buffer.clear();
-        let head_len = loop {
-            if let Some(end) = end_of_head(&self.buffer) {
-                break end;
-            }
-            self.read_more().await?;
+        self.wire.send(request).await?;
+        self.reply().await
+    }
+
+    /// Reads the whole answer to what was sent.
+    pub(crate) async fn reply(&mut self) -> Result<Reply<'_>, HttpError> {
+        let head_len = self.head().await?;
+        let (status, framing) = framing(text(&self.buffer[..head_len])?)?;
+        let Framing::Length(body_len) = framing else {
+            return Err(HttpError::Head("chunked, where a length was due".into()));
         };
-        let (status, body_len) = framing(text(&self.buffer[..head_len])?)?;
-        let whole = head_len + body_len;
+        let whole = usize::try_from(body_len)
+            .ok()
+            .and_then(|body_len| head_len.checked_add(body_len))
+            .ok_or(HttpError::TooLong)?;
         while self.buffer.len() < whole {
             self.read_more().await?;
         }
@@ -79,15 +99,118 @@ impl Connection {
         })
     }
 
+    /// Sends a whole request and reads the head of its answer, whose body is read or left by
+    /// [`Connection::drain`].
+    pub(crate) async fn begin(&mut self, request: &[u8]) -> Result<Begun, HttpError> {
+        self.wire.send(request).await?;
+        let head_len = self.head().await?;
+        let (status, framing) = framing(text(&self.buffer[..head_len])?)?;
+        self.buffer.drain(..head_len);
+        Ok(Begun { status, framing })
+    }
+
+    /// Reads a body to its end without keeping it, and tells its length.
+    pub(crate) async fn drain(&mut self, begun: Begun) -> Result<u64, HttpError> {
+        let mut chunked = Chunked::default();
+        let mut payload = 0;
+        self.buffer.reserve(BULK);
+        loop {
+            let (over, ended) = match begun.framing {
+                Framing::Length(length) => {
+                    payload += self.buffer.len() as u64;
+                    (payload > length, payload == length)
+                }
+                Framing::Chunked => {
+                    let taken = chunked.take(&self.buffer)?;
+                    payload = chunked.payload();
+                    (taken < self.buffer.len(), chunked.is_complete())
+                }
+            };
+            if over {
+                return Err(HttpError::Head("more came than was announced".into()));
+            }
+            if ended {
+                return Ok(payload);
+            }
+            self.buffer.clear();
+            self.read_more().await?;
+        }
+    }
+
+    /// Reads a chunked body until that much of it has come, and no more has.
+    pub(crate) async fn first_of_body(&mut self, payload: u64) -> Result<(), HttpError> {
+        let mut chunked = Chunked::default();
+        loop {
+            chunked.take(&self.buffer)?;
+            if chunked.is_complete() || chunked.payload() > payload {
+                return Err(HttpError::Head("another body than was due".into()));
+            }
+            if chunked.is_between_chunks() && chunked.payload() == payload {
+                return Ok(());
+            }
+            self.buffer.clear();
+            self.read_more().await?;
+        }
+    }
+
+    /// Waits for the other side to close, and to say nothing before.
+    pub(crate) async fn expect_end(&mut self) -> Result<(), HttpError> {
+        self.buffer.clear();
+        match self.wire.receive(&mut self.buffer).await {
+            Ok(0) => Ok(()),
+            Ok(_) => Err(HttpError::Head("more came than was announced".into())),
+            // Closed without the goodbye of TLS: not nice, but closed.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Looks whether the other side has neither closed nor said anything, on a connection in clear.
+    pub(crate) fn expect_silence(&self) -> Result<(), HttpError> {
+        match self.wire.peek() {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Ok(()),
+            Err(error) => Err(error.into()),
+            Ok(0) => Err(HttpError::Closed),
+            Ok(_) => Err(HttpError::Head(
+                "something came where nothing was due".into(),
+            )),
+        }
+    }
+
+    /// Reads until the head of an answer is there, and tells its length.
+    async fn head(&mut self) -> Result<usize, HttpError> {
+        self.buffer.clear();
+        loop {
+            if let Some(end) = end_of_head(&self.buffer) {
+                return Ok(end);
+            }
+            self.read_more().await?;
+        }
+    }
+
     async fn read_more(&mut self) -> Result<(), HttpError> {
         if self.buffer.len() > LIMIT {
             return Err(HttpError::TooLong);
         }
-        match self.stream.read_buf(&mut self.buffer).await? {
+        match self.wire.receive(&mut self.buffer).await? {
             0 => Err(HttpError::Closed),
             _ => Ok(()),
         }
     }
+}
+
+/// An answer whose head has come.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Begun {
+    pub(crate) status: u16,
+    pub(crate) framing: Framing,
+}
+
+/// How an answer says where its body ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Framing {
+    Length(u64),
+    Chunked,
 }
 
 impl Reply<'_> {
@@ -105,8 +228,8 @@ pub(crate) fn end_of_head(bytes: &[u8]) -> Option<usize> {
         .map(|at| at + 4)
 }
 
-/// The status, and how long the body is.
-fn framing(head: &str) -> Result<(u16, usize), HttpError> {
+/// The status, and where the body ends.
+fn framing(head: &str) -> Result<(u16, Framing), HttpError> {
     let unclear = || HttpError::Head(head.into());
     let status = head
         .strip_prefix("HTTP/1.1 ")
@@ -114,20 +237,25 @@ fn framing(head: &str) -> Result<(u16, usize), HttpError> {
         .and_then(|code| code.parse().ok())
         .ok_or_else(unclear)?;
     if matches!(status, 204 | 304) {
-        return Ok((status, 0));
+        return Ok((status, Framing::Length(0)));
+    }
+    if header(head, "transfer-encoding").is_some_and(|value| value == "chunked") {
+        return Ok((status, Framing::Chunked));
     }
     let length = header(head, "content-length").and_then(|value| value.parse().ok());
-    Ok((status, length.ok_or_else(unclear)?))
+    Ok((status, Framing::Length(length.ok_or_else(unclear)?)))
 }
 
-fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
+/// The first header of that name in a head.
+pub(crate) fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().skip(1).find_map(|line| {
         let (found, value) = line.split_once(':')?;
         found.eq_ignore_ascii_case(name).then(|| value.trim())
     })
 }
 
-fn text(head: &[u8]) -> Result<&str, HttpError> {
+/// A head as text.
+pub(crate) fn text(head: &[u8]) -> Result<&str, HttpError> {
     std::str::from_utf8(head)
         .map_err(|_| HttpError::Head(String::from_utf8_lossy(head).into_owned()))
 }
@@ -181,9 +309,27 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_without_a_length_is_refused() {
-        let chunked = &["HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n"];
-        let mut connection = answered_with(chunked).await;
+        let mut connection = answered_with(&["HTTP/1.1 200 OK\r\n\r\nhello"]).await;
         let error = connection.exchange(GET).await.expect_err("no length");
         assert!(matches!(error, HttpError::Head(_)), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_long_body_is_counted_to_its_end() {
+        const LENGTH: &str = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhe";
+        const CHUNKED: &str = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nab";
+        const CASES: &[(&[&str], Option<u64>)] = &[
+            (&[LENGTH, "llo"], Some(5)),
+            (&[LENGTH, "ll"], None),
+            (&[LENGTH, "llo!"], None),
+            (&[CHUNKED, "c\r\n0\r\n\r\n"], Some(3)),
+            (&[CHUNKED, "c\r\n0\r\n"], None),
+        ];
+        for (pieces, expected) in CASES {
+            let mut connection = answered_with(pieces).await;
+            let begun = connection.begin(GET).await.expect("a head");
+            let counted = connection.drain(begun).await;
+            assert_eq!(counted.ok(), *expected, "{pieces:?}");
+        }
     }
 }

@@ -1,8 +1,9 @@
-//! The stage: a folder for files and logs, the upstream, and where the programs are.
+//! The stage: a folder for files and logs, the upstreams, and where the router is.
 
 use std::{
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    sync::atomic::{AtomicU32, Ordering},
     time::Duration,
 };
 
@@ -18,54 +19,61 @@ use crate::{
     cpus::Cpus,
     error::BenchError,
     http1::Connection,
-    peer::{mirador, vmauth},
+    peer::{Kind, mirador},
     process::Process,
     upstream::{COUNTS, Counts},
 };
 
 /// For starting anything here.
 pub(crate) const START_LIMIT: Duration = Duration::from_secs(30);
-/// Open files that ten thousand endpoints may take, with some to spare.
-const FILES: u64 = 16_384;
+/// Open files that ten thousand endpoints may take, with some to spare. More can't be had everywhere.
+pub(crate) const FILES: u64 = 16_384;
 
 /// Loopback networks of the endpoints: one for where tenants live, one for where they move to.
 const HOMES: u32 = 0x7f01_0001;
 const MOVED: u32 = 0x7f81_0001;
+
+/// An upstream process and the port it listens on, at every loopback address.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    port: u16,
+    pub(crate) process: Process,
+}
 
 /// All that scenarios share.
 #[derive(Debug)]
 pub(crate) struct Lab {
     pub(crate) cpus: Cpus,
     pub(crate) mirador: PathBuf,
-    pub(crate) vmauth: PathBuf,
-    upstream_port: u16,
-    // Dropped in this order: nobody writes any more when the folder goes.
-    _upstream: Process,
+    /// One for each kind of peer, as each may keep connections to ten thousand endpoints and a
+    /// process may have only so many.
+    upstreams: Vec<Upstream>,
+    // Dropped after the processes: nobody writes any more when the folder goes.
     folder: TempDir,
+    /// Rooms given out so far.
+    rooms: AtomicU32,
 }
 
 impl Lab {
-    /// Finds or builds the programs and starts the upstream.
+    /// Finds or builds the programs and starts the upstreams.
     pub(crate) async fn open() -> Result<Self, BenchError> {
         raise_file_limit()?;
-        let vmauth = vmauth::find()?;
         let mirador = mirador::find_or_build().await?;
         let folder = tempfile::Builder::new()
             .prefix("mirador-benches-")
             .tempdir();
         let folder = folder.map_err(|error| BenchError::io("make a temporary folder", error))?;
         let cpus = Cpus::share();
-        let mut command = ourselves()?;
-        command.arg("upstream");
-        let mut upstream = Process::start_piped("upstream", command, cpus.upstream, folder.path())?;
-        let upstream_port = told_port(&mut upstream).await?;
+        let mut upstreams = Vec::new();
+        for _ in Kind::ALL {
+            upstreams.push(Upstream::start(cpus, folder.path()).await?);
+        }
         Ok(Self {
             cpus,
             mirador,
-            vmauth,
-            upstream_port,
-            _upstream: upstream,
+            upstreams,
             folder,
+            rooms: AtomicU32::new(0),
         })
     }
 
@@ -74,29 +82,41 @@ impl Lab {
         self.folder.path()
     }
 
-    /// Writes a file, and tells where it is.
-    pub(crate) fn write(&self, name: &str, text: &str) -> Result<PathBuf, BenchError> {
-        let file = self.folder().join(name);
-        let written = std::fs::write(&file, text);
-        written.map_err(|error| BenchError::io(format!("write {}", file.display()), error))?;
-        Ok(file)
+    /// Makes a folder of its own for something that is started.
+    pub(crate) fn room(&self, name: &str) -> Result<PathBuf, BenchError> {
+        let number = self.rooms.fetch_add(1, Ordering::Relaxed);
+        let room = self.folder().join(format!("{name}-{number}"));
+        let made = std::fs::create_dir(&room);
+        made.map_err(|error| BenchError::io(format!("make {}", room.display()), error))?;
+        Ok(room)
     }
 
-    /// Where a tenant's only endpoint is: an address of its own.
-    pub(crate) fn home(&self, tenant: u32) -> SocketAddr {
-        (Ipv4Addr::from_bits(HOMES + tenant), self.upstream_port).into()
+    /// Where a tenant's endpoint is when that peer is measured: an address of its own.
+    pub(crate) fn home(&self, kind: Kind, tenant: u32) -> SocketAddr {
+        (Ipv4Addr::from_bits(HOMES + tenant), self.port(kind)).into()
     }
 
-    /// Where a tenant's only endpoint may move to.
-    pub(crate) fn moved(&self, tenant: u32) -> SocketAddr {
-        (Ipv4Addr::from_bits(MOVED + tenant), self.upstream_port).into()
+    /// Where a tenant's endpoint may move to, or where its second one is.
+    pub(crate) fn moved(&self, kind: Kind, tenant: u32) -> SocketAddr {
+        (Ipv4Addr::from_bits(MOVED + tenant), self.port(kind)).into()
     }
 
-    /// What the upstream has seen so far.
-    pub(crate) async fn counts(&self) -> Result<Counts, BenchError> {
+    /// Starts another upstream, to be ended or stopped.
+    pub(crate) async fn upstream(&self) -> Result<Upstream, BenchError> {
+        Upstream::start(self.cpus, self.folder()).await
+    }
+
+    fn port(&self, kind: Kind) -> u16 {
+        let kinds = Kind::ALL.iter().zip(&self.upstreams);
+        let own = kinds.filter(|(of, _)| **of == kind);
+        own.map(|(_, upstream)| upstream.port).sum()
+    }
+
+    /// What the upstream of that peer has seen so far.
+    pub(crate) async fn counts(&self, kind: Kind) -> Result<Counts, BenchError> {
         let whom = "the upstream";
         let failed = |source| BenchError::Http { whom, source };
-        let opened = Connection::open(self.home(0)).await;
+        let opened = Connection::open(self.home(kind, 0)).await;
         let mut connection = opened.map_err(|error| failed(error.into()))?;
         let request = format!("GET {COUNTS} HTTP/1.1\r\nHost: upstream\r\n\r\n");
         let reply = connection
@@ -108,6 +128,27 @@ impl Lab {
             text: String::from_utf8_lossy(reply.body).into_owned(),
         })
     }
+}
+
+impl Upstream {
+    async fn start(cpus: Cpus, folder: &Path) -> Result<Self, BenchError> {
+        let mut command = ourselves()?;
+        command.arg("upstream");
+        let mut process = Process::start_piped("upstream", command, cpus.upstream, folder)?;
+        let port = told_port(&mut process).await?;
+        Ok(Self { port, process })
+    }
+
+    /// Its address for a tenant that needs no other.
+    pub(crate) fn address(&self) -> SocketAddr {
+        (Ipv4Addr::LOCALHOST, self.port).into()
+    }
+}
+
+/// Writes a whole file.
+pub(crate) fn write(file: &Path, text: &str) -> Result<(), BenchError> {
+    std::fs::write(file, text)
+        .map_err(|error| BenchError::io(format!("write {}", file.display()), error))
 }
 
 /// The id of the tenant of that number.

@@ -4,8 +4,17 @@
 //! It runs in a process of its own. [`run`] is that process; [`Load`] is how the director holds
 //! it: ready, then go, so that neither connecting nor disconnecting is measured.
 
+pub(crate) mod generator;
+pub(crate) mod hold;
+pub(crate) mod multiplex;
+pub(crate) mod paced;
+pub(crate) mod storm;
+pub(crate) mod target;
+pub(crate) mod transfer;
+
 use std::{
     net::SocketAddr,
+    path::PathBuf,
     sync::{
         Arc,
         atomic::{AtomicU32, Ordering},
@@ -23,9 +32,10 @@ use tokio::{
     time::timeout,
 };
 
+use self::target::Target;
 use crate::{
     error::BenchError,
-    http1::{Connection, HttpError},
+    http1::{Connection, HttpError, wire::Sessions},
     lab::{bearer_of, tenant_id},
     process::Process,
     say,
@@ -57,10 +67,14 @@ pub(crate) struct LoadSpec {
     /// How a request tells its tenant
     #[arg(long, value_enum)]
     pub(crate) identity: Identity,
+    /// PEM file of the certificate it shows, if it speaks TLS
+    #[arg(long)]
+    pub(crate) certificate: Option<PathBuf>,
 }
 
 /// How a request tells its tenant.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Identity {
     /// `X-Tenant-ID`, as Mirador wants it.
     Header,
@@ -171,6 +185,7 @@ impl LoadSpec {
             warm_up,
             tenants,
             identity,
+            certificate,
         } = self;
         let mut command = crate::lab::ourselves()?;
         command
@@ -183,6 +198,9 @@ impl LoadSpec {
         let identity = identity.to_possible_value();
         if let Some(identity) = identity {
             command.args(["--identity", identity.get_name()]);
+        }
+        if let Some(certificate) = certificate {
+            command.arg("--certificate").arg(certificate);
         }
         Ok(command)
     }
@@ -272,7 +290,13 @@ struct Tally {
 }
 
 async fn connect(spec: &LoadSpec, plan: &Plan, number: u32) -> Result<Connection, HttpError> {
-    let mut connection = Connection::open(spec.target).await?;
+    let target = Target {
+        address: spec.target,
+        identity: spec.identity,
+        certificate: spec.certificate.clone(),
+    };
+    let tls = target.tls("http/1.1", Sessions::Fresh)?;
+    let mut connection = target.connect(number, tls.as_ref()).await?;
     for round in 0..spec.warm_up {
         if let Some(failure) = ask(&mut connection, plan.request(number + round)).await {
             return Err(HttpError::Head(failure));

@@ -61,6 +61,12 @@ enum Part {
     /// Send requests over keep-alive connections (started by the benchmark itself)
     #[command(hide = true)]
     Load(load::LoadSpec),
+    /// Do another job of a generator (started by the benchmark itself)
+    #[command(hide = true)]
+    Generate {
+        /// The job, as JSON
+        job: String,
+    },
 }
 
 fn main() -> ExitCode {
@@ -74,6 +80,7 @@ fn main() -> ExitCode {
         match &cli.part {
             Some(Part::Upstream) => upstream::run().await,
             Some(Part::Load(spec)) => load::run(spec).await,
+            Some(Part::Generate { job }) => load::generator::run(job).await,
             None => measure(&cli).await,
         }
     });

@@ -1,26 +1,118 @@
 //! What is measured: a proxy, or nothing between generator and upstream.
+//!
+//! [`Peer::start`] starts any of them; what is particular to one is in its own file.
 
+mod envoy;
+mod haproxy;
 pub(crate) mod mirador;
-pub(crate) mod vmauth;
+mod nginx;
+pub(crate) mod program;
+pub(crate) mod setup;
+mod vmauth;
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path, time::Duration};
+
+use serde::{Deserialize, Serialize};
 
 use crate::{
     error::BenchError,
+    http1::Connection,
     lab::Lab,
-    load::{Identity, Load, LoadResult, LoadSpec},
-    process::Process,
-    procfs::{CpuTime, Memory},
+    load::{Identity, Load, LoadResult, LoadSpec, target::Target},
+    port::Port,
+    process::{Process, until},
+    procfs::{self, CpuTime, Memory},
 };
+
+pub(crate) use self::setup::Setup;
+
+/// The ways from the generator to the upstream, in the order in which they are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Kind {
+    /// Nothing between them.
+    Direct,
+    /// `HAProxy` that copies bytes and knows no HTTP: the bound. It has one upstream only, the
+    /// first tenant's.
+    TcpForward,
+    Mirador,
+    Haproxy,
+    Nginx,
+    Envoy,
+    /// With a bearer token for each tenant.
+    Vmauth,
+    /// With a rule on `X-Tenant-ID` for each tenant, which it tries one after the other.
+    VmauthByHeader,
+}
+
+impl Kind {
+    pub(crate) const ALL: [Self; 8] = [
+        Self::Direct,
+        Self::TcpForward,
+        Self::Mirador,
+        Self::Haproxy,
+        Self::Nginx,
+        Self::Envoy,
+        Self::Vmauth,
+        Self::VmauthByHeader,
+    ];
+
+    /// What it is called in tables and errors.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::TcpForward => "TCP forward",
+            Self::Mirador => "Mirador",
+            Self::Haproxy => "HAProxy",
+            Self::Nginx => "nginx",
+            Self::Envoy => "Envoy",
+            Self::Vmauth => "vmauth",
+            Self::VmauthByHeader => "vmauth by header",
+        }
+    }
+
+    /// How a request must tell its tenant.
+    pub(crate) const fn identity(self) -> Identity {
+        match self {
+            Self::Vmauth => Identity::Bearer,
+            _ => Identity::Header,
+        }
+    }
+
+    /// The most tenants it is fit for.
+    pub(crate) const fn most_tenants(self) -> u32 {
+        match self {
+            Self::TcpForward => 1,
+            Self::VmauthByHeader => 1_000,
+            _ => u32::MAX,
+        }
+    }
+}
 
 /// One way from the generator to the upstream.
 #[derive(Debug)]
 pub(crate) struct Peer {
-    pub(crate) name: &'static str,
+    pub(crate) kind: Kind,
+    /// Where clients connect.
     pub(crate) address: SocketAddr,
-    identity: Identity,
+    setup: Setup,
     /// `None` where nothing lies between.
     process: Option<Process>,
+    control: Control,
+    /// Held for as long as it runs.
+    _ports: Vec<Port>,
+}
+
+/// How a running peer is told of a change.
+#[derive(Debug)]
+enum Control {
+    /// Not at all.
+    None,
+    Mirador(mirador::Api),
+    Haproxy(haproxy::Files),
+    Nginx(nginx::Files),
+    Envoy(envoy::Files),
+    Vmauth(vmauth::Files),
 }
 
 /// How many requests to send, and over what.
@@ -35,10 +127,10 @@ pub(crate) struct Volume {
 }
 
 /// What one load showed.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct Measured {
     pub(crate) load: LoadResult,
-    /// CPU time per request of the proxy's process, in microseconds; `None` without a proxy.
+    /// CPU time per request of the proxy's processes, in microseconds; `None` without a proxy.
     pub(crate) cpu_us: Option<f64>,
 }
 
@@ -49,13 +141,48 @@ impl Measured {
 }
 
 impl Peer {
-    /// The upstream itself.
-    pub(crate) fn direct(lab: &Lab) -> Self {
-        Self {
-            name: "direct",
-            address: lab.home(0),
-            identity: Identity::Header,
-            process: None,
+    /// Starts it in its recommended configuration, and returns when it answers.
+    pub(crate) async fn start(lab: &Lab, kind: Kind, setup: &Setup) -> Result<Self, BenchError> {
+        match kind {
+            Kind::Direct => Ok(Self {
+                kind,
+                address: setup.first_endpoint(),
+                setup: setup.clone(),
+                process: None,
+                control: Control::None,
+                _ports: Vec::new(),
+            }),
+            Kind::TcpForward => haproxy::forward(lab, setup).await,
+            Kind::Mirador => mirador::start(lab, setup).await,
+            Kind::Haproxy => haproxy::start(lab, setup).await,
+            Kind::Nginx => nginx::start(lab, setup).await,
+            Kind::Envoy => envoy::start(lab, setup).await,
+            Kind::Vmauth | Kind::VmauthByHeader => vmauth::start(lab, kind, setup).await,
+        }
+    }
+
+    /// Gives one tenant other endpoints (or the next free number its first ones), by the means
+    /// the peer has for it. Returns when the peer has been told, which may be long before it acts.
+    pub(crate) async fn change(
+        &mut self,
+        lab: &Lab,
+        tenant: u32,
+        endpoints: Vec<SocketAddr>,
+    ) -> Result<(), BenchError> {
+        self.setup.set(tenant, endpoints);
+        let Some(process) = &self.process else {
+            return Ok(());
+        };
+        match &self.control {
+            Control::None => Ok(()),
+            Control::Mirador(api) => {
+                let mut admin = api.connect().await?;
+                admin.put(tenant, self.setup.endpoints_of(tenant)).await
+            }
+            Control::Haproxy(files) => files.reload(lab, &self.setup, process),
+            Control::Nginx(files) => files.reload(lab, &self.setup, process),
+            Control::Envoy(files) => files.reload(lab, &self.setup),
+            Control::Vmauth(files) => files.reload(lab, &self.setup, process),
         }
     }
 
@@ -71,23 +198,22 @@ impl Peer {
             warm_up,
             tenants,
         } = volume;
-        let (target, identity) = (self.address, self.identity);
         let spec = LoadSpec {
-            target,
+            target: self.address,
             connections,
             requests,
             warm_up,
             tenants,
-            identity,
+            identity: self.kind.identity(),
+            certificate: self.certificate().map(Path::to_owned),
         };
-        let mut load = Load::prepare(&spec, self.name, lab.cpus.generator, lab.folder()).await?;
+        let mut load =
+            Load::prepare(&spec, self.kind.name(), lab.cpus.generator, lab.folder()).await?;
         let before = self.cpu_time()?;
         let result = load.go().await?;
         let after = self.cpu_time()?;
         load.end().await?;
-        if let Some(process) = &mut self.process {
-            process.expect_running()?;
-        }
+        self.expect_running()?;
         let used = before
             .zip(after)
             .map(|(before, after)| after.since(&before));
@@ -98,26 +224,78 @@ impl Peer {
         })
     }
 
-    /// CPU time used so far.
+    /// Whom a generator asks to ask it.
+    pub(crate) fn target(&self) -> Target {
+        Target {
+            address: self.address,
+            identity: self.kind.identity(),
+            certificate: self.certificate().map(Path::to_owned),
+        }
+    }
+
+    fn certificate(&self) -> Option<&Path> {
+        self.setup.tls.as_ref().map(|tls| tls.cert.as_path())
+    }
+
+    /// Threads or processes of it that serve requests.
+    pub(crate) fn workers(&self) -> u32 {
+        self.setup.workers
+    }
+
+    /// Its process and those it started.
+    pub(crate) fn pids(&self) -> Vec<u32> {
+        self.process
+            .as_ref()
+            .map_or_else(Vec::new, |process| procfs::tree(process.pid()))
+    }
+
+    /// Has its peak of memory begin anew.
+    pub(crate) fn reset_peak(&self) -> Result<(), BenchError> {
+        match &self.process {
+            Some(process) => procfs::reset_peak(process.pid()),
+            None => Ok(()),
+        }
+    }
+
+    /// Fails with its last words if it has ended.
+    pub(crate) fn expect_running(&mut self) -> Result<(), BenchError> {
+        match &mut self.process {
+            Some(process) => process.expect_running(),
+            None => Ok(()),
+        }
+    }
+
+    /// CPU time that it and the processes it started have used so far.
     pub(crate) fn cpu_time(&self) -> Result<Option<CpuTime>, BenchError> {
         self.process
             .as_ref()
-            .map(|process| CpuTime::of(process.pid()))
+            .map(|process| CpuTime::of_tree(process.pid()))
             .transpose()
     }
 
-    /// Memory held now.
+    /// Memory that it and the processes it started hold now.
     pub(crate) fn memory(&self) -> Result<Option<Memory>, BenchError> {
         self.process
             .as_ref()
-            .map(|process| Memory::of(process.pid()))
+            .map(|process| Memory::of_tree(process.pid()))
             .transpose()
     }
 
+    /// Ends it and all it started.
     pub(crate) async fn stop(self) -> Result<(), BenchError> {
         match self.process {
             Some(process) => process.stop().await,
             None => Ok(()),
         }
+    }
+
+    /// Waits until it takes connections; for those that read all of their configuration before.
+    async fn wait_until_listening(&mut self, limit: Duration) -> Result<(), BenchError> {
+        let what = format!("{} to listen", self.kind.name());
+        until(&what, limit, async || {
+            self.expect_running()?;
+            Ok(Connection::open(self.address).await.is_ok())
+        })
+        .await
     }
 }

@@ -9,19 +9,24 @@ use std::{
     time::Duration,
 };
 
+use rustix::process::{Pid, kill_process};
 use tokio::{
     process::{Child, Command},
-    time::{Instant, sleep},
+    time::{Instant, sleep, timeout},
 };
 
-use crate::error::BenchError;
+use crate::{error::BenchError, procfs};
+
+pub(crate) use rustix::process::Signal;
 
 /// How often a condition is looked at.
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long a process may take to end when asked, before it is made to.
+const STOP_LIMIT: Duration = Duration::from_secs(2);
 /// How much of a log an error shows, in lines.
 const LAST_LINES: usize = 8;
 
-/// A process of ours, killed when dropped.
+/// A process of ours, killed when dropped with all that it started.
 #[derive(Debug)]
 pub(crate) struct Process {
     name: String,
@@ -97,14 +102,48 @@ impl Process {
         }
     }
 
-    /// Kills it and waits until it is gone.
+    /// Sends it a signal.
+    pub(crate) fn signal(&self, signal: Signal) -> Result<(), BenchError> {
+        kill(self.pid, signal)
+            .map_err(|error| BenchError::io(format!("signal {}", self.name), error))
+    }
+
+    /// Asks it to end, and makes it and all that it started when it does not in time.
     pub(crate) async fn stop(mut self) -> Result<(), BenchError> {
+        let tree = procfs::tree(self.pid);
+        self.signal(Signal::TERM)?;
+        // In vain or not: what is left is killed below.
+        let _ = timeout(STOP_LIMIT, self.child.wait()).await;
+        // Master processes are gone by now, and what they have left behind is no child of theirs.
+        kill_all(tree.into_iter().filter(|pid| *pid != self.pid));
         let doing = format!("stop {}", self.name);
         self.child
             .kill()
             .await
             .map_err(|error| BenchError::io(doing, error))
     }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Without an id it has been waited for, and its number may be another's.
+        if self.child.id().is_some() {
+            kill_all(procfs::tree(self.pid));
+        }
+    }
+}
+
+fn kill_all(pids: impl IntoIterator<Item = u32>) {
+    for pid in pids {
+        // Whatever has ended already needs no killing.
+        let _ = kill(pid, Signal::KILL);
+    }
+}
+
+fn kill(pid: u32, signal: Signal) -> std::io::Result<()> {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    let pid = pid.ok_or_else(|| std::io::Error::other("it has no id"))?;
+    Ok(kill_process(pid, signal)?)
 }
 
 /// Asks `probe` until it says yes, for as long as `limit`.

@@ -1,17 +1,23 @@
 //! Turns figures into `docs/performance.md`: the words stand in a template, the tables are made
 //! here. Draws no conclusions.
 
+mod connections;
+mod failover;
+mod scenarios;
+mod start;
+mod streams;
 mod table;
 
 use crate::{
     error::BenchError,
     lab::Lab,
     machine::{self, Machine},
-    peer::{Measured, mirador, vmauth},
+    peer::{Kind, Measured, mirador, program},
     scenario::{
         Figures, Size,
         change::{Change, Times},
         memory::Level,
+        rounds::Rounds,
         side_by_side::Runs,
     },
     stats::Spread,
@@ -23,8 +29,8 @@ use self::table::Table;
 const TEMPLATE: &str = include_str!("report/performance.md");
 const NOT_MEASURED: &str = "*Not measured in this run.*\n";
 /// The peer that others are compared with.
-const OURS: &str = "Mirador";
-const BASE: &str = "direct";
+const OURS: Kind = Kind::Mirador;
+const BASE: Kind = Kind::Direct;
 
 /// The whole document.
 pub(crate) fn render(
@@ -50,6 +56,7 @@ pub(crate) fn render(
         ("rest", size.rest.as_secs().to_string()),
         ("bystanders", grouped(size.bystanders)),
         ("body", BODY.to_string()),
+        ("scenarios", scenarios::render(size, figures)?),
     ];
     fill(TEMPLATE, &fields)
 }
@@ -70,7 +77,6 @@ fn fill(template: &str, fields: &[(&str, String)]) -> Result<String, BenchError>
 }
 
 fn setting(machine: &Machine, lab: &Lab) -> String {
-    let version = machine::said(std::process::Command::new(&lab.mirador).arg("--version"));
     let mut table = Table::new(["", ""]);
     let command = machine::command();
     table.row(["Date", &machine.date]);
@@ -89,11 +95,16 @@ fn setting(machine: &Machine, lab: &Lab) -> String {
         format!("{}, release profile", machine.compiler)
     };
     table.row(["Compiler", &built]);
-    table.row(["Mirador", version.as_deref().unwrap_or("unknown")]);
-    table.row([
-        "vmauth",
-        &format!("{}, `GOMAXPROCS=1`", vmauth::version(&lab.vmauth)),
-    ]);
+    for kind in [
+        Kind::Mirador,
+        Kind::Haproxy,
+        Kind::Nginx,
+        Kind::Envoy,
+        Kind::Vmauth,
+    ] {
+        let version = program::version(lab, kind);
+        table.row([kind.name(), version.as_deref().unwrap_or("unknown")]);
+    }
     table.row(["Bound to", &lab.cpus.to_string()]);
     table.row(["Load average before", &machine.load]);
     table.to_string()
@@ -106,10 +117,7 @@ fn throughput(runs: &[Runs]) -> String {
         "CPU µs per request",
         "CPU as a multiple of ours",
     ]);
-    for peer in [BASE, OURS, "vmauth"]
-        .iter()
-        .filter_map(|name| find(runs, name))
-    {
+    for peer in runs {
         let per_second = spread(&peer.rounds, |one| Some(one.per_second()));
         let cpu = spread(&peer.rounds, |one| one.cpu_us);
         let multiple = find(runs, OURS).and_then(|ours| {
@@ -121,7 +129,7 @@ fn throughput(runs: &[Runs]) -> String {
             )
         });
         table.row([
-            peer.peer,
+            peer.peer.name(),
             &told(per_second, 0),
             &told(cpu, 1),
             &told(multiple, 2),
@@ -132,10 +140,7 @@ fn throughput(runs: &[Runs]) -> String {
 
 fn latency(runs: &[Runs]) -> String {
     let mut table = Table::new(["", "p50 µs", "p99 µs", "added p50 µs", "added p99 µs"]);
-    for peer in [BASE, OURS, "vmauth"]
-        .iter()
-        .filter_map(|name| find(runs, name))
-    {
+    for peer in runs {
         let p50 = spread(&peer.rounds, |one| Some(one.load.p50_us));
         let p99 = spread(&peer.rounds, |one| Some(one.load.p99_us));
         let added = |of: fn(&Measured) -> f64| {
@@ -145,7 +150,7 @@ fn latency(runs: &[Runs]) -> String {
         };
         let (added_p50, added_p99) = (added(|one| one.load.p50_us), added(|one| one.load.p99_us));
         table.row([
-            peer.peer,
+            peer.peer.name(),
             &told(p50, 0),
             &told(p99, 0),
             &told(added_p50, 0),
@@ -216,8 +221,13 @@ fn change(change: &Change) -> String {
 
 const NOTHING: &str = "–";
 
-fn find<'a>(runs: &'a [Runs], peer: &str) -> Option<&'a Runs> {
+fn find(runs: &[Runs], peer: Kind) -> Option<&Runs> {
     runs.iter().find(|runs| runs.peer == peer)
+}
+
+/// What others are compared with.
+fn ours<T>(all: &[Rounds<T>]) -> Option<&Rounds<T>> {
+    all.iter().find(|rounds| rounds.peer == OURS)
 }
 
 fn spread(rounds: &[Measured], of: impl Fn(&Measured) -> Option<f64>) -> Option<Spread> {
@@ -251,7 +261,7 @@ mod tests {
     use super::*;
     use crate::load::LoadResult;
 
-    fn runs(peer: &'static str, cpu_us: &[f64]) -> Runs {
+    fn runs(peer: Kind, cpu_us: &[f64]) -> Runs {
         let one = |cpu_us: &f64| Measured {
             load: LoadResult {
                 requests: 100,
@@ -271,7 +281,7 @@ mod tests {
 
     #[test]
     fn ratios_are_taken_round_by_round() {
-        let table = throughput(&[runs(OURS, &[10.0, 20.0]), runs("vmauth", &[20.0, 80.0])]);
+        let table = throughput(&[runs(OURS, &[10.0, 20.0]), runs(Kind::Vmauth, &[20.0, 80.0])]);
         let row = table
             .lines()
             .find(|line| line.starts_with("| vmauth"))

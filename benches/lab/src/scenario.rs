@@ -1,8 +1,18 @@
 //! The scenarios, and how much of each.
 
+pub(crate) mod begin;
 pub(crate) mod change;
+pub(crate) mod connections;
+mod driven;
+pub(crate) mod failover;
+pub(crate) mod http2;
 pub(crate) mod memory;
+pub(crate) mod rounds;
+pub(crate) mod scaling;
 pub(crate) mod side_by_side;
+pub(crate) mod streaming;
+pub(crate) mod tails;
+pub(crate) mod tls;
 
 use std::time::Duration;
 
@@ -12,7 +22,7 @@ use self::side_by_side::Runs;
 use crate::{
     error::BenchError,
     lab::Lab,
-    peer::{Peer, Volume, mirador, vmauth},
+    peer::{Kind, Peer, Setup, Volume},
 };
 
 /// What can be measured.
@@ -26,6 +36,22 @@ pub(crate) enum Scenario {
     Memory,
     /// Time for a tenant's change to take effect
     Change,
+    /// Long bodies: CPU time by size, and memory, beside the peers
+    Streaming,
+    /// CPU time of TLS, by request and by connection, beside the peers
+    Tls,
+    /// CPU time per request over HTTP/2 beside the peers
+    Http2,
+    /// CPU time of short connections and memory of idle ones beside the peers
+    Connections,
+    /// Memory and CPU time of silent live tails beside the peers
+    Tails,
+    /// What users see when one of two endpoints dies or hangs, beside the peers
+    Failover,
+    /// Time to the first answer by number of tenants
+    Start,
+    /// CPU time per request with one worker and with two beside the peers
+    Scaling,
 }
 
 /// How much is asked.
@@ -52,6 +78,14 @@ pub(crate) struct Size {
     pub(crate) changes: u32,
     /// Changes seen through another router.
     pub(crate) remote_changes: u32,
+    pub(crate) streaming: streaming::Extent,
+    pub(crate) tls: tls::Extent,
+    pub(crate) http2: http2::Extent,
+    pub(crate) of_connections: connections::Extent,
+    pub(crate) tails: tails::Extent,
+    pub(crate) failover: failover::Extent,
+    pub(crate) start: begin::Extent,
+    pub(crate) scaling: scaling::Extent,
 }
 
 impl Size {
@@ -67,6 +101,14 @@ impl Size {
         bystanders: 1_000,
         changes: 200,
         remote_changes: 20,
+        streaming: streaming::Extent::FULL,
+        tls: tls::Extent::FULL,
+        http2: http2::Extent::FULL,
+        of_connections: connections::Extent::FULL,
+        tails: tails::Extent::FULL,
+        failover: failover::Extent::FULL,
+        start: begin::Extent::FULL,
+        scaling: scaling::Extent::FULL,
     };
 
     /// For seeing that it works.
@@ -81,6 +123,14 @@ impl Size {
         bystanders: 20,
         changes: 5,
         remote_changes: 2,
+        streaming: streaming::Extent::QUICK,
+        tls: tls::Extent::QUICK,
+        http2: http2::Extent::QUICK,
+        of_connections: connections::Extent::QUICK,
+        tails: tails::Extent::QUICK,
+        failover: failover::Extent::QUICK,
+        start: begin::Extent::QUICK,
+        scaling: scaling::Extent::QUICK,
     };
 
     /// Of one tenant, over all connections.
@@ -110,6 +160,14 @@ pub(crate) struct Figures {
     pub(crate) latency: Option<Vec<Runs>>,
     pub(crate) memory: Option<Vec<memory::Level>>,
     pub(crate) change: Option<change::Change>,
+    pub(crate) streaming: Option<streaming::Streaming>,
+    pub(crate) tls: Option<tls::Tls>,
+    pub(crate) http2: Option<http2::Http2>,
+    pub(crate) connections: Option<connections::Connections>,
+    pub(crate) tails: Option<tails::Tails>,
+    pub(crate) failover: Option<failover::Failover>,
+    pub(crate) start: Option<Vec<begin::Beginning>>,
+    pub(crate) scaling: Option<scaling::Scaling>,
 }
 
 impl Figures {
@@ -122,10 +180,11 @@ impl Figures {
         let wanted = |scenario| only.is_empty() || only.contains(&scenario);
         let mut figures = Self::default();
         if wanted(Scenario::Throughput) || wanted(Scenario::Latency) {
-            let (store, _) = mirador::fill(lab, 1).await?;
-            let mirador = mirador::start(lab, "mirador", &store).await?;
-            let vmauth = vmauth::start(lab, 1).await?;
-            let mut peers = [Peer::direct(lab), mirador.peer, vmauth.peer];
+            let mut peers = Vec::new();
+            for kind in Kind::ALL {
+                let setup = Setup::dedicated(lab, kind, 1);
+                peers.push(Peer::start(lab, kind, &setup).await?);
+            }
             if wanted(Scenario::Throughput) {
                 let what = "requests per second";
                 let runs = side_by_side::measure(lab, what, &mut peers, size.many(), size.rounds);
@@ -145,6 +204,30 @@ impl Figures {
         }
         if wanted(Scenario::Change) {
             figures.change = Some(change::measure(lab, size).await?);
+        }
+        if wanted(Scenario::Streaming) {
+            figures.streaming = Some(streaming::measure(lab, size.streaming).await?);
+        }
+        if wanted(Scenario::Tls) {
+            figures.tls = Some(tls::measure(lab, size.tls).await?);
+        }
+        if wanted(Scenario::Http2) {
+            figures.http2 = Some(http2::measure(lab, size.http2).await?);
+        }
+        if wanted(Scenario::Connections) {
+            figures.connections = Some(connections::measure(lab, size.of_connections).await?);
+        }
+        if wanted(Scenario::Tails) {
+            figures.tails = Some(tails::measure(lab, size.tails).await?);
+        }
+        if wanted(Scenario::Failover) {
+            figures.failover = Some(failover::measure(lab, size.failover).await?);
+        }
+        if wanted(Scenario::Start) {
+            figures.start = Some(begin::measure(lab, size.start).await?);
+        }
+        if wanted(Scenario::Scaling) {
+            figures.scaling = Some(scaling::measure(lab, size.scaling).await?);
         }
         Ok(figures)
     }

@@ -1,7 +1,11 @@
 //! The upstream behind everything that is measured: a fixed 1 KiB for every GET, from any loopback
 //! address, so that ten thousand tenants can each have an endpoint of their own.
 //!
-//! Tells in each answer at which address it was asked, and counts the health checks it sees.
+//! Tells in each answer at which address it was asked, and counts the health checks it sees. Long
+//! bodies and live tails have paths of their own.
+
+pub(crate) mod bulk;
+mod conversation;
 
 use std::{
     io,
@@ -14,12 +18,10 @@ use std::{
 
 use serde::{Deserialize, Serialize};
 use socket2::{Domain, Socket, Type};
-use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{TcpListener, TcpStream},
-};
+use tokio::{io::AsyncReadExt, net::TcpListener};
 
-use crate::{error::BenchError, http1::end_of_head, say};
+use self::conversation::Conversation;
+use crate::{error::BenchError, say};
 
 /// Bytes in the body of an answer.
 pub(crate) const BODY: usize = 1024;
@@ -28,10 +30,18 @@ pub(crate) const ENDPOINT: &str = "x-endpoint";
 /// Where the counts are told, in a form no backend has.
 pub(crate) const COUNTS: &str = "/benches/counts";
 
-const BACKLOG: i32 = 4096;
-/// Longest request taken, in bytes.
-const LIMIT: usize = 16 << 10;
+/// Where a long body is to be had: `?bytes=…&framing=length` or `chunked`. Proxies that tell paths
+/// apart know it as an export.
+pub(crate) const EXPORT: &str = "/api/v1/export";
+/// Where a long body is taken, as from everywhere else; proxies know it as an import. The answer
+/// tells how long it was.
+pub(crate) const IMPORT: &str = "/api/v1/import";
+/// Where an answer begins with one record and never goes on.
+pub(crate) const TAIL: &str = "/select/logsql/tail";
+/// That record. Some proxies keep a head back until something follows it.
+pub(crate) const RECORD: &str = "{\"_msg\":\"the only one\"}\n";
 
+const BACKLOG: i32 = 4096;
 /// What the upstream has seen since it started.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Counts {
@@ -39,12 +49,15 @@ pub(crate) struct Counts {
     pub(crate) probes: u64,
     /// Connections accepted.
     pub(crate) connections: u64,
+    /// Tails that are open now.
+    pub(crate) tails: u64,
 }
 
 #[derive(Debug, Default)]
 struct Seen {
     probes: AtomicU64,
     connections: AtomicU64,
+    tails: AtomicU64,
 }
 
 /// Prints the port and answers until standard input ends, that is, until whoever started it is
@@ -83,7 +96,9 @@ async fn accept(listener: TcpListener) {
             let seen = seen.clone();
             tokio::spawn(async move {
                 // Whoever closes is right: proxies are stopped under us.
-                let _ = serve(stream, &seen).await;
+                if let Ok(mut conversation) = Conversation::over(stream) {
+                    let _ = conversation.serve(&seen).await;
+                }
             });
         } else {
             tokio::task::yield_now().await;
@@ -91,50 +106,12 @@ async fn accept(listener: TcpListener) {
     }
 }
 
-async fn serve(mut stream: TcpStream, seen: &Seen) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let fixed = answer(&stream.local_addr()?.ip().to_string(), &[b'x'; BODY]);
-    let mut buffer = Vec::with_capacity(2048);
-    loop {
-        while let Some(end) = end_of_head(&buffer) {
-            match path(&buffer[..end]) {
-                b"/health" => {
-                    seen.probes.fetch_add(1, Ordering::Relaxed);
-                    stream.write_all(&answer("", b"OK")).await?;
-                }
-                path if path == COUNTS.as_bytes() => {
-                    stream.write_all(&answer("", &seen.as_json())).await?;
-                }
-                _ => stream.write_all(&fixed).await?,
-            }
-            buffer.drain(..end);
-        }
-        if buffer.len() > LIMIT || stream.read_buf(&mut buffer).await? == 0 {
-            return Ok(());
-        }
-    }
-}
-
-fn path(head: &[u8]) -> &[u8] {
-    head.split(|byte| *byte == b' ').nth(1).unwrap_or_default()
-}
-
-fn answer(endpoint: &str, body: &[u8]) -> Vec<u8> {
-    let length = body.len();
-    let mut answer = format!(
-        "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {length}\r\n\
-         {ENDPOINT}: {endpoint}\r\n\r\n"
-    )
-    .into_bytes();
-    answer.extend_from_slice(body);
-    answer
-}
-
 impl Seen {
     fn as_json(&self) -> Vec<u8> {
         let counts = Counts {
             probes: self.probes.load(Ordering::Relaxed),
             connections: self.connections.load(Ordering::Relaxed),
+            tails: self.tails.load(Ordering::Relaxed),
         };
         serde_json::to_vec(&counts).unwrap_or_default()
     }

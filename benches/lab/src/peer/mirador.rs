@@ -9,15 +9,14 @@ use std::{
     time::{Duration, Instant},
 };
 
-use serde_json::json;
+use serde_json::{Value, json};
 use tokio::process::Command;
 
-use super::Peer;
+use super::{Control, Kind, Peer, Setup, setup::CHECK_SECONDS};
 use crate::{
     error::BenchError,
     http1::Connection,
-    lab::{Lab, START_LIMIT, tenant_id},
-    load::Identity,
+    lab::{Lab, START_LIMIT, tenant_id, write},
     machine,
     port::Port,
     process::{Process, is_executable, until},
@@ -29,13 +28,19 @@ const GIVEN: &str = "MIRADOR_BIN";
 /// For writing all tenants into a new store.
 const FILL_LIMIT: Duration = Duration::from_mins(5);
 
-/// A running router.
+/// A running router's admin API.
 #[derive(Debug)]
-pub(crate) struct Mirador {
-    pub(crate) peer: Peer,
-    admin: SocketAddr,
+pub(crate) struct Api {
+    address: SocketAddr,
     token: String,
-    _ports: [Port; 2],
+}
+
+/// A store with tenants in it.
+#[derive(Debug)]
+pub(crate) struct Store {
+    file: PathBuf,
+    /// How long a new router took to write them all into it and be ready.
+    pub(crate) filling: Duration,
 }
 
 /// Whether a program is named instead of being built from this source.
@@ -101,98 +106,133 @@ fn target_directory() -> Result<PathBuf, BenchError> {
         })
 }
 
-/// Writes tenants, each with one endpoint of its own, into a new store, and tells how long the
-/// router took for it.
-pub(crate) async fn fill(lab: &Lab, tenants: u32) -> Result<(PathBuf, Duration), BenchError> {
+/// Starts a router on a new store with the tenants in it.
+pub(super) async fn start(lab: &Lab, setup: &Setup) -> Result<Peer, BenchError> {
+    let store = fill(lab, setup).await?;
+    start_on(lab, &store, setup).await
+}
+
+/// Writes the tenants into a new store by way of a router.
+pub(crate) async fn fill(lab: &Lab, setup: &Setup) -> Result<Store, BenchError> {
     let mut documents = String::new();
-    for number in 0..tenants {
-        let (id, home) = (tenant_id(number), lab.home(number));
+    for (number, endpoints) in setup.tenants() {
+        // JSON is YAML.
+        let document = tenant(number, endpoints, setup.live_tails);
         // Writing into a `String` does not fail.
-        let _ = write!(
-            documents,
-            "---\nid: {id}\ndeployments: {{metrics: {{endpoints: [\"http://{home}\"]}}}}\n"
-        );
+        let _ = writeln!(documents, "---\n{document}");
     }
-    let store = lab.folder().join(format!("{tenants}-tenants.db"));
-    let file = lab.write("tenants.yaml", &documents)?;
+    let room = lab.room("store")?;
+    let (file, tenants) = (room.join("mirador.db"), room.join("tenants.yaml"));
+    write(&tenants, &documents)?;
+    let files = if documents.is_empty() {
+        Vec::new()
+    } else {
+        vec![tenants]
+    };
     let began = Instant::now();
-    let files: &[PathBuf] = if tenants == 0 { &[] } else { &[file] };
-    let router = start_with(lab, "mirador-filling", &store, files, FILL_LIMIT).await?;
-    let took = began.elapsed();
-    router.peer.stop().await?;
-    Ok((store, took))
+    let router = run(lab, setup, &file, &files, FILL_LIMIT).await?;
+    let filling = began.elapsed();
+    router.stop().await?;
+    Ok(Store { file, filling })
 }
 
-/// Starts a router on a store; `name` is for its files.
-pub(crate) async fn start(lab: &Lab, name: &str, store: &Path) -> Result<Mirador, BenchError> {
-    start_with(lab, name, store, &[], START_LIMIT).await
+/// Starts a router on a store that may be shared. Of `setup`, it takes how to listen.
+pub(crate) async fn start_on(lab: &Lab, store: &Store, setup: &Setup) -> Result<Peer, BenchError> {
+    run(lab, setup, &store.file, &[], START_LIMIT).await
 }
 
-async fn start_with(
+/// Starts a router on a store, as [`start_on`] does, and does not wait for it.
+pub(crate) fn launch_on(lab: &Lab, store: &Store, setup: &Setup) -> Result<Peer, BenchError> {
+    launch(lab, setup, &store.file, &[])
+}
+
+async fn run(
     lab: &Lab,
-    name: &str,
+    setup: &Setup,
     store: &Path,
     tenants: &[PathBuf],
     limit: Duration,
-) -> Result<Mirador, BenchError> {
-    let (public, admin) = (Port::take()?, Port::take()?);
-    let token = fresh_token()?;
-    let token_file = lab.write(&format!("{name}.token"), &token)?;
-    // JSON is YAML.
-    let config = json!({
-        "listen": { "public": public.address(), "admin": admin.address() },
-        "admin": { "token_file": token_file },
-        "store": { "kind": "sqlite", "path": store },
-        "workers": 1,
-        "tenants": tenants,
-    });
-    let config = lab.write(&format!("{name}.yaml"), &config.to_string())?;
-    let mut command = Command::new(&lab.mirador);
-    command.arg("serve").arg("--config").arg(config);
-    let process = Process::start(name, command, lab.cpus.proxy, lab.folder())?;
-    let peer = Peer {
-        name: "Mirador",
-        address: public.address(),
-        identity: Identity::Header,
-        process: Some(process),
-    };
-    let admin_address = admin.address();
-    let mut router = Mirador {
-        peer,
-        admin: admin_address,
-        token,
-        _ports: [public, admin],
-    };
-    router.wait_until_ready(limit).await?;
+) -> Result<Peer, BenchError> {
+    let mut router = launch(lab, setup, store, tenants)?;
+    until("mirador to be ready", limit, async || {
+        router.expect_running()?;
+        let Control::Mirador(api) = &router.control else {
+            return Ok(false);
+        };
+        let Ok(mut connection) = Connection::open(api.address).await else {
+            return Ok(false);
+        };
+        let reply = connection
+            .exchange(b"GET /readyz HTTP/1.1\r\nHost: mirador\r\n\r\n")
+            .await;
+        Ok(reply.is_ok_and(|reply| reply.status == 200))
+    })
+    .await?;
     Ok(router)
 }
 
-impl Mirador {
-    /// A connection to the admin API.
+fn launch(lab: &Lab, setup: &Setup, store: &Path, tenants: &[PathBuf]) -> Result<Peer, BenchError> {
+    let (public, admin) = (Port::take()?, Port::take()?);
+    let room = lab.room("mirador")?;
+    let token = fresh_token()?;
+    let token_file = room.join("token");
+    write(&token_file, &token)?;
+    let tls = setup
+        .tls
+        .as_ref()
+        .map(|tls| json!({ "cert_file": tls.cert, "key_file": tls.key }));
+    let mut listener = json!({ "address": public.address() });
+    if let Some(tls) = tls {
+        listener["tls"] = tls;
+    }
+    // JSON is YAML.
+    let config = json!({
+        "listen": { "public": listener, "admin": admin.address() },
+        "admin": { "token_file": token_file },
+        "store": { "kind": "sqlite", "path": store },
+        "workers": setup.workers,
+        "tenants": tenants,
+    });
+    let file = room.join("mirador.yaml");
+    write(&file, &config.to_string())?;
+    let mut command = Command::new(&lab.mirador);
+    command.arg("serve").arg("--config").arg(file);
+    let process = Process::start("mirador", command, lab.cpus.proxy, &room)?;
+    let admin_address = admin.address();
+    Ok(Peer {
+        kind: Kind::Mirador,
+        address: public.address(),
+        setup: setup.clone(),
+        process: Some(process),
+        control: Control::Mirador(Api {
+            address: admin_address,
+            token,
+        }),
+        _ports: vec![public, admin],
+    })
+}
+
+impl Peer {
+    /// A connection to the admin API; only Mirador has one.
     pub(crate) async fn admin(&self) -> Result<Admin<'_>, BenchError> {
-        let opened = Connection::open(self.admin).await;
+        match &self.control {
+            Control::Mirador(api) => api.connect().await,
+            _ => Err(BenchError::Unexpected {
+                what: "whose admin API to ask",
+                text: self.kind.name().into(),
+            }),
+        }
+    }
+}
+
+impl Api {
+    pub(super) async fn connect(&self) -> Result<Admin<'_>, BenchError> {
+        let opened = Connection::open(self.address).await;
         let connection = opened.map_err(|error| asking(error.into()))?;
         Ok(Admin {
             connection,
             token: &self.token,
         })
-    }
-
-    async fn wait_until_ready(&mut self, limit: Duration) -> Result<(), BenchError> {
-        let Self { peer, admin, .. } = self;
-        until("mirador to be ready", limit, async || {
-            if let Some(process) = &mut peer.process {
-                process.expect_running()?;
-            }
-            let Ok(mut connection) = Connection::open(*admin).await else {
-                return Ok(false);
-            };
-            let reply = connection
-                .exchange(b"GET /readyz HTTP/1.1\r\nHost: mirador\r\n\r\n")
-                .await;
-            Ok(reply.is_ok_and(|reply| reply.status == 200))
-        })
-        .await
     }
 }
 
@@ -204,16 +244,14 @@ pub(crate) struct Admin<'a> {
 }
 
 impl Admin<'_> {
-    /// Gives a tenant one endpoint for metrics, in place of what it had.
+    /// Gives a tenant these endpoints for metrics, in place of what it had.
     pub(crate) async fn put(
         &mut self,
-        tenant: u32,
-        endpoint: SocketAddr,
+        number: u32,
+        endpoints: &[SocketAddr],
     ) -> Result<(), BenchError> {
-        let id = tenant_id(tenant);
-        let endpoints = [format!("http://{endpoint}")];
-        let body = json!({ "id": id, "deployments": { "metrics": { "endpoints": endpoints } } });
-        let body = body.to_string();
+        let id = tenant_id(number);
+        let body = tenant(number, endpoints, false).to_string();
         let request = format!(
             "PUT /api/v1/tenants/{id} HTTP/1.1\r\nHost: mirador\r\nAuthorization: Bearer {}\r\n\
              Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
@@ -225,7 +263,7 @@ impl Admin<'_> {
             .exchange(request.as_bytes())
             .await
             .map_err(asking)?;
-        if reply.status == 200 {
+        if matches!(reply.status, 200 | 201) {
             return Ok(());
         }
         let body = String::from_utf8_lossy(reply.body).into_owned();
@@ -235,6 +273,25 @@ impl Admin<'_> {
             body,
         })
     }
+}
+
+/// A tenant's document. Endpoints among which there is a choice are looked at as often as by the
+/// other peers that look at theirs.
+fn tenant(number: u32, endpoints: &[SocketAddr], live_tails: bool) -> Value {
+    let urls: Vec<String> = endpoints
+        .iter()
+        .map(|endpoint| format!("http://{endpoint}"))
+        .collect();
+    let mut deployment = json!({ "endpoints": urls });
+    if endpoints.len() > 1 {
+        let interval = format!("{CHECK_SECONDS}s");
+        deployment["health_check"] = json!({ "interval": interval, "timeout": interval });
+    }
+    let mut deployments = json!({ "metrics": deployment });
+    if live_tails {
+        deployments["logs"] = deployment;
+    }
+    json!({ "id": tenant_id(number), "deployments": deployments })
 }
 
 fn asking(source: crate::http1::HttpError) -> BenchError {

@@ -1,99 +1,109 @@
-//! vmauth, the `VictoriaMetrics` project's own proxy, as its documentation recommends it for
-//! tenants: a bearer token for each.
+//! vmauth, the `VictoriaMetrics` project's own proxy: as its documentation recommends it for
+//! tenants, with a bearer token for each; and with routes by header.
 
-use std::{
-    fmt::Write as _,
-    path::{Path, PathBuf},
-};
+use std::{fmt::Write as _, net::SocketAddr, path::PathBuf};
 
 use tokio::process::Command;
 
-use super::Peer;
+use super::{Control, Kind, Peer, Setup, program::Program};
 use crate::{
     error::BenchError,
-    http1::Connection,
-    lab::{Lab, START_LIMIT, bearer_of},
-    load::Identity,
+    lab::{Lab, START_LIMIT, bearer_of, tenant_id, write},
     port::Port,
-    process::{Process, is_executable, on_path, until},
+    process::{Process, Signal},
 };
 
-const NAMES: [&str; 2] = ["vmauth", "vmauth-prod"];
-
-/// A running vmauth.
+/// What it has read and reads again.
 #[derive(Debug)]
-pub(crate) struct Vmauth {
-    pub(crate) peer: Peer,
-    _port: Port,
+pub(super) struct Files {
+    kind: Kind,
+    config: PathBuf,
 }
 
-/// In the directory that `MIRADOR_TOOLS_BIN` names, or on `PATH`.
-pub(crate) fn find() -> Result<PathBuf, BenchError> {
-    let tools = std::env::var_os("MIRADOR_TOOLS_BIN").map(PathBuf::from);
-    let installed = tools.as_deref().map(|tools| tools.join(NAMES[0]));
-    installed
-        .filter(|file| is_executable(file))
-        .or_else(|| NAMES.into_iter().find_map(on_path))
-        .ok_or_else(|| BenchError::MissingTool {
-            program: NAMES[0],
-            place: tools.map_or_else(
-                || "PATH (MIRADOR_TOOLS_BIN is not set)".into(),
-                |tools| format!("{} (MIRADOR_TOOLS_BIN) and PATH", tools.display()),
-            ),
-            remedy: "run `make lab`, which installs it, or put it on PATH",
-        })
-}
-
-/// The version, as the program or the directory it was installed into tells it.
-pub(crate) fn version(program: &Path) -> String {
-    let said = std::process::Command::new(program).arg("-version").output();
-    let said = said.map(|said| String::from_utf8_lossy(&said.stdout).trim().to_owned());
-    if let Some(said) = said.ok().filter(|said| !said.is_empty()) {
-        return said;
+pub(super) async fn start(lab: &Lab, kind: Kind, setup: &Setup) -> Result<Peer, BenchError> {
+    let program = Program::Vmauth.find()?;
+    let port = Port::take()?;
+    let folder = lab.room("vmauth")?;
+    let files = Files {
+        kind,
+        config: folder.join("vmauth.yaml"),
+    };
+    files.write(setup)?;
+    let mut command = Command::new(program);
+    command
+        .env("GOMAXPROCS", setup.workers.to_string())
+        .arg(format!("-auth.config={}", files.config.display()))
+        .arg(format!("-httpListenAddr={}", port.address()))
+        // Nothing of a tenant's is to wait for another's.
+        .arg("-maxConcurrentRequests=100000")
+        .arg("-maxConcurrentPerUserRequests=100000");
+    if let Some(tls) = &setup.tls {
+        command
+            .arg("-tls")
+            .arg(format!("-tlsCertFile={}", tls.cert.display()))
+            .arg(format!("-tlsKeyFile={}", tls.key.display()));
     }
-    // Debian's build says nothing.
-    let directory = program.canonicalize().ok().and_then(|program| {
-        let directory = program.parent()?.file_name()?.to_str()?;
-        Some(directory.strip_prefix("victoria-metrics-")?.to_owned())
-    });
-    directory.unwrap_or_else(|| "of unknown version".into())
+    let process = Process::start("vmauth", command, lab.cpus.proxy, &folder)?;
+    let mut peer = Peer {
+        kind,
+        address: port.address(),
+        setup: setup.clone(),
+        process: Some(process),
+        control: Control::Vmauth(files),
+        _ports: vec![port],
+    };
+    peer.wait_until_listening(START_LIMIT).await?;
+    Ok(peer)
 }
 
-/// Starts it for that many tenants, each with one endpoint of its own.
-pub(crate) async fn start(lab: &Lab, tenants: u32) -> Result<Vmauth, BenchError> {
+impl Files {
+    pub(super) fn reload(
+        &self,
+        _: &Lab,
+        setup: &Setup,
+        process: &Process,
+    ) -> Result<(), BenchError> {
+        self.write(setup)?;
+        process.signal(Signal::HUP)
+    }
+
+    fn write(&self, setup: &Setup) -> Result<(), BenchError> {
+        let by_header = self.kind == Kind::VmauthByHeader;
+        let text = if by_header {
+            routes(setup)
+        } else {
+            users(setup)
+        };
+        write(&self.config, &text)
+    }
+}
+
+fn users(setup: &Setup) -> String {
     let mut config = String::from("users:\n");
-    for number in 0..tenants {
-        let (token, home) = (bearer_of(number), lab.home(number));
+    for (tenant, endpoints) in setup.tenants() {
+        let (token, prefixes) = (bearer_of(tenant), prefixes(endpoints));
         // Writing into a `String` does not fail.
-        let _ = write!(
+        let _ = writeln!(config, "- bearer_token: {token}\n  url_prefix: {prefixes}");
+    }
+    config
+}
+
+fn routes(setup: &Setup) -> String {
+    let mut config = String::from("unauthorized_user:\n  url_map:\n");
+    for (tenant, endpoints) in setup.tenants() {
+        let (id, prefixes) = (tenant_id(tenant), prefixes(endpoints));
+        let _ = writeln!(
             config,
-            "- bearer_token: {token}\n  url_prefix: http://{home}/\n"
+            "  - src_headers: [\"X-Tenant-ID: {id}\"]\n    url_prefix: {prefixes}"
         );
     }
-    let config = lab.write("vmauth.yaml", &config)?;
-    let port = Port::take()?;
-    let mut command = Command::new(&lab.vmauth);
-    command
-        .env("GOMAXPROCS", "1")
-        .arg(format!("-auth.config={}", config.display()))
-        .arg(format!("-httpListenAddr={}", port.address()));
-    let mut process = Process::start("vmauth", command, lab.cpus.proxy, lab.folder())?;
-    until("vmauth to be ready", START_LIMIT, async || {
-        process.expect_running()?;
-        let Ok(mut connection) = Connection::open(port.address()).await else {
-            return Ok(false);
-        };
-        let reply = connection
-            .exchange(b"GET /health HTTP/1.1\r\nHost: vmauth\r\n\r\n")
-            .await;
-        Ok(reply.is_ok_and(|reply| reply.status == 200))
-    })
-    .await?;
-    let peer = Peer {
-        name: "vmauth",
-        address: port.address(),
-        identity: Identity::Bearer,
-        process: Some(process),
-    };
-    Ok(Vmauth { peer, _port: port })
+    config
+}
+
+fn prefixes(endpoints: &[SocketAddr]) -> String {
+    let list: Vec<String> = endpoints
+        .iter()
+        .map(|endpoint| format!("\"http://{endpoint}/\""))
+        .collect();
+    format!("[{}]", list.join(", "))
 }

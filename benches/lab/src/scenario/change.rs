@@ -14,7 +14,10 @@ use crate::{
     http1::Connection,
     lab::Lab,
     load::{Identity, request},
-    peer::mirador::{self, Admin},
+    peer::{
+        Kind, Setup,
+        mirador::{self, Admin},
+    },
     progress,
     stats::percentile,
     upstream::ENDPOINT,
@@ -56,12 +59,13 @@ pub(crate) struct Times {
 pub(crate) async fn measure(lab: &Lab, size: Size) -> Result<Change, BenchError> {
     progress("changes: through the router that makes them");
     let tenants = size.bystanders.max(1);
-    let (store, _) = mirador::fill(lab, tenants).await?;
-    let here = mirador::start(lab, "mirador-here", &store).await?;
-    let elsewhere = mirador::start(lab, "mirador-elsewhere", &store).await?;
+    let setup = Setup::dedicated(lab, Kind::Mirador, tenants);
+    let store = mirador::fill(lab, &setup).await?;
+    let here = mirador::start_on(lab, &store, &setup).await?;
+    let elsewhere = mirador::start_on(lab, &store, &setup).await?;
     let mut admin = here.admin().await?;
-    let mut client = Client::connect(here.peer.address).await?;
-    let mut remote = Client::connect(elsewhere.peer.address).await?;
+    let mut client = Client::connect(here.address).await?;
+    let mut remote = Client::connect(elsewhere.address).await?;
     let mut moves = Moves { lab, home: true };
     // Known to both, as tenants in use are.
     client.endpoint().await?;
@@ -83,8 +87,8 @@ pub(crate) async fn measure(lab: &Lab, size: Size) -> Result<Change, BenchError>
         change.wait_for(&mut remote, PAUSE).await?;
         seen_elsewhere.push(change.began.elapsed());
     }
-    here.peer.stop().await?;
-    elsewhere.peer.stop().await?;
+    here.stop().await?;
+    elsewhere.stop().await?;
     Ok(Change {
         answered: Times::of(answered),
         here: Times::of(seen),
@@ -118,12 +122,12 @@ impl Moves<'_> {
     async fn next(&mut self, admin: &mut Admin<'_>) -> Result<Changed, BenchError> {
         self.home = !self.home;
         let to = if self.home {
-            self.lab.home(TENANT)
+            self.lab.home(Kind::Mirador, TENANT)
         } else {
-            self.lab.moved(TENANT)
+            self.lab.moved(Kind::Mirador, TENANT)
         };
         let began = Instant::now();
-        admin.put(TENANT, to).await?;
+        admin.put(TENANT, &[to]).await?;
         Ok(Changed { began, to })
     }
 }

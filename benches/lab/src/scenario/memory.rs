@@ -9,7 +9,7 @@ use super::Size;
 use crate::{
     error::BenchError,
     lab::Lab,
-    peer::{Peer, Volume, mirador},
+    peer::{Kind, Peer, Setup, Volume, mirador},
     process::until,
     procfs::Memory,
     progress,
@@ -57,14 +57,13 @@ pub(crate) async fn measure(lab: &Lab, size: Size) -> Result<Vec<Level>, BenchEr
 }
 
 async fn level(lab: &Lab, size: Size, tenants: u32) -> Result<Level, BenchError> {
-    let (store, filling) = mirador::fill(lab, tenants).await?;
-    let expected = lab.counts().await?.probes + u64::from(tenants);
-    let mut peer = mirador::start(lab, &format!("mirador-{tenants}"), &store)
-        .await?
-        .peer;
+    let setup = Setup::dedicated(lab, Kind::Mirador, tenants);
+    let store = mirador::fill(lab, &setup).await?;
+    let expected = lab.counts(Kind::Mirador).await?.probes + u64::from(tenants);
+    let mut peer = mirador::start_on(lab, &store, &setup).await?;
     let what = format!("{tenants} endpoints to be probed");
     until(&what, PROBES_LIMIT, async || {
-        Ok(lab.counts().await?.probes >= expected)
+        Ok(lab.counts(Kind::Mirador).await?.probes >= expected)
     })
     .await?;
     let known = memory(&peer)?;
@@ -75,7 +74,7 @@ async fn level(lab: &Lab, size: Size, tenants: u32) -> Result<Level, BenchError>
     peer.stop().await?;
     Ok(Level {
         tenants,
-        filling,
+        filling: store.filling,
         known,
         asked,
     })
@@ -125,6 +124,6 @@ async fn rest(peer: &Peer, duration: Duration) -> Result<f64, BenchError> {
 fn memory(peer: &Peer) -> Result<Memory, BenchError> {
     peer.memory()?.ok_or_else(|| BenchError::Unexpected {
         what: "whose memory to look at",
-        text: peer.name.into(),
+        text: peer.kind.name().into(),
     })
 }

@@ -4,14 +4,14 @@
 use crate::{
     error::BenchError,
     lab::Lab,
-    peer::{Measured, Peer, Volume},
+    peer::{Kind, Measured, Peer, Volume},
     progress,
 };
 
 /// What one peer showed, by round.
 #[derive(Debug)]
 pub(crate) struct Runs {
-    pub(crate) peer: &'static str,
+    pub(crate) peer: Kind,
     pub(crate) rounds: Vec<Measured>,
 }
 
@@ -27,7 +27,7 @@ pub(crate) async fn measure(
     let mut runs: Vec<Runs> = peers
         .iter()
         .map(|peer| Runs {
-            peer: peer.name,
+            peer: peer.kind,
             rounds: Vec::new(),
         })
         .collect();
@@ -39,6 +39,6 @@ pub(crate) async fn measure(
         peers.rotate_left(1);
         runs.rotate_left(1);
     }
-    runs.sort_by(|one, other| one.peer.cmp(other.peer));
+    runs.sort_by_key(|runs| runs.peer);
     Ok(runs)
 }
