@@ -262,7 +262,10 @@ pub(crate) fn text(head: &[u8]) -> Result<&str, HttpError> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::net::TcpListener;
+    use tokio::{
+        io::{AsyncReadExt as _, AsyncWriteExt as _},
+        net::TcpListener,
+    };
 
     use super::*;
 

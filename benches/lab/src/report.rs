@@ -7,6 +7,7 @@ mod scenarios;
 mod start;
 mod streams;
 mod table;
+mod tenants;
 
 use crate::{
     error::BenchError,
@@ -47,6 +48,18 @@ pub(crate) fn render(
             or_not(figures.throughput.as_deref().map(throughput)),
         ),
         ("latency", or_not(figures.latency.as_deref().map(latency))),
+        (
+            "tenants",
+            or_not(figures.tenants.as_deref().map(tenants::tenants)),
+        ),
+        (
+            "reload",
+            or_not(figures.reload.as_deref().map(tenants::reload)),
+        ),
+        ("tenants_requests", grouped(size.of_tenants.volume.requests)),
+        ("tenants_rounds", size.of_tenants.rounds.to_string()),
+        ("reload_tenants", grouped(size.reload.tenants)),
+        ("reload_rounds", size.reload.rounds.to_string()),
         ("memory", or_not(figures.memory.as_deref().map(memory))),
         ("change", or_not(figures.change.as_ref().map(change))),
         ("rounds", size.rounds.to_string()),

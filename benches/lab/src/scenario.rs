@@ -7,18 +7,20 @@ mod driven;
 pub(crate) mod failover;
 pub(crate) mod http2;
 pub(crate) mod memory;
+pub(crate) mod reload;
 pub(crate) mod rounds;
 pub(crate) mod scaling;
 pub(crate) mod side_by_side;
 pub(crate) mod streaming;
 pub(crate) mod tails;
+pub(crate) mod tenants;
 pub(crate) mod tls;
 
 use std::time::Duration;
 
 use clap::ValueEnum;
 
-use self::side_by_side::Runs;
+use self::{rounds::Rounds, side_by_side::Runs};
 use crate::{
     error::BenchError,
     lab::Lab,
@@ -32,6 +34,10 @@ pub(crate) enum Scenario {
     Throughput,
     /// Added latency on one connection beside the peers
     Latency,
+    /// CPU time per request and memory by number of tenants beside the peers
+    Tenants,
+    /// What a change of one tenant costs beside the peers
+    Reload,
     /// Memory by number of tenants
     Memory,
     /// Time for a tenant's change to take effect
@@ -78,6 +84,8 @@ pub(crate) struct Size {
     pub(crate) changes: u32,
     /// Changes seen through another router.
     pub(crate) remote_changes: u32,
+    pub(crate) of_tenants: tenants::Extent,
+    pub(crate) reload: reload::Extent,
     pub(crate) streaming: streaming::Extent,
     pub(crate) tls: tls::Extent,
     pub(crate) http2: http2::Extent,
@@ -101,6 +109,8 @@ impl Size {
         bystanders: 1_000,
         changes: 200,
         remote_changes: 20,
+        of_tenants: tenants::Extent::FULL,
+        reload: reload::Extent::FULL,
         streaming: streaming::Extent::FULL,
         tls: tls::Extent::FULL,
         http2: http2::Extent::FULL,
@@ -123,6 +133,8 @@ impl Size {
         bystanders: 20,
         changes: 5,
         remote_changes: 2,
+        of_tenants: tenants::Extent::QUICK,
+        reload: reload::Extent::QUICK,
         streaming: streaming::Extent::QUICK,
         tls: tls::Extent::QUICK,
         http2: http2::Extent::QUICK,
@@ -158,6 +170,8 @@ impl Size {
 pub(crate) struct Figures {
     pub(crate) throughput: Option<Vec<Runs>>,
     pub(crate) latency: Option<Vec<Runs>>,
+    pub(crate) tenants: Option<Vec<tenants::Level>>,
+    pub(crate) reload: Option<Vec<Rounds<reload::Seen>>>,
     pub(crate) memory: Option<Vec<memory::Level>>,
     pub(crate) change: Option<change::Change>,
     pub(crate) streaming: Option<streaming::Streaming>,
@@ -198,6 +212,12 @@ impl Figures {
             for peer in peers {
                 peer.stop().await?;
             }
+        }
+        if wanted(Scenario::Tenants) {
+            figures.tenants = Some(tenants::measure(lab, size.of_tenants).await?);
+        }
+        if wanted(Scenario::Reload) {
+            figures.reload = Some(reload::measure(lab, size.reload).await?);
         }
         if wanted(Scenario::Memory) {
             figures.memory = Some(memory::measure(lab, size).await?);

@@ -113,8 +113,8 @@ enum Event {
 pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Failover, BenchError> {
     let death = async |kind| watch(lab, kind, extent, Event::Death).await;
     let killed = restarted("an endpoint is killed", &PEERS, extent.rounds, death).await?;
-    let hang = async |kind| watch(lab, kind, extent, Event::Hang).await;
-    let hung = restarted("an endpoint hangs", &PEERS, extent.rounds, hang).await?;
+    let stop = async |kind| watch(lab, kind, extent, Event::Hang).await;
+    let hung = restarted("an endpoint hangs", &PEERS, extent.rounds, stop).await?;
     Ok(Failover {
         connections: extent.connections,
         rate: extent.rate,
