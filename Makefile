@@ -48,8 +48,10 @@ build: ## build the router with optimisations
 fmt: ## format the sources
 	$(CARGO) fmt --all
 
-lab: ## measure the router beside its peers and write docs/performance.md
-	@scripts/tools test
+lab: ## measure the router beside its peers, about 40 minutes, and write docs/performance.md
+	$(call step,installing the servers that are missing)
+	@scripts/tools lab
+	$(call step,measuring)
 	MIRADOR_TOOLS_BIN='$(tools_bin)' $(CARGO) run --release $(CARGO_FLAGS) --package lab
 
 bench: ## measure the steps of a request by themselves

@@ -32,9 +32,9 @@ use self::{
     scenario::{Figures, Scenario, Size},
 };
 
-/// Measures Mirador beside direct access and vmauth.
+/// Measures Mirador beside direct access, HAProxy, nginx, Envoy and vmauth.
 ///
-/// All of it takes some eight minutes and writes docs/performance.md. Nothing else should run
+/// All of it takes some forty minutes and writes docs/performance.md. Nothing else should run
 /// meanwhile.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
@@ -94,8 +94,8 @@ async fn measure(cli: &Cli) -> Result<(), BenchError> {
     let size = if cli.quick { Size::QUICK } else { Size::FULL };
     let machine = machine::describe()?;
     let lab = Lab::open().await?;
-    let figures = Figures::measure(&lab, size, &cli.only).await?;
-    let text = report::render(&machine, &lab, size, &figures)?;
+    let figures = Figures::measure(&lab, &size, &cli.only).await?;
+    let text = report::render(&machine, &lab, &size, &figures)?;
     if cli.quick || !cli.only.is_empty() {
         return say(&text);
     }

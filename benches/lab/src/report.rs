@@ -37,7 +37,7 @@ const BASE: Kind = Kind::Direct;
 pub(crate) fn render(
     machine: &Machine,
     lab: &Lab,
-    size: Size,
+    size: &Size,
     figures: &Figures,
 ) -> Result<String, BenchError> {
     let or_not = |table: Option<String>| table.unwrap_or_else(|| NOT_MEASURED.into());

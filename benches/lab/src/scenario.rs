@@ -188,7 +188,7 @@ impl Figures {
     /// Measures what `only` names, or everything if it names nothing.
     pub(crate) async fn measure(
         lab: &Lab,
-        size: Size,
+        size: &Size,
         only: &[Scenario],
     ) -> Result<Self, BenchError> {
         let wanted = |scenario| only.is_empty() || only.contains(&scenario);

@@ -9,7 +9,7 @@ use crate::{
 
 const TEMPLATE: &str = include_str!("scenarios.md");
 
-pub(super) fn render(size: Size, figures: &Figures) -> Result<String, BenchError> {
+pub(super) fn render(size: &Size, figures: &Figures) -> Result<String, BenchError> {
     let or_not = |table: Option<String>| table.unwrap_or_else(|| NOT_MEASURED.into());
     let tables = [
         (
@@ -39,7 +39,7 @@ pub(super) fn render(size: Size, figures: &Figures) -> Result<String, BenchError
     fill(TEMPLATE, &fields)
 }
 
-fn numbers(size: Size) -> Vec<(&'static str, String)> {
+fn numbers(size: &Size) -> Vec<(&'static str, String)> {
     let (tls, http2, open) = (size.tls, size.http2, size.of_connections);
     let (failover, scaling) = (size.failover, size.scaling);
     let mib = u32::try_from(size.streaming.bytes >> 20).unwrap_or(u32::MAX);

@@ -56,7 +56,7 @@ pub(crate) struct Times {
 }
 
 /// Moves a tenant to and fro.
-pub(crate) async fn measure(lab: &Lab, size: Size) -> Result<Change, BenchError> {
+pub(crate) async fn measure(lab: &Lab, size: &Size) -> Result<Change, BenchError> {
     progress("changes: through the router that makes them");
     let tenants = size.bystanders.max(1);
     let setup = Setup::dedicated(lab, Kind::Mirador, tenants);

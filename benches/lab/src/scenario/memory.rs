@@ -47,7 +47,7 @@ pub(crate) struct Asked {
 }
 
 /// Looks at all levels, each with a router of its own.
-pub(crate) async fn measure(lab: &Lab, size: Size) -> Result<Vec<Level>, BenchError> {
+pub(crate) async fn measure(lab: &Lab, size: &Size) -> Result<Vec<Level>, BenchError> {
     let mut levels = Vec::new();
     for &tenants in size.tenants {
         progress(&format!("memory: {tenants} tenants"));
@@ -56,7 +56,7 @@ pub(crate) async fn measure(lab: &Lab, size: Size) -> Result<Vec<Level>, BenchEr
     Ok(levels)
 }
 
-async fn level(lab: &Lab, size: Size, tenants: u32) -> Result<Level, BenchError> {
+async fn level(lab: &Lab, size: &Size, tenants: u32) -> Result<Level, BenchError> {
     let setup = Setup::dedicated(lab, Kind::Mirador, tenants);
     let store = mirador::fill(lab, &setup).await?;
     let expected = lab.counts(Kind::Mirador).await?.probes + u64::from(tenants);
@@ -80,7 +80,7 @@ async fn level(lab: &Lab, size: Size, tenants: u32) -> Result<Level, BenchError>
     })
 }
 
-async fn ask(lab: &Lab, size: Size, tenants: u32, peer: &mut Peer) -> Result<Asked, BenchError> {
+async fn ask(lab: &Lab, size: &Size, tenants: u32, peer: &mut Peer) -> Result<Asked, BenchError> {
     let connections = size.connections.min(tenants);
     let each_once = Volume {
         connections,

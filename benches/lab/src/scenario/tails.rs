@@ -57,7 +57,7 @@ impl Extent {
 /// With all peers.
 #[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Tails {
-    pub(crate) tails: u32,
+    pub(crate) count: u32,
     pub(crate) silence: Duration,
     pub(crate) seen: Vec<Rounds<Silent>>,
 }
@@ -76,7 +76,7 @@ pub(crate) struct Silent {
 pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Tails, BenchError> {
     let silent = async |kind| silent(lab, kind, extent).await;
     Ok(Tails {
-        tails: extent.tails,
+        count: extent.tails,
         silence: extent.silence,
         seen: restarted("silent tails", &PEERS, extent.rounds, silent).await?,
     })
