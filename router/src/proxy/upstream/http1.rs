@@ -30,8 +30,9 @@ use crate::proxy::body::{RequestBody, UploadError};
 /// Bytes read at once to begin with, and when a body turns out to be long.
 const READ: usize = 8 << 10;
 const READ_MAX: usize = 256 << 10;
-/// Less room than this in a buffer is not worth reading into.
-const READ_MIN: usize = 1 << 10;
+/// How much more is read at once after a read that left something behind: long bodies are known by
+/// it, and each step on the way to the most costs a system call.
+const READ_GROWTH: usize = 4;
 /// Interim answers taken for one request.
 const INTERIM_LIMIT: u32 = 32;
 
@@ -243,8 +244,9 @@ impl Connection {
     /// Reads what is there; 0 at the end.
     fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let mut stream = self.stream.borrow_mut();
+        // Small reads into what is left of a buffer would cost long bodies more than a new one.
         let room = self.input.capacity() - self.input.len();
-        if room < READ_MIN {
+        if room < self.read_size / 2 {
             // No buffer before there is something to put into it: silent tails have none.
             ready!(stream.poll_readable(cx))?;
             self.input.reserve(self.read_size);
@@ -252,7 +254,7 @@ impl Connection {
         let room = self.input.capacity() - self.input.len();
         let read = ready!(poll_read_buf(Pin::new(&mut *stream), cx, &mut self.input))?;
         if read == room {
-            self.read_size = (self.read_size * 2).min(READ_MAX);
+            self.read_size = (self.read_size * READ_GROWTH).min(READ_MAX);
         }
         Poll::Ready(Ok(read))
     }
