@@ -95,6 +95,51 @@ async fn replies_without_a_body_stay_so_and_keep_their_headers() {
 }
 
 #[tokio::test]
+async fn interim_answers_are_read_over_and_the_last_one_is_the_clients() {
+    let upstream = Upstream::start(|_| {
+        let hints = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+        let interim = format!("HTTP/1.1 100 Continue\r\n\r\n{hints}");
+        vec![
+            Step::ReadBody,
+            send(interim),
+            send("HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello"),
+        ]
+    });
+    let mirador = acme(&upstream, json!({})).await;
+    let mut client = RawClient::connect(mirador.address()).await;
+    for _ in 0..2 {
+        client.send(of_acme("GET /api/v1/query", "")).await;
+        let reply = client.reply().await.expect("a reply");
+        assert_eq!((reply.status(), reply.body.text()), (200, "hello".into()));
+        assert_eq!(reply.head.get("link"), None);
+    }
+    let asked = upstream.asked();
+    assert_eq!(asked[0].connection, asked[1].connection);
+}
+
+#[tokio::test]
+async fn an_answer_that_can_be_read_in_two_ways_is_nobodys() {
+    for head in [
+        "Transfer-Encoding: gzip, chunked",
+        "Content-Length: 5\r\nContent-Length: 6",
+        "Content-Length: +5",
+    ] {
+        let upstream = Upstream::start(move |_| {
+            vec![
+                send(format!("HTTP/1.1 200 OK\r\n{head}\r\n\r\nhello!")),
+                Step::Hang,
+            ]
+        });
+        let mirador = acme(&upstream, json!({})).await;
+        let mut client = RawClient::connect(mirador.address()).await;
+        client.send(of_acme("GET /api/v1/query", "")).await;
+        let reply = client.reply().await.expect("a reply");
+        assert_eq!(reply.status(), 502, "{head}");
+        assert!(reply.body.text().contains("not HTTP"), "{head}");
+    }
+}
+
+#[tokio::test]
 async fn an_old_client_gets_an_old_answer() {
     let upstream = Upstream::start(|asked| {
         assert_eq!(asked.head.word(2), "HTTP/1.1", "the backend need not know");

@@ -22,7 +22,7 @@ use crate::support::{
     client::RawClient,
     mirador::Mirador,
     tenant::Tenant,
-    upstream::{Step, Upstream, ok, reply},
+    upstream::{Step, Upstream, ok, reply, send},
     victoria::Victoria,
     wire::End,
     within_time,
@@ -138,6 +138,41 @@ async fn a_backend_may_answer_before_it_has_read_everything() {
     assert_eq!((status, &*text), (StatusCode::OK, "stored"));
     let asked = upstream.asked();
     assert_ne!(asked[0].connection, asked[1].connection);
+}
+
+#[tokio::test]
+async fn an_answer_flows_while_the_rest_of_the_body_is_sent() {
+    let piece = Bytes::from(vec![7; 256 * 1024]);
+    let upstream = Upstream::start(|_| {
+        vec![
+            send("HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nbe"),
+            Step::ReadBody,
+            send("hind"),
+        ]
+    });
+    let mirador = acme(&upstream, json!({})).await;
+    // One connection, as each worker keeps its own to the backend.
+    let mut client = RawClient::connect(mirador.address()).await;
+    for nth in 0..2 {
+        let length = format!("Content-Length: {}\r\n", 16 * piece.len());
+        client.send(of_acme("POST /api/v1/import", &length)).await;
+        client.send(&piece).await;
+        let head = client.head().await.expect("the head of a reply");
+        assert_eq!(head.status(), 200);
+        // Nothing is read meanwhile, as senders do that are not done.
+        for _ in 1..16 {
+            client.send(&piece).await;
+        }
+        let body = client.body(&head).await;
+        assert_eq!(body.text(), "behind");
+        let came = upstream.asked()[nth].body.as_ref().map(|body| body.length);
+        assert_eq!(came, Some(16 * piece.len() as u64));
+    }
+    let asked = upstream.asked();
+    assert_eq!(
+        asked[0].connection, asked[1].connection,
+        "what was sent whole leaves a good connection"
+    );
 }
 
 /// The whole upload as a stream that counts what has been taken of it.
