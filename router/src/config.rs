@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+mod operators;
 mod overrides;
 mod raw;
 mod value;
@@ -28,6 +29,7 @@ use tenant_store::{
 use self::{build::Built, raw::RawConfig};
 pub use self::{
     check::{CheckReport, check},
+    operators::{CertificateName, Credential, Operator, Operators, Role, TokenHash},
     overrides::Overrides,
     value::{LogFormat, Secret},
 };
@@ -39,6 +41,8 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// Where the admin API is, if anywhere.
     pub admin_listen: Option<SocketAddr>,
+    /// With what the admin listener shows itself; without, it speaks in clear.
+    pub admin_tls: Option<AdminTls>,
     /// Where tenants are kept.
     pub store: StoreConfig,
     /// Worker threads, at least 1.
@@ -69,8 +73,11 @@ pub struct Settings {
     pub log: LogSettings,
     /// How the process ends.
     pub shutdown: Shutdown,
-    /// What the admin API asks for; without one it answers only metrics and health.
-    pub admin_token: Option<Secret>,
+    /// Who may use the admin API; without any it answers only metrics and health.
+    pub operators: Operators,
+    /// Failed attempts to authenticate to the admin API that one address has per minute, at least
+    /// 1.
+    pub max_login_failures: u32,
 }
 
 /// One address that clients connect to.
@@ -94,6 +101,17 @@ pub struct TlsFiles {
     pub cert_file: PathBuf,
     /// Its key.
     pub key_file: PathBuf,
+}
+
+/// The admin listener's certificate chain and key, and whom it believes about clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminTls {
+    /// The chain, the listener's own certificate first.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+    /// The authorities whose client certificates are taken; without them none is asked for.
+    pub client_ca_file: Option<PathBuf>,
 }
 
 /// What one client connection of a listener may take.
@@ -224,7 +242,7 @@ impl Config {
     /// tenant files hold is not compared.
     pub fn is_same_text(&self, other: &Self) -> bool {
         self.source.document == other.source.document
-            && self.settings.admin_token == other.settings.admin_token
+            && self.settings.operators == other.settings.operators
     }
 
     /// The keys that differ and take effect only by a restart. A listener's certificate may
@@ -236,6 +254,10 @@ impl Config {
             ("listen.logs", self.differs_in(other, Signal::Logs)),
             ("listen.traces", self.differs_in(other, Signal::Traces)),
             ("listen.admin", self.admin_listen != other.admin_listen),
+            (
+                "admin.tls",
+                self.admin_tls.is_some() != other.admin_tls.is_some(),
+            ),
             ("store", self.store != other.store),
             ("workers", self.workers != other.workers),
             (
@@ -277,6 +299,7 @@ impl Config {
         let Built {
             listeners,
             admin_listen,
+            admin_tls,
             store,
             workers,
             cache,
@@ -288,6 +311,7 @@ impl Config {
         Self {
             listeners,
             admin_listen,
+            admin_tls,
             store,
             workers,
             cache,

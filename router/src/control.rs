@@ -13,7 +13,7 @@ use tokio::sync::{Mutex, watch};
 
 use self::reload::Source;
 use crate::{
-    config::{Config, Secret, Settings},
+    config::{Config, Settings},
     proxy::route::TenantRoute,
     telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
 };
@@ -67,6 +67,8 @@ pub struct Parts {
     pub telemetry: Arc<Telemetry>,
     /// The certificates that a reload replaces, by address; `None` where there is none.
     pub certificates: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
+    /// The admin listener's certificate, likewise; `None` if it speaks in clear.
+    pub admin_certificate: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     /// The level that a reload changes; `None` where the process does not log.
     pub log_level: Option<LogLevel>,
 }
@@ -83,18 +85,18 @@ impl Control {
             settings,
             phase: watch::Sender::new(Phase::Starting),
             log_level: parts.log_level.clone(),
-            source: Mutex::new(Source::new(config, parts.certificates, parts.log_level)),
+            source: Mutex::new(Source::new(
+                config,
+                parts.certificates,
+                parts.admin_certificate,
+                parts.log_level,
+            )),
         })
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
-    }
-
-    /// The token that the admin API asks for; `None` if none is configured.
-    pub fn admin_token(&self) -> Option<Secret> {
-        self.settings.load().admin_token.clone()
     }
 
     /// Where tenants are kept.

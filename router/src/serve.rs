@@ -87,6 +87,10 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     let addresses = addresses(&config)?;
     let per_worker = bind_all(&addresses, config.workers)?;
     let admin = bind_admin(&config).await?;
+    let admin_certificate = match &config.admin_tls {
+        Some(tls) => Some(Arc::new(ArcSwap::new(tls::admin_config(tls)?))),
+        None => None,
+    };
 
     let repository = open_store(&config).await?;
     apply_files(&config, &*repository).await?;
@@ -102,6 +106,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
             .iter()
             .map(|address| address.tls.clone())
             .collect(),
+        admin_certificate: admin_certificate.clone(),
         log_level: Some(log_level),
     };
     let one_worker = per_worker.first().map_or(&[][..], Vec::as_slice);
@@ -113,7 +118,11 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
         tokio::spawn(warm_and_follow(tenants)),
     ];
     if let Some(admin) = admin {
-        background.push(tokio::spawn(run_admin(admin, control.clone())));
+        background.push(tokio::spawn(run_admin(
+            admin,
+            admin_certificate,
+            control.clone(),
+        )));
     }
     let workers = start_workers(&control, per_worker)?;
     control.enter(Phase::Serving);
@@ -227,8 +236,13 @@ async fn warm_and_follow(tenants: Arc<TenantCache<TenantRoute>>) {
     tenants.follow().await;
 }
 
-async fn run_admin(listener: TcpListener, control: Arc<Control>) {
-    if let Err(error) = admin::serve(listener, control, std::future::pending()).await {
+async fn run_admin(
+    listener: TcpListener,
+    certificate: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    control: Arc<Control>,
+) {
+    let end = std::future::pending();
+    if let Err(error) = admin::serve(listener, certificate, control, end).await {
         tracing::error!(%error, "the admin listener ended");
     }
 }

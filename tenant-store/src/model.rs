@@ -8,6 +8,8 @@ mod duration;
 mod endpoint;
 mod field;
 mod identity;
+#[cfg(feature = "openapi")]
+pub mod schema;
 mod tenant;
 mod upstream;
 

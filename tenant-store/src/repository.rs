@@ -110,6 +110,7 @@ pub struct Written {
 }
 
 /// Whether a write made something new, changed something, or found it so already.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -188,11 +189,13 @@ pub struct Author {
 }
 
 /// One line of the append-only account of writes.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEvent {
     /// Its place in the sequence, rising.
     pub sequence: u64,
     /// When it happened.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// Who did it.
     pub author: String,

@@ -1,6 +1,6 @@
 //! Who is calling, and as part of which request: what the audit tells of a change.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use axum::{
     extract::{ConnectInfo, FromRequestParts, Request},
@@ -11,10 +11,11 @@ use axum::{
 use tenant_store::repository::Author;
 use tokio::time;
 
-use super::error::{self, ApiError};
-
-/// The name under which holders of the admin token write.
-pub(super) const ADMIN_TOKEN: &str = "admin-token";
+use super::{
+    auth::Caller,
+    error::{self, ApiError},
+    listener::Peer,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -55,15 +56,17 @@ pub(super) async fn bound_time(request: Request, next: Next) -> Response {
 pub(super) struct By(pub(super) Author);
 
 impl<S: Sync> FromRequestParts<S> for By {
-    type Rejection = std::convert::Infallible;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Caller>();
+        let Caller { name, .. } = caller.ok_or(ApiError::Unauthenticated)?;
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>();
         let id = parts.extensions.get::<RequestId>();
         Ok(Self(Author {
-            name: ADMIN_TOKEN.into(),
+            name: name.clone(),
             origin: peer
-                .map(|ConnectInfo(peer)| peer.to_string())
+                .map(|ConnectInfo(peer)| peer.address.to_string())
                 .unwrap_or_default(),
             request_id: id.map(|id| id.0.to_string()).unwrap_or_default(),
         }))

@@ -18,14 +18,18 @@ use tenant_store::{
     model::{Status, Tenant, TenantId, TenantRecord},
     repository::{Author, Expect, ListQuery, Outcome, RepositoryError, Written},
 };
+use utoipa::ToSchema;
 
 use super::{
-    body::TenantBody,
+    body::{MergePatch, TenantBody},
     caller::By,
     error::ApiError,
-    precondition::{Precondition, etag},
+    parameters::{
+        DryRun, IdempotencyKey, IfMatch, IfMatchOrNone, IfNoneMatch, OfTenant, PageLimit,
+    },
+    precondition::{Condition, Match, etag},
     query::{Arguments, TenantPath},
-    rehearsal,
+    read, rehearsal,
 };
 use crate::control::Control;
 
@@ -33,19 +37,51 @@ use crate::control::Control;
 /// `deleted`.
 const OUTCOME: HeaderName = HeaderName::from_static("x-mirador-outcome");
 
+/// How often a change with `If-Match: *` is tried on what others have just made of the tenant.
+const ATTEMPTS: usize = 8;
+
 /// One page of tenants.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct TenantPage {
+    /// In the order of their ids.
     tenants: Vec<TenantRecord>,
     /// What to send as `after` for the page after this one; `null` on the last.
     next: Option<TenantId>,
 }
 
-/// `GET /api/v1/tenants?status=&after=&limit=`
+/// What was asked of the cache.
+#[derive(Serialize, ToSchema)]
+pub(super) struct Invalidation {
+    /// Always `accepted`: it is done in the background.
+    status: &'static str,
+    /// Of which tenant.
+    tenant: TenantId,
+}
+
+/// List tenants
+///
+/// In the order of their ids, tombstones only if they are asked for.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tenants",
+    tag = "tenants",
+    operation_id = "listTenants",
+    params(
+        ("status" = inline(Option<Status>), Query, description = "Only tenants of this status."),
+        ("after" = Option<TenantId>, Query, description = "Only ids after this one: the `next` of the page before."),
+        PageLimit,
+        IfNoneMatch,
+    ),
+    responses(
+        (status = 200, description = "A page of tenants.", body = TenantPage, headers(("ETag" = String, description = "Made of the page."))),
+        (status = 304, description = "As it was when that `ETag` was answered."),
+    ),
+)]
 pub(super) async fn list(
     State(control): State<Arc<Control>>,
+    headers: HeaderMap,
     mut arguments: Arguments,
-) -> Result<Json<TenantPage>, ApiError> {
+) -> Result<Response, ApiError> {
     let query = ListQuery {
         after: arguments.take("after"),
         limit: arguments.take_limit(),
@@ -53,13 +89,26 @@ pub(super) async fn list(
     };
     arguments.finish()?;
     let page = control.repository().list(&query).await?;
-    Ok(Json(TenantPage {
+    let page = TenantPage {
         tenants: page.records,
         next: page.next,
-    }))
+    };
+    read::json(&headers, &page)
 }
 
-/// `GET /api/v1/tenants/{id}`
+/// Read a tenant
+#[utoipa::path(
+    get,
+    path = "/api/v1/tenants/{id}",
+    tag = "tenants",
+    operation_id = "getTenant",
+    params(OfTenant, IfNoneMatch),
+    responses(
+        (status = 200, description = "The tenant.", body = TenantRecord, headers(("ETag" = String, description = "Its revision: what `If-Match` takes."))),
+        (status = 304, description = "As it was when that `ETag` was answered."),
+        (status = 404, description = "There is none, or it was deleted.", body = super::error::Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn get(
     State(control): State<Arc<Control>>,
     TenantPath(id): TenantPath,
@@ -67,26 +116,32 @@ pub(super) async fn get(
     arguments: Arguments,
 ) -> Result<Response, ApiError> {
     arguments.finish()?;
-    let record = match control.repository().get(&id).await? {
-        None => return Err(ApiError::UnknownTenant(id)),
-        Some(record) if record.tenant.status == Status::Deleted => {
-            return Err(ApiError::Deleted(id));
-        }
-        Some(record) => record,
-    };
-    let tag = etag(record.revision);
-    if headers.get(header::IF_NONE_MATCH) == Some(&tag) {
-        return Ok((StatusCode::NOT_MODIFIED, [(header::ETAG, tag)]).into_response());
-    }
-    Ok(([(header::ETAG, tag)], Json(record)).into_response())
+    read::record(&headers, &living(&control, &id).await?)
 }
 
-/// `PUT /api/v1/tenants/{id}?dry_run=`
+/// Create or replace a tenant
+#[utoipa::path(
+    put,
+    path = "/api/v1/tenants/{id}",
+    tag = "tenants",
+    operation_id = "putTenant",
+    params(OfTenant, DryRun, IfMatchOrNone),
+    request_body(content(
+        (Tenant = "application/json"),
+        (Tenant = "application/yaml"),
+    ), description = "The whole tenant. What reading it answered is taken as it is."),
+    responses(
+        (status = 200, description = "Replaced, or equal already.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`updated` or `unchanged`."))),
+        (status = 201, description = "Created.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`created`."), ("Location" = String, description = "Its path."))),
+        (status = 412, description = "The condition does not hold.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 428, description = "There is no condition.", body = super::error::Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn put(
     State(control): State<Arc<Control>>,
     TenantPath(id): TenantPath,
     arguments: Arguments,
-    precondition: Precondition,
+    condition: Condition,
     By(author): By,
     TenantBody(tenant): TenantBody,
 ) -> Result<Response, ApiError> {
@@ -94,37 +149,123 @@ pub(super) async fn put(
         let message = format!("expected {id}, as in the path: a tenant's id can't change");
         return Err(ApiError::fault("id", Some(tenant.id.to_string()), message));
     }
-    let expect = precondition.resolve(&**control.repository(), &id).await?;
-    let written = store(&control, arguments, &tenant, expect, &author).await??;
+    let dry_run = only_dry_run(arguments)?;
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let expect = condition.resolve(&**control.repository(), &id).await?;
+        match store(&control, dry_run, &tenant, expect, &author).await? {
+            Err(RepositoryError::Conflict { .. })
+                if condition == Condition::Match(Match::Present) && attempts < ATTEMPTS => {}
+            written => return Ok(answer(written?)),
+        }
+    }
+}
+
+/// Change some fields of a tenant
+///
+/// By a JSON merge patch (RFC 7396): maps are merged, `null` removes a field, all else replaces.
+#[utoipa::path(
+    patch,
+    path = "/api/v1/tenants/{id}",
+    tag = "tenants",
+    operation_id = "patchTenant",
+    params(OfTenant, DryRun, IfMatch),
+    request_body(content(
+        (super::schema::TenantPatch = "application/merge-patch+json"),
+    ), description = "The fields that change."),
+    responses(
+        (status = 200, description = "Changed, or so already.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`updated` or `unchanged`."))),
+        (status = 404, description = "There is none, or it was deleted.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The condition does not hold.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not `application/merge-patch+json`.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 428, description = "There is no condition.", body = super::error::Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn patch(
+    State(control): State<Arc<Control>>,
+    TenantPath(id): TenantPath,
+    arguments: Arguments,
+    condition: Match,
+    By(author): By,
+    patch: MergePatch,
+) -> Result<Response, ApiError> {
+    let dry_run = only_dry_run(arguments)?;
+    let edit = |tenant: &Tenant| {
+        let patched = patch.clone().apply(tenant)?;
+        if patched.id == tenant.id {
+            return Ok(patched);
+        }
+        let message = format!("expected {}: a tenant's id can't change", tenant.id);
+        Err(ApiError::fault("id", Some(patched.id.to_string()), message))
+    };
+    let written = change(&control, &id, condition, dry_run, &author, edit).await?;
     Ok(answer(written))
 }
 
-/// `POST /api/v1/tenants?dry_run=`
+/// Create a tenant
+#[utoipa::path(
+    post,
+    path = "/api/v1/tenants",
+    tag = "tenants",
+    operation_id = "createTenant",
+    params(DryRun, IdempotencyKey),
+    request_body(content(
+        (Tenant = "application/json"),
+        (Tenant = "application/yaml"),
+    ), description = "The whole tenant."),
+    responses(
+        (status = 201, description = "Created.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`created`."), ("Location" = String, description = "Its path."))),
+        (status = 409, description = "There is one of this id, or a request of this key is in flight.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used for another request.", body = super::error::Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn create(
     State(control): State<Arc<Control>>,
     arguments: Arguments,
     By(author): By,
     TenantBody(tenant): TenantBody,
 ) -> Result<Response, ApiError> {
-    match store(&control, arguments, &tenant, Expect::Absent, &author).await? {
+    let dry_run = only_dry_run(arguments)?;
+    match store(&control, dry_run, &tenant, Expect::Absent, &author).await? {
         Ok(written) => Ok(answer(written)),
         Err(RepositoryError::Conflict { id, .. }) => Err(ApiError::Exists(id)),
         Err(error) => Err(error.into()),
     }
 }
 
-/// `DELETE /api/v1/tenants/{id}?dry_run=`
+/// Delete a tenant
+///
+/// Its record stays as a tombstone; clients are refused at once.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tenants/{id}",
+    tag = "tenants",
+    operation_id = "deleteTenant",
+    params(OfTenant, DryRun, IfMatch),
+    responses(
+        (status = 200, description = "Deleted, or a tombstone already.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`deleted` or `unchanged`."))),
+        (status = 404, description = "There never was one.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The condition does not hold.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 428, description = "There is no condition.", body = super::error::Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn delete(
     State(control): State<Arc<Control>>,
     TenantPath(id): TenantPath,
-    mut arguments: Arguments,
-    precondition: Precondition,
+    arguments: Arguments,
+    condition: Match,
     By(author): By,
 ) -> Result<Response, ApiError> {
-    let dry_run = arguments.take_dry_run();
-    arguments.finish()?;
+    let dry_run = only_dry_run(arguments)?;
     let repository = &**control.repository();
-    let expect = precondition.resolve(repository, &id).await?;
+    if repository.get(&id).await?.is_none() {
+        return Err(ApiError::UnknownTenant(id));
+    }
+    let expect = match condition {
+        Match::Present => Expect::Anything,
+        Match::Revision(revision) => Expect::Revision(revision),
+    };
     if dry_run {
         return Ok(answer(rehearsal::delete(repository, &id, expect).await?));
     }
@@ -133,7 +274,20 @@ pub(super) async fn delete(
     Ok(answer(written))
 }
 
-/// `POST /api/v1/tenants/{id}/cache/invalidate`
+/// Read a tenant again
+///
+/// Its record, and the secrets and certificates it names, are read in the background by the router
+/// that is asked.
+#[utoipa::path(
+    post,
+    path = "/api/v1/tenants/{id}/cache/invalidate",
+    tag = "tenants",
+    operation_id = "invalidateTenant",
+    params(OfTenant, IdempotencyKey),
+    responses(
+        (status = 202, description = "It will be.", body = Invalidation),
+    ),
+)]
 pub(super) async fn invalidate(
     State(control): State<Arc<Control>>,
     TenantPath(id): TenantPath,
@@ -145,17 +299,51 @@ pub(super) async fn invalidate(
     Ok((StatusCode::ACCEPTED, told).into_response())
 }
 
+/// A tenant that is not deleted.
+pub(super) async fn living(control: &Control, id: &TenantId) -> Result<TenantRecord, ApiError> {
+    match control.repository().get(id).await? {
+        None => Err(ApiError::UnknownTenant(id.clone())),
+        Some(record) if record.tenant.status == Status::Deleted => {
+            Err(ApiError::Deleted(id.clone()))
+        }
+        Some(record) => Ok(record),
+    }
+}
+
+/// Changes what is there, or tells what that would do. Where any revision will do, a change that
+/// somebody else made in between is changed in turn.
+pub(super) async fn change(
+    control: &Control,
+    id: &TenantId,
+    condition: Match,
+    dry_run: bool,
+    author: &Author,
+    edit: impl Fn(&Tenant) -> Result<Tenant, ApiError>,
+) -> Result<Written, ApiError> {
+    let mut attempts = 0;
+    loop {
+        attempts += 1;
+        let record = living(control, id).await?;
+        condition.check(&record)?;
+        let tenant = edit(&record.tenant)?;
+        let expect = Expect::Revision(record.revision);
+        match store(control, dry_run, &tenant, expect, author).await? {
+            Err(RepositoryError::Conflict { .. })
+                if condition == Match::Present && attempts < ATTEMPTS => {}
+            written => return Ok(written?),
+        }
+    }
+}
+
 /// Puts a tenant, or tells what that would do. The outer error is the request's, the inner one the
 /// store's.
-async fn store(
+pub(super) async fn store(
     control: &Control,
-    mut arguments: Arguments,
+    dry_run: bool,
     tenant: &Tenant,
     expect: Expect,
     author: &Author,
 ) -> Result<Result<Written, RepositoryError>, ApiError> {
-    let dry_run = arguments.take_dry_run();
-    arguments.finish()?;
     if tenant.status == Status::Deleted {
         let message = "a tenant is deleted by DELETE, not by its status";
         return Err(ApiError::fault("status", Some("deleted".into()), message));
@@ -171,7 +359,15 @@ async fn store(
     Ok(written)
 }
 
-fn answer(Written { record, outcome }: Written) -> Response {
+/// Takes `dry_run`, and refuses whatever else is there.
+pub(super) fn only_dry_run(mut arguments: Arguments) -> Result<bool, ApiError> {
+    let dry_run = arguments.take_dry_run();
+    arguments.finish()?;
+    Ok(dry_run)
+}
+
+/// What a write came to.
+pub(super) fn answer(Written { record, outcome }: Written) -> Response {
     let status = match outcome {
         Outcome::Created => StatusCode::CREATED,
         Outcome::Updated | Outcome::Unchanged | Outcome::Deleted => StatusCode::OK,

@@ -15,7 +15,7 @@ use tokio::{net::TcpListener, runtime::Handle};
 
 use crate::{
     admin,
-    config::{Config, Overrides},
+    config::{Config, Overrides, TokenHash},
     control::{Control, Parts, Phase},
     proxy::route::RouteBuilder,
     telemetry::Telemetry,
@@ -50,7 +50,12 @@ impl Admin {
         control.enter(Phase::Serving);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(admin::serve(listener, control.clone(), future::pending()));
+        tokio::spawn(admin::serve(
+            listener,
+            None,
+            control.clone(),
+            future::pending(),
+        ));
         let client = health::client_builder().build().expect("a client");
         Self {
             control,
@@ -91,10 +96,16 @@ impl Admin {
 
     /// Puts a tenant at the path its id says.
     pub(crate) async fn put(&self, tenant: &Value) -> Answer {
-        Answer::of(self.putting(tenant, "")).await
+        let present = self.putting(tenant, "").header("If-Match", "*");
+        let answer = Answer::of(present).await;
+        if answer.status != StatusCode::PRECONDITION_FAILED {
+            return answer;
+        }
+        let absent = self.putting(tenant, "").header("If-None-Match", "*");
+        Answer::of(absent).await
     }
 
-    /// As [`Admin::put`], not sent yet, with a query.
+    /// Puts a tenant without a condition, with a query; not sent yet.
     pub(crate) fn putting(&self, tenant: &Value, query: &str) -> RequestBuilder {
         let id = tenant["id"].as_str().unwrap_or_default();
         self.request(Method::PUT, &format!("/api/v1/tenants/{id}{query}"))
@@ -102,7 +113,15 @@ impl Admin {
     }
 
     pub(crate) async fn delete(&self, id: &str) -> Answer {
-        Answer::of(self.request(Method::DELETE, &format!("/api/v1/tenants/{id}"))).await
+        let request = self.request(Method::DELETE, &format!("/api/v1/tenants/{id}"));
+        Answer::of(request.header("If-Match", "*")).await
+    }
+
+    /// Where the store is in its sequence of changes, and how many were written.
+    pub(crate) async fn state(&self) -> (u64, usize) {
+        let position = self.repository.position().await.expect("a position");
+        let events = self.repository.audit(None, 1000).await.expect("the audit");
+        (position.0, events.len())
     }
 
     /// How many changes were written.
@@ -112,11 +131,22 @@ impl Admin {
     }
 }
 
+/// An operator whose token is the name.
+fn operator(name: &str, role: &str) -> String {
+    let hash = TokenHash::of(name);
+    format!("{{name: {name}, role: {role}, token_sha256: {hash}}}")
+}
+
 fn write_config(directory: &Path, token: Option<&str>) {
     let text = match token {
         Some(token) => {
             fs::write(directory.join(TOKEN_FILE), token).expect("written");
-            format!("admin: {{token_file: {TOKEN_FILE}}}\n")
+            format!(
+                "admin: {{token_file: {TOKEN_FILE}, max_failures_per_minute: 100000, \
+                 operators: [{}, {}]}}\n",
+                operator("vera", "viewer"),
+                operator("otto", "operator"),
+            )
         }
         None => "workers: 1\n".to_owned(),
     };
@@ -142,6 +172,7 @@ fn parts(repository: Arc<dyn TenantRepository>) -> Parts {
         monitor,
         telemetry,
         certificates: Vec::new(),
+        admin_certificate: None,
         log_level: None,
     }
 }

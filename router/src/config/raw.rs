@@ -14,8 +14,12 @@ use serde::{
 };
 use tenant_store::model::HumanDuration;
 
-use super::value::{
-    Address, AddressOrNone, ByteSize, LogFilter, LogFormat, Network, Share, TenantHeader, Workers,
+use super::{
+    Role,
+    value::{
+        Address, AddressOrNone, ByteSize, LogFilter, LogFormat, Network, Share, TenantHeader,
+        Workers,
+    },
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -87,11 +91,41 @@ pub(super) struct RawLimits {
     pub(super) write_timeout: Option<HumanDuration>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAdmin {
     pub(super) token_file: Option<PathBuf>,
     pub(super) token_env: Option<String>,
+    pub(super) operators: Vec<RawOperator>,
+    pub(super) max_failures_per_minute: u32,
+    pub(super) tls: Option<RawAdminTls>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOperator {
+    pub(super) name: String,
+    pub(super) role: Role,
+    #[serde(default)]
+    pub(super) token_sha256: Option<String>,
+    #[serde(default)]
+    pub(super) certificate: Option<RawCertificate>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCertificate {
+    pub(super) common_name: Option<String>,
+    pub(super) san: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawAdminTls {
+    pub(super) cert_file: PathBuf,
+    pub(super) key_file: PathBuf,
+    #[serde(default)]
+    pub(super) client_ca_file: Option<PathBuf>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -201,6 +235,18 @@ impl Default for RawListen {
             logs: none(),
             traces: none(),
             limits: RawLimits::default(),
+        }
+    }
+}
+
+impl Default for RawAdmin {
+    fn default() -> Self {
+        Self {
+            token_file: None,
+            token_env: None,
+            operators: Vec::new(),
+            max_failures_per_minute: 60,
+            tls: None,
         }
     }
 }

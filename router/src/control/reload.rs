@@ -44,6 +44,7 @@ pub enum ReloadError {
 pub(super) struct Source {
     current: Config,
     certificates: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
+    admin_certificate: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     log_level: Option<LogLevel>,
 }
 
@@ -51,11 +52,13 @@ impl Source {
     pub(super) fn new(
         current: Config,
         certificates: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
+        admin_certificate: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
         log_level: Option<LogLevel>,
     ) -> Self {
         Self {
             current,
             certificates,
+            admin_certificate,
             log_level,
         }
     }
@@ -69,6 +72,11 @@ impl Source {
             return Err(ReloadError::NeedsRestart(restart));
         }
         let certificates = certificates(&fresh)?;
+        let admin = fresh
+            .admin_tls
+            .as_ref()
+            .map(tls::admin_config)
+            .transpose()?;
         let changed = !self.current.is_same_text(&fresh);
         if changed && let Some(level) = &self.log_level {
             level.set(&fresh.settings.log.level)?;
@@ -77,6 +85,9 @@ impl Source {
             if let (Some(tls), Some(config)) = (in_force, config) {
                 tls.store(config);
             }
+        }
+        if let (Some(tls), Some(config)) = (&self.admin_certificate, admin) {
+            tls.store(config);
         }
         let settings = changed.then(|| fresh.settings.clone());
         self.current = fresh;

@@ -27,6 +27,7 @@ use crate::{
 };
 
 pub use budget::RetryBudget;
+pub(crate) use build::authorization;
 pub use build::{RouteBuilder, RouteFault};
 pub use peer::{Peer, PeerHost, PeerTls};
 

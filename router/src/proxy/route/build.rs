@@ -296,7 +296,11 @@ fn identity(key: &PeerKey, authorization: Option<&HeaderValue>) -> u64 {
     hasher.finish()
 }
 
-fn authorization(auth: &UpstreamAuth) -> Result<HeaderValue, RouteFault> {
+/// The header that carries a deployment's credentials; reads the secret where it is kept.
+///
+/// # Errors
+/// The secret can't be read, or no header can carry it.
+pub(crate) fn authorization(auth: &UpstreamAuth) -> Result<HeaderValue, RouteFault> {
     use base64::{Engine, prelude::BASE64_STANDARD};
     let (text, source) = match auth {
         UpstreamAuth::Basic { username, password } => {

@@ -1,0 +1,33 @@
+//! Schemas of bodies that no type of its own stands for.
+
+use tenant_store::model::{Tenant, schema};
+use utoipa::{
+    PartialSchema, ToSchema,
+    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+};
+
+/// A merge patch of a tenant.
+pub(super) struct TenantPatch;
+
+impl PartialSchema for TenantPatch {
+    fn schema() -> RefOr<Schema> {
+        schema::tenant_patch()
+    }
+}
+
+impl ToSchema for TenantPatch {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        Tenant::schemas(schemas);
+    }
+}
+
+/// A JSON object of whatever fields.
+pub(super) struct AnyObject;
+
+impl PartialSchema for AnyObject {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new().schema_type(Type::Object).into()
+    }
+}
+
+impl ToSchema for AnyObject {}

@@ -1,0 +1,155 @@
+//! The admin API: its token, its operators, its certificate.
+
+use std::env;
+
+use super::Builder;
+use crate::{
+    config::{
+        AdminTls, CertificateName, Credential, Operator, Operators, Secret, TokenHash,
+        raw::{RawAdmin, RawCertificate, RawOperator},
+    },
+    tls,
+};
+
+impl Builder<'_, '_> {
+    pub(super) fn operators(&mut self, admin: &RawAdmin) -> Operators {
+        let token = self.admin_token(admin);
+        let authority = admin
+            .tls
+            .as_ref()
+            .and_then(|tls| tls.client_ca_file.as_ref());
+        let mut operators: Vec<Operator> = Vec::new();
+        for (n, raw) in admin.operators.iter().enumerate() {
+            let path = self.report.item("admin.operators", n);
+            let Some(operator) = self.operator(&path, raw, authority.is_some()) else {
+                continue;
+            };
+            if operators
+                .iter()
+                .any(|other| other.credential == operator.credential)
+            {
+                let message = "another operator is known by the same credential";
+                self.report.fault(&path, message);
+            }
+            operators.push(operator);
+        }
+        Operators::new(operators, token.as_ref())
+    }
+
+    pub(super) fn admin_tls(&mut self, admin: &RawAdmin) -> Option<AdminTls> {
+        let raw = admin.tls.as_ref()?;
+        let mut readable = true;
+        let mut file = |field: &str, file: &std::path::Path| {
+            let path = format!("admin.tls.{field}");
+            let file = self.document.resolve(&path, file);
+            readable &= self.read(&path, &file).is_some();
+            file
+        };
+        let tls = AdminTls {
+            cert_file: file("cert_file", &raw.cert_file),
+            key_file: file("key_file", &raw.key_file),
+            client_ca_file: raw
+                .client_ca_file
+                .as_ref()
+                .map(|path| file("client_ca_file", path)),
+        };
+        if readable {
+            tls::install_crypto();
+            if let Err(error) = tls::admin_config(&tls) {
+                self.report.fault("admin.tls", error.to_string());
+            }
+        }
+        Some(tls)
+    }
+
+    fn operator(&mut self, path: &str, raw: &RawOperator, by_tls: bool) -> Option<Operator> {
+        let fits = (1..=64).contains(&raw.name.len())
+            && raw
+                .name
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '@' | '-'));
+        if !fits || raw.name == Operators::ADMIN_TOKEN {
+            let message = "expected 1 to 64 letters, digits, `.`, `_`, `@` or `-`, and not \
+                           `admin-token`, the holder of admin.token_file";
+            self.report.fault(&format!("{path}.name"), message);
+        }
+        let credential = self.credential(path, raw, by_tls)?;
+        Some(Operator {
+            name: raw.name.as_str().into(),
+            role: raw.role,
+            credential,
+        })
+    }
+
+    fn credential(&mut self, path: &str, raw: &RawOperator, by_tls: bool) -> Option<Credential> {
+        match (&raw.token_sha256, &raw.certificate) {
+            (Some(hash), None) => {
+                let hash = TokenHash::from_hex(hash);
+                if hash.is_none() {
+                    let message = "expected the SHA-256 of a token, 64 hexadecimal digits; \
+                                   `mirador operator token` makes both";
+                    self.report.fault(&format!("{path}.token_sha256"), message);
+                }
+                hash.map(Credential::Token)
+            }
+            (None, Some(RawCertificate { common_name, san })) => {
+                let path = format!("{path}.certificate");
+                if !by_tls {
+                    let message = "certificates are asked for with admin.tls.client_ca_file only";
+                    self.report.fault(&path, message);
+                }
+                let name = match (common_name, san) {
+                    (Some(name), None) => CertificateName::CommonName(name.clone()),
+                    (None, Some(name)) => CertificateName::AlternativeName(name.clone()),
+                    _ => {
+                        self.report
+                            .fault(&path, "expected one of common_name and san");
+                        return None;
+                    }
+                };
+                Some(Credential::Certificate(name))
+            }
+            _ => {
+                self.report
+                    .fault(path, "expected one of token_sha256 and certificate");
+                None
+            }
+        }
+    }
+
+    fn admin_token(&mut self, admin: &RawAdmin) -> Option<Secret> {
+        match (&admin.token_file, &admin.token_env) {
+            (None, None) => None,
+            (Some(_), Some(_)) => {
+                let message = "token_file and token_env exclude each other, name one";
+                self.report.fault("admin.token_env", message);
+                None
+            }
+            (Some(file), None) => {
+                let path = "admin.token_file";
+                let text = self.read(path, &self.document.resolve(path, file))?;
+                self.secret(path, &String::from_utf8_lossy(&text))
+            }
+            (None, Some(name)) => {
+                let path = "admin.token_env";
+                let Ok(text) = env::var(name) else {
+                    self.report
+                        .fault(path, format!("the variable {name} is not set, or not text"));
+                    return None;
+                };
+                self.secret(path, &text)
+            }
+        }
+    }
+
+    fn secret(&mut self, path: &str, text: &str) -> Option<Secret> {
+        let text = text.strip_suffix('\n').unwrap_or(text);
+        let text = text.strip_suffix('\r').unwrap_or(text);
+        if !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
+            return Some(Secret::new(text.into()));
+        }
+        let message = "the token there is empty, or not one line of visible ASCII characters";
+        self.report.fault(path, message);
+        None
+    }
+}
