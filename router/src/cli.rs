@@ -2,8 +2,12 @@
 //!
 //! Exit codes: 0 done, 1 the server or this machine failed, 2 the input is at fault.
 
+mod audit;
 mod check;
+mod client;
+mod completions;
 mod demo;
+mod operator;
 mod output;
 mod serve;
 mod tenant;
@@ -30,6 +34,9 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Tenant(tenant::TenantCommand),
+    Audit(audit::AuditCommand),
+    Operator(operator::OperatorCommand),
+    Completions(completions::Completions),
     Demo(demo::Demo),
 }
 
@@ -66,6 +73,9 @@ fn dispatch(command: Command, terminal: &mut Terminal<'_>) -> Result<(), Failure
         Command::Serve(serve) => on_control_threads(serve.run(terminal)),
         Command::Check(check) => check.run(terminal),
         Command::Tenant(tenant) => on_this_thread(tenant.run(terminal)),
+        Command::Audit(audit) => on_this_thread(audit.run(terminal)),
+        Command::Operator(operator) => operator.run(terminal),
+        Command::Completions(completions) => completions.run(terminal),
         Command::Demo(demo) => on_control_threads(demo.run()),
     }
 }
@@ -101,7 +111,9 @@ enum Failure {
     #[error("{0}")]
     Input(String),
     #[error(transparent)]
-    Admin(#[from] tenant::AdminError),
+    Admin(#[from] client::AdminError),
+    #[error("{0}")]
+    NotYet(String),
     #[error("{failed} of {asked} not done")]
     Partly {
         failed: usize,
@@ -130,6 +142,7 @@ impl Failure {
             Self::Runtime(_)
             | Self::Output(_)
             | Self::Admin(_)
+            | Self::NotYet(_)
             | Self::Serve(_)
             | Self::Demo(_) => Self::MACHINE,
         }

@@ -28,7 +28,7 @@ table{border-collapse:collapse;margin:.5rem 0}td,th{border:1px solid #ddd;paddin
 const METHODS: [&str; 5] = ["get", "post", "put", "patch", "delete"];
 
 impl Page {
-    /// Writes the page of an OpenAPI document.
+    /// Writes the page of an `OpenAPI` document.
     pub(super) fn of(api: &Value) -> Self {
         let hash = BASE64_STANDARD.encode(digest(&SHA256, STYLE.as_bytes()));
         let policy = format!(

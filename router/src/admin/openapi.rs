@@ -1,4 +1,4 @@
-//! The API's description (OpenAPI 3.1), made of the routes themselves: what is not served is not
+//! The API's description (`OpenAPI` 3.1), made of the routes themselves: what is not served is not
 //! described, and what is served is.
 
 use axum::{
@@ -17,15 +17,14 @@ use utoipa::openapi::{
     security::{HttpAuthScheme, HttpBuilder, SecurityScheme},
     tag::TagBuilder,
 };
-use utoipa::{PartialSchema, ToSchema};
 
 use super::{
     docs,
-    error::{ApiError, Fault, PROBLEM_JSON, Problem},
+    error::{ApiError, PROBLEM_JSON},
     parameters::IfNoneMatch,
     query::Arguments,
     read,
-    schema::AnyObject,
+    schema::{self, AnyObject},
 };
 use crate::config::Role;
 
@@ -85,11 +84,8 @@ pub(super) fn blank() -> OpenApi {
         ))
         .build();
     components.add_security_scheme("operator", SecurityScheme::Http(bearer));
-    for (name, schema) in [
-        (Problem::name(), Problem::schema()),
-        (Fault::name(), Fault::schema()),
-    ] {
-        components.schemas.insert(name.into_owned(), schema);
+    for (name, schema) in schema::of_problems() {
+        components.schemas.insert(name, schema);
     }
     api
 }
@@ -137,7 +133,7 @@ pub(super) fn refuse(api: &mut OpenApi) {
 }
 
 fn problem(description: &str) -> RefOr<utoipa::openapi::Response> {
-    let schema = RefOr::Ref::<utoipa::openapi::Schema>(Ref::from_schema_name(Problem::name()));
+    let schema = RefOr::Ref::<utoipa::openapi::Schema>(Ref::from_schema_name("Problem"));
     let text: Object = ObjectBuilder::new().schema_type(Type::String).build();
     let id = HeaderBuilder::new()
         .schema(text)
@@ -179,7 +175,7 @@ fn operations(api: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
     operation_id = "getOpenApi",
     params(IfNoneMatch),
     responses(
-        (status = 200, description = "An OpenAPI 3.1 document.", body = inline(AnyObject), headers(("ETag" = String, description = "Made of the document."))),
+        (status = 200, description = "An OpenAPI 3.1 document.", body = AnyObject, headers(("ETag" = String, description = "Made of the document."))),
         (status = 304, description = "As it was when that `ETag` was answered."),
     ),
 )]

@@ -6,6 +6,16 @@ use utoipa::{
     openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
 };
 
+use super::error::{Fault, Problem};
+
+/// The schemas of what refusals answer, with their names.
+pub(super) fn of_problems() -> [(String, RefOr<Schema>); 2] {
+    [
+        (Problem::name().into_owned(), Problem::schema()),
+        (Fault::name().into_owned(), Fault::schema()),
+    ]
+}
+
 /// A merge patch of a tenant.
 pub(super) struct TenantPatch;
 

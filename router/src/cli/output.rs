@@ -24,7 +24,7 @@ pub(super) enum Format {
     Table,
     /// As the admin API answers, for programs.
     Json,
-    /// Tenant files that `apply` takes again.
+    /// For people and programs; a tenant is a file that `apply` takes again.
     Yaml,
 }
 
@@ -57,6 +57,14 @@ impl<'a> Terminal<'a> {
     pub(super) fn say_json(&mut self, answer: &impl Serialize) -> Result<(), Failure> {
         let text = serde_json::to_string_pretty(answer).map_err(io::Error::other);
         self.say(&text.map_err(Failure::Output)?)
+    }
+
+    /// The answer as YAML.
+    pub(super) fn say_yaml(&mut self, answer: &impl Serialize) -> Result<(), Failure> {
+        let mut text = String::new();
+        serde_saphyr::to_fmt_writer(&mut text, answer)
+            .map_err(|error| Failure::Output(io::Error::other(error.to_string())))?;
+        self.say(&text.trim_end())
     }
 
     /// The answer as columns, each as wide as its widest cell.

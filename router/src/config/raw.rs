@@ -121,6 +121,10 @@ pub(super) struct RawCertificate {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "as they are written, and as elsewhere"
+)]
 pub(super) struct RawAdminTls {
     pub(super) cert_file: PathBuf,
     pub(super) key_file: PathBuf,

@@ -16,7 +16,8 @@ async fn served(admin: &Admin) -> BTreeMap<String, BTreeSet<String>> {
     let printed = format!("{:?}", admin::app(admin.control.clone()));
     let paths: BTreeSet<_> = printed
         .split('"')
-        .filter(|text| text.starts_with('/') && !text.contains("__private__"))
+        // These two are the fallback's.
+        .filter(|text| text.starts_with('/') && *text != "/" && !text.contains("__private__"))
         .collect();
     let mut served = BTreeMap::new();
     for path in paths {

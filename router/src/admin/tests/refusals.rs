@@ -92,6 +92,7 @@ async fn a_body_must_be_about_the_tenant_of_the_path() {
     let admin = Admin::start().await;
     let request = admin
         .request(Method::PUT, "/api/v1/tenants/globex")
+        .header("If-None-Match", "*")
         .json(&acme());
     let answer = Answer::of(request).await;
     assert_eq!(answer.status, StatusCode::BAD_REQUEST);

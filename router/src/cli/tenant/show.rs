@@ -2,12 +2,27 @@
 
 use std::fmt::Write as _;
 
-use tenant_store::model::{Deployment, TenantRecord};
+use tenant_store::model::{Deployment, Status, TenantRecord};
 
 use crate::cli::{
     Failure,
+    client::{AdminClient, AdminError},
     output::{Format, Terminal},
 };
+
+/// Reads all tenants, page by page.
+pub(super) async fn all(
+    client: &AdminClient,
+    status: Option<Status>,
+) -> Result<Vec<TenantRecord>, AdminError> {
+    let query: Vec<_> = status
+        .map(|status| ("status", status.as_str().to_owned()))
+        .into_iter()
+        .collect();
+    client
+        .pages(&["tenants"], "tenants", "after", &query, None)
+        .await
+}
 
 /// Writes many tenants.
 pub(super) fn list(

@@ -87,12 +87,15 @@ impl Mirador {
     /// Creates or replaces a tenant; it is served as described when this returns.
     pub(crate) async fn apply(&self, tenant: &Tenant) {
         let path = format!("/api/v1/tenants/{}", tenant.id());
-        let reply = self
-            .admin(Method::PUT, &path)
-            .json(tenant.document())
-            .send()
-            .await;
-        let reply = reply.expect("an answer of the admin API");
+        let put = async |condition| {
+            let request = self.admin(Method::PUT, &path).header(condition, "*");
+            let reply = request.json(tenant.document()).send().await;
+            reply.expect("an answer of the admin API")
+        };
+        let mut reply = put("If-Match").await;
+        if reply.status() == StatusCode::PRECONDITION_FAILED {
+            reply = put("If-None-Match").await;
+        }
         let status = reply.status();
         let text = reply.text().await.expect("its body");
         assert!(status.is_success(), "PUT {path} answered {status}: {text}");
