@@ -15,6 +15,9 @@ use super::{
 };
 use crate::control::Control;
 
+/// The last place in the sequence of events that can be named.
+const MOST: u64 = i64::MAX.unsigned_abs();
+
 /// One page of audit events.
 #[derive(Serialize, ToSchema)]
 pub(super) struct AuditPage {
@@ -47,7 +50,10 @@ pub(super) async fn list(
     headers: HeaderMap,
     mut arguments: Arguments,
 ) -> Result<Response, ApiError> {
-    let before = arguments.take("before");
+    let before = arguments.take_with("before", |text| {
+        let sequence = text.parse().ok().filter(|sequence| *sequence <= MOST);
+        sequence.ok_or_else(|| format!("expected a number from 0 to {MOST}"))
+    });
     let limit = arguments.take_limit();
     arguments.finish()?;
     let events = control.repository().audit(before, limit).await?;

@@ -36,7 +36,8 @@ pub(super) struct TenantsBody(pub(super) Vec<Tenant>);
 pub(super) struct MergePatch(Value);
 
 impl MergePatch {
-    /// The tenant that `tenant` becomes.
+    /// The tenant that `tenant` becomes. A patch says nothing of what it is applied to, so what is
+    /// wrong with the result is told as that.
     pub(super) fn apply(self, tenant: &Tenant) -> Result<Tenant, ApiError> {
         let mut value = serde_json::to_value(tenant)
             .map_err(|_| ApiError::Broken("a tenant can't be written as JSON"))?;
@@ -49,7 +50,7 @@ impl MergePatch {
         for fault in &mut faults {
             fault.line = None;
         }
-        Err(ApiError::Malformed(faults))
+        Err(ApiError::Unprocessable(faults))
     }
 }
 

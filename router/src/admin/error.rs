@@ -136,6 +136,10 @@ pub(super) enum ApiError {
     PreconditionRequired(&'static str),
     #[error("the request is at fault in {} place{}", .0.len(), if .0.len() == 1 { "" } else { "s" })]
     Malformed(Vec<Fault>),
+    #[error(
+        "what the patch makes of it is at fault in {} place{}", .0.len(), if .0.len() == 1 { "" } else { "s" }
+    )]
+    Unprocessable(Vec<Fault>),
     #[error("the new configuration is not taken, the one before stays in force: {0}")]
     ReloadRefused(ReloadError),
     #[error("the body could not be read")]
@@ -235,6 +239,11 @@ impl ApiError {
                 "unsupported-media-type",
                 "unsupported media type",
             ),
+            Self::Unprocessable(_) => nature(
+                S::UNPROCESSABLE_ENTITY,
+                "unprocessable",
+                "not to be made of what is there",
+            ),
             Self::KeyReused(_) => nature(
                 S::UNPROCESSABLE_ENTITY,
                 "idempotency-key-reused",
@@ -262,7 +271,7 @@ impl ApiError {
 
     fn into_faults(self) -> Vec<Fault> {
         match self {
-            Self::Malformed(faults) => faults,
+            Self::Malformed(faults) | Self::Unprocessable(faults) => faults,
             Self::ReloadRefused(ReloadError::Faulty(faults)) => {
                 faults.into_iter().map(Fault::from).collect()
             }

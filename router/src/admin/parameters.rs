@@ -6,7 +6,7 @@
 )]
 
 use tenant_store::model::TenantId;
-use utoipa::IntoParams;
+use utoipa::{IntoParams, ToSchema};
 
 /// The tenant a path names.
 #[derive(IntoParams)]
@@ -22,7 +22,7 @@ pub(super) struct OfTenant {
 pub(super) struct IfMatch {
     /// The `ETag` that reading it answered, or `*` for whatever is there. 428 without, 412 if it
     /// does not hold.
-    #[param(rename = "If-Match", pattern = r#"^(\*|"(0|[1-9][0-9]{0,17})")$"#)]
+    #[param(rename = "If-Match")]
     if_match: String,
 }
 
@@ -32,11 +32,18 @@ pub(super) struct IfMatch {
 pub(super) struct IfMatchOrNone {
     /// The `ETag` that reading it answered, or `*` for whatever is there. 428 without one of these
     /// two headers, 412 if it does not hold.
-    #[param(rename = "If-Match", pattern = r#"^(\*|"(0|[1-9][0-9]{0,17})")$"#)]
+    #[param(rename = "If-Match", nullable = false)]
     if_match: Option<String>,
     /// `*`: create it, if it is not there.
-    #[param(rename = "If-None-Match", pattern = r"^\*$")]
-    if_none_match: Option<String>,
+    #[param(rename = "If-None-Match", inline, nullable = false)]
+    if_none_match: Option<AnyTag>,
+}
+
+/// What stands for every `ETag`.
+#[derive(ToSchema)]
+enum AnyTag {
+    #[schema(rename = "*")]
+    Any,
 }
 
 /// The condition of a read.
@@ -44,7 +51,7 @@ pub(super) struct IfMatchOrNone {
 #[into_params(parameter_in = Header)]
 pub(super) struct IfNoneMatch {
     /// An `ETag` that was answered before: 304 if it is still so.
-    #[param(rename = "If-None-Match")]
+    #[param(rename = "If-None-Match", nullable = false)]
     if_none_match: Option<String>,
 }
 
@@ -63,7 +70,11 @@ pub(super) struct DryRun {
 pub(super) struct IdempotencyKey {
     /// Any text of the caller's, new for each request. Sent again with the same request, it is
     /// answered what was answered before, with `Idempotency-Replayed: true`; with another, 422.
-    #[param(rename = "Idempotency-Key", pattern = "^[!-~]{1,255}$")]
+    #[param(
+        rename = "Idempotency-Key",
+        nullable = false,
+        pattern = "^[!-~]{1,255}$"
+    )]
     idempotency_key: Option<String>,
 }
 

@@ -14,16 +14,17 @@ use tenant_store::{
 use super::error::ApiError;
 
 /// The condition of a request that changes what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Match {
     /// `If-Match: *`: it must be there, at whatever revision.
     Present,
-    /// `If-Match: "3"`.
-    Revision(Revision),
+    /// `If-Match: "3"`, or a list of such: it must be at one of these. Tags that are no revision
+    /// are of nothing.
+    Among(Vec<Revision>),
 }
 
 /// The condition of a request that creates, or changes what is there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Condition {
     /// It must be there, as this says.
     Match(Match),
@@ -34,7 +35,7 @@ pub(super) enum Condition {
 impl Condition {
     /// What the repository is told to expect.
     pub(super) async fn resolve(
-        self,
+        &self,
         repository: &dyn TenantRepository,
         id: &TenantId,
     ) -> Result<Expect, ApiError> {
@@ -49,34 +50,43 @@ impl Match {
     /// What the repository is told to expect. `Present` is pinned to the revision found now, so
     /// that the write fails if the tenant goes away in between.
     pub(super) async fn resolve(
-        self,
+        &self,
         repository: &dyn TenantRepository,
         id: &TenantId,
     ) -> Result<Expect, ApiError> {
-        match self {
-            Self::Revision(revision) => Ok(Expect::Revision(revision)),
-            Self::Present => match repository.get(id).await? {
-                Some(record) if record.tenant.status != Status::Deleted => {
-                    Ok(Expect::Revision(record.revision))
-                }
-                _ => Err(ApiError::PreconditionFailed(format!(
-                    "there is no tenant {id}, and `If-Match: *` asks for one"
-                ))),
-            },
+        if let Self::Among(revisions) = self
+            && let [only] = revisions[..]
+        {
+            return Ok(Expect::Revision(only));
+        }
+        let found = repository.get(id).await?;
+        match found.filter(|record| record.tenant.status != Status::Deleted) {
+            Some(record) => {
+                self.check(&record)?;
+                Ok(Expect::Revision(record.revision))
+            }
+            None => Err(ApiError::PreconditionFailed(format!(
+                "there is no tenant {id}, and If-Match asks for one"
+            ))),
         }
     }
 
     /// Fails unless `record` is as the condition says.
-    pub(super) fn check(self, record: &TenantRecord) -> Result<(), ApiError> {
+    pub(super) fn check(&self, record: &TenantRecord) -> Result<(), ApiError> {
         match self {
-            Self::Revision(revision) if revision != record.revision => {
+            Self::Among(revisions) if !revisions.contains(&record.revision) => {
+                let asked: Vec<_> = revisions.iter().map(ToString::to_string).collect();
+                let asked = match asked.len() {
+                    0 => "what If-Match names".to_owned(),
+                    _ => format!("at revision {}", asked.join(" or ")),
+                };
                 Err(ApiError::PreconditionFailed(format!(
-                    "tenant {} is at revision {}, not at revision {revision}; read it again and \
-                     repeat the change on that",
+                    "tenant {} is at revision {}, not {asked}; read it again and repeat the \
+                     change on that",
                     record.tenant.id, record.revision
                 )))
             }
-            Self::Present | Self::Revision(_) => Ok(()),
+            Self::Present | Self::Among(_) => Ok(()),
         }
     }
 }
@@ -120,10 +130,10 @@ impl<S: Sync> FromRequestParts<S> for Condition {
                 Some(tag.into()),
                 "on a change only `*` is understood: create it if it is not there",
             )),
-            (Some(tag), Some(_)) => Err(ApiError::fault(
-                "If-Match",
-                Some(tag.into()),
-                "If-Match and If-None-Match exclude each other; send one of them",
+            (Some(_), Some(_)) => Err(ApiError::PreconditionFailed(
+                "If-Match and If-None-Match exclude each other, so no tenant is as both say; send \
+                 one of them"
+                    .into(),
             )),
         }
     }
@@ -141,23 +151,36 @@ pub(super) fn is_known(headers: &HeaderMap, tag: &HeaderValue) -> bool {
     })
 }
 
-fn if_match(tag: &str) -> Result<Match, ApiError> {
-    if tag == "*" {
+/// Reads `*` or a list of tags. They are compared strongly (RFC 9110, 13.1.1): weak ones match
+/// nothing.
+fn if_match(value: &str) -> Result<Match, ApiError> {
+    if value == "*" {
         return Ok(Match::Present);
     }
-    let number = tag.strip_prefix('"').and_then(|tag| tag.strip_suffix('"'));
-    number
-        .and_then(|number| {
-            let revision: u64 = number.parse().ok()?;
-            // Tags are compared whole: "03" is another than "3".
-            (revision.to_string() == number).then_some(revision)
-        })
-        .map(|revision| Match::Revision(Revision(revision)))
-        .ok_or_else(|| {
+    let mut revisions = Vec::new();
+    let mut rest = value;
+    loop {
+        let (weak, tag) = match rest.strip_prefix("W/") {
+            Some(tag) => (true, tag),
+            None => (false, rest),
+        };
+        let Some((tag, after)) = tag.strip_prefix('"').and_then(|tag| tag.split_once('"')) else {
             let message =
-                "expected `*` or the one ETag that reading the tenant answered, such as \"3\"";
-            ApiError::fault("If-Match", Some(tag.into()), message)
-        })
+                "expected `*` or the ETag that reading the tenant answered, such as \"3\"";
+            return Err(ApiError::fault("If-Match", Some(value.into()), message));
+        };
+        // Tags are compared whole: "03" is another than "3".
+        let revision = tag
+            .parse()
+            .ok()
+            .filter(|revision: &u64| !weak && revision.to_string() == tag);
+        revisions.extend(revision.map(Revision));
+        rest = after.trim_start();
+        if rest.is_empty() {
+            return Ok(Match::Among(revisions));
+        }
+        rest = rest.strip_prefix(',').unwrap_or("?").trim_start();
+    }
 }
 
 fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, ApiError> {
@@ -175,5 +198,39 @@ fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a st
     let text = value
         .to_str()
         .map_err(|_| ApiError::fault(name.as_str(), None, "is not ASCII"))?;
-    Ok(Some(text.trim()))
+    // An empty one says nothing.
+    Ok(Some(text.trim()).filter(|text| !text.is_empty()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_are_read_as_lists_and_compared_whole() {
+        let among = |revisions: &[u64]| {
+            let revisions = revisions.iter().copied().map(Revision);
+            Some(Match::Among(revisions.collect()))
+        };
+        for (value, read) in [
+            ("*", Some(Match::Present)),
+            ("\"3\"", among(&[3])),
+            ("\"3\", \"4\"", among(&[3, 4])),
+            ("\"3\" ,\"x,\"", among(&[3])),
+            ("W/\"3\"", among(&[])),
+            ("\"03\"", among(&[])),
+            ("\"+3\"", among(&[])),
+            ("\"\"", among(&[])),
+            ("\"99999999999999999999\"", among(&[])),
+            ("3", None),
+            ("", None),
+            ("\"3", None),
+            ("\"3\",", None),
+            ("\"3\" \"4\"", None),
+            ("*, \"3\"", None),
+            ("w/\"3\"", None),
+        ] {
+            assert_eq!(if_match(value).ok(), read, "{value}");
+        }
+    }
 }

@@ -3,7 +3,10 @@
 use tenant_store::model::{Tenant, schema};
 use utoipa::{
     PartialSchema, ToSchema,
-    openapi::{ObjectBuilder, RefOr, Schema, schema::Type},
+    openapi::{
+        ObjectBuilder, RefOr, Schema,
+        schema::{SchemaType, Type},
+    },
 };
 
 use super::error::{Fault, Problem};
@@ -41,3 +44,17 @@ impl PartialSchema for AnyObject {
 }
 
 impl ToSchema for AnyObject {}
+
+/// A stream of YAML documents: readers that know one document only see what they like in it.
+pub(super) struct Documents;
+
+impl PartialSchema for Documents {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(SchemaType::AnyValue)
+            .description(Some("Tenant documents with `---` between them."))
+            .into()
+    }
+}
+
+impl ToSchema for Documents {}

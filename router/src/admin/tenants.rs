@@ -23,7 +23,7 @@ use utoipa::ToSchema;
 use super::{
     body::{MergePatch, TenantBody},
     caller::By,
-    error::ApiError,
+    error::{ApiError, Fault},
     parameters::{
         DryRun, IdempotencyKey, IfMatch, IfMatchOrNone, IfNoneMatch, OfTenant, PageLimit,
     },
@@ -178,6 +178,7 @@ pub(super) async fn put(
         (status = 200, description = "Changed, or so already.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`updated` or `unchanged`."))),
         (status = 404, description = "There is none, or it was deleted.", body = super::error::Problem, content_type = "application/problem+json"),
         (status = 412, description = "The condition does not hold.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 422, description = "What it makes of the tenant is none.", body = super::error::Problem, content_type = "application/problem+json"),
         (status = 415, description = "Not `application/merge-patch+json`.", body = super::error::Problem, content_type = "application/problem+json"),
         (status = 428, description = "There is no condition.", body = super::error::Problem, content_type = "application/problem+json"),
     ),
@@ -197,7 +198,8 @@ pub(super) async fn patch(
             return Ok(patched);
         }
         let message = format!("expected {}: a tenant's id can't change", tenant.id);
-        Err(ApiError::fault("id", Some(patched.id.to_string()), message))
+        let fault = Fault::new("id", Some(patched.id.to_string()), message);
+        Err(ApiError::Unprocessable(vec![fault]))
     };
     let written = change(&control, &id, condition, dry_run, &author, edit).await?;
     Ok(answer(written))
@@ -264,7 +266,7 @@ pub(super) async fn delete(
     }
     let expect = match condition {
         Match::Present => Expect::Anything,
-        Match::Revision(revision) => Expect::Revision(revision),
+        Match::Among(_) => condition.resolve(repository, &id).await?,
     };
     if dry_run {
         return Ok(answer(rehearsal::delete(repository, &id, expect).await?));

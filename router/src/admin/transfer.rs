@@ -25,7 +25,9 @@ use super::{
     error::{ApiError, Problem},
     parameters::{DryRun, IdempotencyKey, IfNoneMatch, OfTenant},
     query::{Arguments, TenantPath},
-    read, tenants,
+    read,
+    schema::Documents,
+    tenants,
 };
 use crate::control::Control;
 
@@ -107,7 +109,7 @@ enum Existing {
     operation_id = "exportTenant",
     params(OfTenant, IfNoneMatch),
     responses(
-        (status = 200, description = "The tenant's document.", body = String, content_type = "application/yaml", headers(("ETag" = String, description = "Made of the document."))),
+        (status = 200, description = "The tenant's document.", body = Tenant, content_type = "application/yaml", headers(("ETag" = String, description = "Made of the document."))),
         (status = 304, description = "As it was when that `ETag` was answered."),
         (status = 404, description = "There is none, or it was deleted.", body = Problem, content_type = "application/problem+json"),
     ),
@@ -133,7 +135,7 @@ pub(super) async fn export_one(
     tag = "transfer",
     operation_id = "exportTenants",
     responses(
-        (status = 200, description = "The tenants' documents.", body = String, content_type = "application/yaml"),
+        (status = 200, description = "The tenants' documents.", body = Documents, content_type = "application/yaml"),
     ),
 )]
 pub(super) async fn export_all(

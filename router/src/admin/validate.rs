@@ -111,8 +111,8 @@ pub(super) struct EndpointCheck {
     operation_id = "validateDeployments",
     params(OfTenant, IdempotencyKey),
     request_body(content(
-        (Option<Tenant> = "application/json"),
-        (Option<Tenant> = "application/yaml"),
+        (Tenant = "application/json"),
+        (Tenant = "application/yaml"),
     ), description = "The tenant to ask about, instead of the one that is stored."),
     responses(
         (status = 200, description = "What each endpoint is like.", body = Validation),

@@ -325,7 +325,7 @@ fn operators_are_known_by_token_or_certificate() {
     let hash = TokenHash::of("t0ken");
     let text = format!(
         "admin:
-  tls: {{cert_file: a.crt, key_file: a.key, client_ca_file: b.crt}}
+  tls: {{cert_file: a.crt, key_file: a.key, client_ca_file: a.crt}}
   operators:
     - {{name: alice, role: viewer, token_sha256: {hash}}}
     - {{name: ci, role: operator, certificate: {{san: \"spiffe://acme/ci\"}}}}
@@ -351,7 +351,7 @@ fn operators_are_known_by_token_or_certificate() {
     );
     assert_eq!(named(CertificateName::CommonName("ci".into())), None);
     let tls = config.admin_tls.as_ref().expect("TLS");
-    assert_eq!(tls.client_ca_file, Some(directory.path().join("b.crt")));
+    assert_eq!(tls.client_ca_file, Some(directory.path().join("a.crt")));
     assert!(!format!("{config:?}").contains("t0ken"));
 }
 
@@ -380,9 +380,9 @@ fn faulty_operators_are_told() {
             (7, "admin.operators[3].token_sha256", "64 hexadecimal"),
             (8, "admin.operators[4]", "token_sha256 and certificate"),
             (9, "admin.operators[5].certificate", "client_ca_file"),
+            (10, "admin.operators[6].name", "not `admin-token`"),
             (10, "admin.operators[6].certificate", "client_ca_file"),
             (10, "admin.operators[6].certificate", "one of common_name"),
-            (10, "admin.operators[6].name", "not `admin-token`"),
         ],
     );
     assert_faults(

@@ -15,8 +15,8 @@ use utoipa::{
 };
 
 use super::{
-    Email, Endpoint, EndpointProtocol, EndpointUrl, HumanDuration, Revision, SecretSource, Tenant,
-    TenantId, TenantRecord, Tier, UpstreamAuth, UpstreamTls,
+    Email, Endpoint, EndpointProtocol, EndpointUrl, HumanDuration, Revision, SecretSource, Status,
+    Tenant, TenantId, TenantRecord, Tier, UpstreamAuth, UpstreamTls,
 };
 
 /// What every duration is written back as: each unit once, from the longest.
@@ -98,7 +98,7 @@ text_schema!(
 text_schema!(
     EndpointUrl,
     "An `http` or `https` URL with a host, perhaps a port and a path, and nothing else.",
-    r"^https?://[^\s/?#@]+(/[^\s?#]*)?$",
+    r#"^https?://[A-Za-z0-9_.:\[\]-]+(/[!-"$->@-~]*)?$"#,
     (8, 2000),
     "http://10.0.0.1:8428"
 );
@@ -142,6 +142,16 @@ fn duration(pattern: &str, least: u64) -> RefOr<Schema> {
         .minimum(Some(least))
         .maximum(Some(YEAR));
     OneOfBuilder::new().item(written).item(milliseconds).into()
+}
+
+/// A status that can be written: tombstones come by deletion.
+pub(super) fn writable_status() -> RefOr<Schema> {
+    ObjectBuilder::new()
+        .schema_type(Type::String)
+        .description(Some("Whether requests are served."))
+        .enum_values(Some(["provisioning", "active", "suspended"]))
+        .default(Some("active".into()))
+        .into()
 }
 
 /// Perhaps a name on one line.
@@ -344,6 +354,7 @@ impl PartialSchema for TenantRecord {
         let mut record = fields_of_tenant();
         record.description = Some("A tenant as the store holds it.".into());
         let added: BTreeMap<&str, RefOr<Schema>> = BTreeMap::from([
+            ("status", reference::<Status>()),
             ("revision", reference::<Revision>()),
             ("created_at", time("When it was first written.").into()),
             ("updated_at", time("When it was last written.").into()),
@@ -359,6 +370,7 @@ impl PartialSchema for TenantRecord {
 impl ToSchema for TenantRecord {
     fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
         Tenant::schemas(schemas);
+        add::<Status>(schemas);
         add::<Revision>(schemas);
     }
 }

@@ -39,6 +39,7 @@ pub struct Tenant {
     pub admin_email: Option<Email>,
     /// Whether requests are served. Default `active`.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::writable_status, required = false))]
     pub status: Status,
     /// What kind of customer this is. Default `free`.
     #[serde(default)]

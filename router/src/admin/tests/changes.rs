@@ -66,6 +66,13 @@ async fn a_change_on_a_stale_revision_is_refused() {
         "{told}"
     );
 
+    for tags in ["W/\"2\"", "\"x\"", "\"1\", \"3\""] {
+        let lost = Answer::of(admin.putting(&second, "").header("If-Match", tags)).await;
+        assert_eq!(lost.status, StatusCode::PRECONDITION_FAILED, "{tags}");
+    }
+    let among = admin.putting(&first, "").header("If-Match", "\"1\", \"2\"");
+    assert_eq!(Answer::of(among).await.outcome(), "unchanged");
+
     let path = "/api/v1/tenants/acme";
     let stale = admin
         .request(Method::DELETE, path)
@@ -92,6 +99,12 @@ async fn presence_and_absence_can_be_conditions() {
     assert_eq!(
         Answer::of(with("If-Match", "*")).await.status,
         StatusCode::OK
+    );
+
+    let both = with("If-Match", "*").header("If-None-Match", "*");
+    assert_eq!(
+        Answer::of(both).await.status,
+        StatusCode::PRECONDITION_FAILED
     );
 
     admin.delete("acme").await;

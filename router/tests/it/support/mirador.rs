@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{eventually, metrics::Metrics, port::Port, process::Process, tenant::Tenant};
 
 /// The bearer token of the admin API.
-const TOKEN: &str = "an-admin-token-of-the-tests";
+pub(crate) const TOKEN: &str = "an-admin-token-of-the-tests";
 
 /// A running router.
 #[derive(Debug)]
@@ -99,6 +99,11 @@ impl Mirador {
         let status = reply.status();
         let text = reply.text().await.expect("its body");
         assert!(status.is_success(), "PUT {path} answered {status}: {text}");
+    }
+
+    /// A file with the token of the admin API.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.folder.path().join("admin.token")
     }
 
     /// A request to the admin API, with its token.
@@ -219,7 +224,8 @@ pub(crate) fn http_client() -> Client {
         .expect("a client")
 }
 
-fn serve(folder: &Path) -> Process {
+/// Starts one on the configuration in a folder.
+pub(crate) fn serve(folder: &Path) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mirador"));
     command
         .arg("serve")

@@ -1,0 +1,46 @@
+//! The description against the running server, tried by a tester that makes requests of it: all that
+//! it allows, and what it does not.
+
+use std::{path::Path, process::Command};
+
+use serde_json::json;
+
+use crate::support::{
+    mirador::{Mirador, TOKEN},
+    tools::tool,
+};
+
+/// What schemathesis is told: its checks, and what no schema can say.
+const TOLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/admin/schemathesis");
+
+#[tokio::test]
+async fn the_server_is_as_it_is_described() {
+    // It tries credentials that are none, often.
+    let mirador = Mirador::with(json!({"admin": {"max_failures_per_minute": 1_000_000}})).await;
+    let mut command = Command::new(tool(&["python3"]));
+    command
+        .args(["-m", "schemathesis.cli"])
+        .arg("--config-file")
+        .arg(Path::new(TOLD).join("schemathesis.toml"))
+        .arg("run")
+        .arg(mirador.admin_url("/api/v1/openapi.json"))
+        .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
+        .args(["--checks", "all", "--max-examples", "5", "--seed", "1"])
+        .args([
+            "--continue-on-failure",
+            "--no-color",
+            "--generation-database",
+            "none",
+        ])
+        .env("SCHEMATHESIS_HOOKS", "hooks")
+        .env("PYTHONPATH", TOLD)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("no_proxy", "127.0.0.1")
+        .current_dir(mirador.folder());
+    let tested = tokio::task::spawn_blocking(move || command.output());
+    let output = tested.await.expect("no panic").expect("it runs");
+    let report = String::from_utf8_lossy(&output.stdout);
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{report}\n{errors}");
+    assert!(report.contains("No issues found"), "{report}");
+}
