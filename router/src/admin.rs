@@ -3,6 +3,7 @@
 //! Decides which paths exist here, which role each of them needs, and nothing else: tenants are
 //! changed by the repository, snapshots by [`Control`]. No request of a tenant passes here.
 
+mod argocd;
 mod attempts;
 mod audit;
 mod auth;
@@ -22,6 +23,7 @@ mod query;
 mod read;
 mod rehearsal;
 mod schema;
+mod select;
 mod status;
 mod tenants;
 mod transfer;
@@ -74,8 +76,14 @@ fn app(control: Arc<Control>) -> Router {
         .merge(for_role(Role::Operator, imports()));
     let (guarded, mut api) = guarded.split_for_parts();
     let (open, of_open) = open().split_for_parts();
+    let generator = generator().route_layer(middleware::from_fn_with_state(
+        door.clone(),
+        argocd::authenticate,
+    ));
+    let (generator, of_generator) = generator.split_for_parts();
     let (described, of_described) = described().split_for_parts();
     api.merge(of_open);
+    api.merge(of_generator);
     api.merge(of_described);
     openapi::refuse(&mut api);
     let description = Arc::new(Description::new(&api));
@@ -89,7 +97,9 @@ fn app(control: Arc<Control>) -> Router {
         .layer(middleware::from_fn_with_state(door, auth::authenticate))
         .with_state(Arc::clone(&control));
     let open = open
+        .merge(generator)
         .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(DefaultBodyLimit::max(body::LIMIT))
         .with_state(control);
     let described = described
         .method_not_allowed_fallback(error::method_not_allowed)
@@ -111,6 +121,11 @@ fn open() -> Routes {
         .routes(routes!(status::ready))
         .routes(routes!(status::ready_as_in_mimir))
         .routes(routes!(status::ready_as_in_prometheus))
+}
+
+/// What Argo CD asks, with a token of its own.
+fn generator() -> Routes {
+    bounded(OpenApiRouter::new().routes(routes!(argocd::parameters)))
 }
 
 /// What is described is no secret, and a browser has no token.
@@ -137,6 +152,7 @@ fn changes() -> Routes {
         .routes(routes!(tenants::invalidate))
         .routes(routes!(lifecycle::suspend))
         .routes(routes!(lifecycle::activate))
+        .routes(routes!(lifecycle::restore))
         .routes(routes!(validate::validate))
 }
 

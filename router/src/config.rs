@@ -43,6 +43,8 @@ pub struct Config {
     pub admin_listen: Option<SocketAddr>,
     /// With what the admin listener shows itself; without, it speaks in clear.
     pub admin_tls: Option<AdminTls>,
+    /// Where audit events are written beside the store.
+    pub audit_log: AuditLogConfig,
     /// Where tenants are kept.
     pub store: StoreConfig,
     /// Worker threads, at least 1.
@@ -75,6 +77,8 @@ pub struct Settings {
     pub shutdown: Shutdown,
     /// Who may use the admin API; without any it answers only metrics and health.
     pub operators: Operators,
+    /// What Argo CD's generator shows; without it, it gets nothing.
+    pub argocd_token: Option<TokenHash>,
     /// Failed attempts to authenticate to the admin API that one address has per minute, at least
     /// 1.
     pub max_login_failures: u32,
@@ -101,6 +105,17 @@ pub struct TlsFiles {
     pub cert_file: PathBuf,
     /// Its key.
     pub key_file: PathBuf,
+}
+
+/// Where audit events are written, one JSON object per line, beside the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditLogConfig {
+    /// Nowhere.
+    None,
+    /// To standard output.
+    Stdout,
+    /// At the end of a file, in a directory that is there.
+    File(PathBuf),
 }
 
 /// The admin listener's certificate chain and key, and whom it believes about clients.
@@ -243,6 +258,7 @@ impl Config {
     pub fn is_same_text(&self, other: &Self) -> bool {
         self.source.document == other.source.document
             && self.settings.operators == other.settings.operators
+            && self.settings.argocd_token == other.settings.argocd_token
     }
 
     /// The keys that differ and take effect only by a restart. A listener's certificate may
@@ -258,6 +274,7 @@ impl Config {
                 "admin.tls",
                 self.admin_tls.is_some() != other.admin_tls.is_some(),
             ),
+            ("audit.log", self.audit_log != other.audit_log),
             ("store", self.store != other.store),
             ("workers", self.workers != other.workers),
             (
@@ -300,6 +317,7 @@ impl Config {
             listeners,
             admin_listen,
             admin_tls,
+            audit_log,
             store,
             workers,
             cache,
@@ -312,6 +330,7 @@ impl Config {
             listeners,
             admin_listen,
             admin_tls,
+            audit_log,
             store,
             workers,
             cache,

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod audit_log;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -22,6 +22,7 @@ use tokio::{
 
 use crate::{
     admin,
+    audit_log::AuditLog,
     config::{Config, ListenerConfig, StoreConfig},
     control::{Control, Parts, Phase},
     listener::{Address, BindError, Listener, bind},
@@ -111,6 +112,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     };
     let one_worker = per_worker.first().map_or(&[][..], Vec::as_slice);
     let announcement = announcement(one_worker, admin.as_ref())?;
+    let audit_log = AuditLog::open(&config.audit_log);
     let control = Control::new(parts, config);
 
     let mut background = vec![
@@ -123,6 +125,10 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
             admin_certificate,
             control.clone(),
         )));
+    }
+    if let Some(log) = audit_log {
+        let repository = control.repository().clone();
+        background.push(tokio::spawn(log.follow(repository)));
     }
     let workers = start_workers(&control, per_worker)?;
     control.enter(Phase::Serving);

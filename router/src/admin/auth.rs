@@ -1,6 +1,6 @@
 //! The door of the guarded paths: who is calling, and may they do this?
 
-use std::{sync::Arc, time::Instant};
+use std::{net::IpAddr, sync::Arc, time::Instant};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -22,6 +22,29 @@ pub(super) struct Door {
     pub(super) attempts: Arc<Attempts>,
 }
 
+impl Door {
+    /// Whether somebody from `address` may try to show who they are.
+    pub(super) fn admit(&self, address: Option<IpAddr>) -> Result<(), ApiError> {
+        let most = self.control.settings().max_login_failures;
+        let wait = |address| self.attempts.wait(address, most, Instant::now());
+        match address.and_then(|address| Some((address, wait(address)?))) {
+            None => Ok(()),
+            Some((address, wait)) => Err(ApiError::TooManyAttempts {
+                address,
+                seconds: wait.as_secs() + 1,
+            }),
+        }
+    }
+
+    /// Somebody from `address` has tried, and is nobody.
+    pub(super) fn failed(&self, address: Option<IpAddr>, now: Instant) {
+        if let Some(address) = address {
+            let most = self.control.settings().max_login_failures;
+            self.attempts.failed(address, most, now);
+        }
+    }
+}
+
 /// The operator who is calling.
 #[derive(Debug, Clone)]
 pub(super) struct Caller {
@@ -40,19 +63,10 @@ pub(super) async fn authenticate(
     if settings.operators.is_empty() {
         return Err(ApiError::NoToken);
     }
-    let most = settings.max_login_failures;
     let peer = request.extensions().get::<ConnectInfo<Peer>>();
     let peer = peer.map(|ConnectInfo(peer)| peer.clone());
     let address = peer.as_ref().map(|peer| peer.address.ip());
-    let now = Instant::now();
-    if let Some(address) = address
-        && let Some(wait) = door.attempts.wait(address, most, now)
-    {
-        return Err(ApiError::TooManyAttempts {
-            address,
-            seconds: wait.as_secs() + 1,
-        });
-    }
+    door.admit(address)?;
     let operator = match credential(request.headers()) {
         Sent::Token(token) => settings.operators.by_token(token),
         Sent::Nothing => peer
@@ -62,9 +76,7 @@ pub(super) async fn authenticate(
         Sent::Unusable => None,
     };
     let Some(Operator { name, role, .. }) = operator else {
-        if let Some(address) = address {
-            door.attempts.failed(address, most, now);
-        }
+        door.failed(address, Instant::now());
         return Err(ApiError::Unauthenticated);
     };
     let caller = Caller {
@@ -93,7 +105,7 @@ pub(super) async fn require(
 }
 
 /// What a request brings to show whose it is.
-enum Sent<'r> {
+pub(super) enum Sent<'r> {
     Nothing,
     Token(&'r str),
     /// More than one header, another scheme, or no text.
@@ -101,7 +113,7 @@ enum Sent<'r> {
 }
 
 /// The token of the one `Authorization` header; the scheme's case does not matter (RFC 9110).
-fn credential(headers: &HeaderMap) -> Sent<'_> {
+pub(super) fn credential(headers: &HeaderMap) -> Sent<'_> {
     let mut values = headers.get_all(header::AUTHORIZATION).iter();
     let value = match (values.next(), values.next()) {
         (None, _) => return Sent::Nothing,

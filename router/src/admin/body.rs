@@ -7,10 +7,10 @@ use axum::{
     http::{HeaderMap, StatusCode, header},
     response::IntoResponse as _,
 };
-use serde::de::IgnoredAny;
+use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tenant_store::{
-    document::{self, Faults},
+    document::{self, Document, Faults},
     model::Tenant,
 };
 
@@ -127,6 +127,26 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
             return Err(ApiError::fault("", None, message));
         }
         Ok(Self(patch))
+    }
+}
+
+/// A JSON body of a shape that is not a document of the store's.
+pub(super) struct JsonBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        match essence(request.headers()) {
+            Some(essence) if essence == "application/json" => {}
+            sent => return Err(unsupported("application/json", sent)),
+        }
+        let text = text(request, state, LIMIT).await?;
+        check_form(&text, Form::Json)?;
+        let document = Document::parse(None, &text).and_then(|document| document.decode());
+        document
+            .map(Self)
+            .map_err(|faults| ApiError::Malformed(to_faults(faults)))
     }
 }
 

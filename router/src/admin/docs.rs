@@ -83,7 +83,11 @@ fn operations(html: &mut String, api: &Value, tag: &str) {
 }
 
 fn one(html: &mut String, path: &str, method: &str, operation: &Value) {
-    let role = operation["x-required-role"].as_str().unwrap_or("anybody");
+    let role = match (&operation["x-required-role"], &operation["security"]) {
+        (Value::String(role), _) => role,
+        (_, Value::Array(_)) => "a token of its own",
+        _ => "anybody",
+    };
     let _ = write!(
         html,
         "<details id=\"{}\"><summary><b>{}</b> <code>{}</code> {}<span class=\"role\">{role}</span>\

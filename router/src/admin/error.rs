@@ -106,6 +106,13 @@ pub(super) enum ApiError {
          file in `admin.token_file`, or list `admin.operators`, and reload"
     )]
     NoToken,
+    #[error(
+        "no token for Argo CD's generator is configured: name a file with one in \
+         `admin.argocd.token_file`, and reload"
+    )]
+    NoGenerator,
+    #[error("this is not the token of Argo CD's generator, as `admin.argocd.token_file` has it")]
+    NotTheGenerator,
     #[error("{operator} is {held}, and this needs {needed}")]
     Forbidden {
         operator: Arc<str>,
@@ -123,7 +130,9 @@ pub(super) enum ApiError {
     MethodNotAllowed { method: Method, path: String },
     #[error("there is no tenant {0}")]
     UnknownTenant(TenantId),
-    #[error("tenant {0} was deleted; PUT it with `If-None-Match: *` to have it again")]
+    #[error(
+        "tenant {0} was deleted; `restore` brings it back, a PUT with `If-None-Match: *` makes another"
+    )]
     Deleted(TenantId),
     #[error("tenant {0} exists already; PUT changes it")]
     Exists(TenantId),
@@ -203,7 +212,7 @@ impl ApiError {
             Self::Unauthenticated => {
                 nature(S::UNAUTHORIZED, "unauthenticated", "not authenticated")
             }
-            Self::NoToken | Self::Forbidden { .. } => {
+            Self::NoToken | Self::NoGenerator | Self::NotTheGenerator | Self::Forbidden { .. } => {
                 nature(S::FORBIDDEN, "forbidden", "not allowed")
             }
             Self::TooManyAttempts { .. } => nature(

@@ -84,6 +84,11 @@ pub(super) fn blank() -> OpenApi {
         ))
         .build();
     components.add_security_scheme("operator", SecurityScheme::Http(bearer));
+    let generator = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some("The token of Argo CD's plugin generator."))
+        .build();
+    components.add_security_scheme("argocd", SecurityScheme::Http(generator));
     for (name, schema) in schema::of_problems() {
         components.schemas.insert(name, schema);
     }

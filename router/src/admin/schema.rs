@@ -58,3 +58,35 @@ impl PartialSchema for Documents {
 }
 
 impl ToSchema for Documents {}
+
+/// Labels that tenants have.
+pub(super) struct Selector;
+
+impl PartialSchema for Selector {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^[^=,]+(=[^,]*)?(,[^=,]+(=[^,]*)?)*$"))
+            .examples([serde_json::json!("team=sre")])
+            .into()
+    }
+}
+
+impl ToSchema for Selector {}
+
+/// A moment, in UTC.
+pub(super) struct Moment;
+
+impl PartialSchema for Moment {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(
+                "^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]Z$",
+            ))
+            .examples([serde_json::json!("2026-11-22T05:00:00Z")])
+            .into()
+    }
+}
+
+impl ToSchema for Moment {}

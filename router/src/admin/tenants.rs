@@ -9,27 +9,26 @@ use axum::{
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
 };
-use serde::{
-    Deserialize, Serialize,
-    de::{self, IntoDeserializer},
-};
+use serde::Serialize;
 use serde_json::json;
 use tenant_store::{
-    model::{Status, Tenant, TenantId, TenantRecord},
-    repository::{Author, Expect, ListQuery, Outcome, RepositoryError, Written},
+    model::{Status, Tenant, TenantId, TenantRecord, Tier},
+    repository::{Author, Expect, Outcome, RepositoryError, Written},
 };
 use utoipa::ToSchema;
 
 use super::{
     body::{MergePatch, TenantBody},
     caller::By,
-    error::{ApiError, Fault},
+    error::{ApiError, Fault, Problem},
     parameters::{
         DryRun, IdempotencyKey, IfMatch, IfMatchOrNone, IfNoneMatch, OfTenant, PageLimit,
     },
     precondition::{Condition, Match, etag},
     query::{Arguments, TenantPath},
     read, rehearsal,
+    schema::{Selector, TenantPatch},
+    select::Selection,
 };
 use crate::control::Control;
 
@@ -60,7 +59,8 @@ pub(super) struct Invalidation {
 
 /// List tenants
 ///
-/// In the order of their ids, tombstones only if they are asked for.
+/// In the order of their ids, tombstones only if they are asked for. A page may be shorter than its
+/// limit, and not the last: `next` tells.
 #[utoipa::path(
     get,
     path = "/api/v1/tenants",
@@ -68,6 +68,8 @@ pub(super) struct Invalidation {
     operation_id = "listTenants",
     params(
         ("status" = inline(Option<Status>), Query, description = "Only tenants of this status."),
+        ("tier" = Option<Tier>, Query, nullable = false, description = "Only tenants of this tier."),
+        ("label" = inline(Option<Selector>), Query, nullable = false, description = "Only tenants with these labels: `key`, `key=value`, or several with commas between."),
         ("after" = Option<TenantId>, Query, description = "Only ids after this one: the `next` of the page before."),
         PageLimit,
         IfNoneMatch,
@@ -82,18 +84,12 @@ pub(super) async fn list(
     headers: HeaderMap,
     mut arguments: Arguments,
 ) -> Result<Response, ApiError> {
-    let query = ListQuery {
-        after: arguments.take("after"),
-        limit: arguments.take_limit(),
-        status: arguments.take_with("status", read_status),
-    };
+    let selection = Selection::take(&mut arguments);
+    let after = arguments.take("after");
+    let limit = arguments.take_limit();
     arguments.finish()?;
-    let page = control.repository().list(&query).await?;
-    let page = TenantPage {
-        tenants: page.records,
-        next: page.next,
-    };
-    read::json(&headers, &page)
+    let (tenants, next) = selection.page(&control, after, limit).await?;
+    read::json(&headers, &TenantPage { tenants, next })
 }
 
 /// Read a tenant
@@ -106,7 +102,7 @@ pub(super) async fn list(
     responses(
         (status = 200, description = "The tenant.", body = TenantRecord, headers(("ETag" = String, description = "Its revision: what `If-Match` takes."))),
         (status = 304, description = "As it was when that `ETag` was answered."),
-        (status = 404, description = "There is none, or it was deleted.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none, or it was deleted.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn get(
@@ -133,8 +129,8 @@ pub(super) async fn get(
     responses(
         (status = 200, description = "Replaced, or equal already.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`updated` or `unchanged`."))),
         (status = 201, description = "Created.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`created`."), ("Location" = String, description = "Its path."))),
-        (status = 412, description = "The condition does not hold.", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 428, description = "There is no condition.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The condition does not hold.", body = Problem, content_type = "application/problem+json"),
+        (status = 428, description = "There is no condition.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn put(
@@ -172,15 +168,15 @@ pub(super) async fn put(
     operation_id = "patchTenant",
     params(OfTenant, DryRun, IfMatch),
     request_body(content(
-        (super::schema::TenantPatch = "application/merge-patch+json"),
+        (TenantPatch = "application/merge-patch+json"),
     ), description = "The fields that change."),
     responses(
         (status = 200, description = "Changed, or so already.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`updated` or `unchanged`."))),
-        (status = 404, description = "There is none, or it was deleted.", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 412, description = "The condition does not hold.", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 422, description = "What it makes of the tenant is none.", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 415, description = "Not `application/merge-patch+json`.", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 428, description = "There is no condition.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There is none, or it was deleted.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The condition does not hold.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "What it makes of the tenant is none.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "Not `application/merge-patch+json`.", body = Problem, content_type = "application/problem+json"),
+        (status = 428, description = "There is no condition.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn patch(
@@ -218,8 +214,8 @@ pub(super) async fn patch(
     ), description = "The whole tenant."),
     responses(
         (status = 201, description = "Created.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`created`."), ("Location" = String, description = "Its path."))),
-        (status = 409, description = "There is one of this id, or a request of this key is in flight.", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The key was used for another request.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There is one of this id, or a request of this key is in flight.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "The key was used for another request.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn create(
@@ -247,9 +243,9 @@ pub(super) async fn create(
     params(OfTenant, DryRun, IfMatch),
     responses(
         (status = 200, description = "Deleted, or a tombstone already.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`deleted` or `unchanged`."))),
-        (status = 404, description = "There never was one.", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 412, description = "The condition does not hold.", body = super::error::Problem, content_type = "application/problem+json"),
-        (status = 428, description = "There is no condition.", body = super::error::Problem, content_type = "application/problem+json"),
+        (status = 404, description = "There never was one.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The condition does not hold.", body = Problem, content_type = "application/problem+json"),
+        (status = 428, description = "There is no condition.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn delete(
@@ -379,9 +375,4 @@ pub(super) fn answer(Written { record, outcome }: Written) -> Response {
     let place = format!("/api/v1/tenants/{}", record.tenant.id);
     let location = (status == StatusCode::CREATED).then_some([(header::LOCATION, place)]);
     (status, headers, location, Json(record)).into_response()
-}
-
-fn read_status(text: &str) -> Result<Status, String> {
-    Status::deserialize(text.into_deserializer())
-        .map_err(|error: de::value::Error| error.to_string())
 }

@@ -24,6 +24,9 @@ use crate::{
 
 pub(crate) const TOKEN: &str = "correct-horse-battery-staple";
 
+/// The token of Argo CD's generator.
+pub(crate) const ARGOCD_TOKEN: &str = "argo-is-a-ship";
+
 const CONFIG: &str = "mirador.yaml";
 const TOKEN_FILE: &str = "admin.token";
 
@@ -141,9 +144,10 @@ fn write_config(directory: &Path, token: Option<&str>) {
     let text = match token {
         Some(token) => {
             fs::write(directory.join(TOKEN_FILE), token).expect("written");
+            fs::write(directory.join("argocd.token"), ARGOCD_TOKEN).expect("written");
             format!(
                 "admin: {{token_file: {TOKEN_FILE}, max_failures_per_minute: 100000, \
-                 operators: [{}, {}]}}\n",
+                 argocd: {{token_file: argocd.token}}, operators: [{}, {}]}}\n",
                 operator("vera", "viewer"),
                 operator("otto", "operator"),
             )

@@ -1,11 +1,13 @@
 //! The admin app over a real store, asked over real connections.
 
+mod argocd;
 mod changes;
 mod described;
 mod idempotency;
 mod patches;
 mod refusals;
 mod roles;
+mod selections;
 mod transfer;
 
 use reqwest::{Method, StatusCode};

@@ -1,7 +1,11 @@
 //! `mirador audit`: who changed what.
 
 use clap::Args;
-use tenant_store::repository::AuditEvent;
+use jiff::Timestamp;
+use tenant_store::{
+    model::{HumanDuration, TenantId},
+    repository::AuditEvent,
+};
 
 use super::{
     Failure,
@@ -14,10 +18,29 @@ use super::{
 #[command(after_help = "\
 Examples:
   mirador audit                 the last 50 changes
+  mirador audit --tenant acme --since 24h
   mirador audit --limit 1000 -o json")]
 pub(super) struct AuditCommand {
     #[command(flatten)]
     server: ServerArgs,
+    /// Only changes of this tenant
+    #[arg(long, value_name = "ID")]
+    tenant: Option<TenantId>,
+    /// Only changes by this operator
+    #[arg(long, value_name = "NAME")]
+    author: Option<String>,
+    /// Only changes of this kind: created, updated or deleted
+    #[arg(long, value_name = "KIND")]
+    outcome: Option<String>,
+    /// Only changes that this request made
+    #[arg(long, value_name = "ID")]
+    request_id: Option<String>,
+    /// Only changes since then: a time, or how long ago
+    #[arg(long, value_name = "TIME|DURATION", value_parser = read_moment)]
+    since: Option<Timestamp>,
+    /// Only changes before then: a time, or how long ago
+    #[arg(long, value_name = "TIME|DURATION", value_parser = read_moment)]
+    until: Option<Timestamp>,
     /// How many changes at most
     #[arg(long, value_name = "NUMBER", default_value = "50")]
     limit: usize,
@@ -29,8 +52,9 @@ pub(super) struct AuditCommand {
 impl AuditCommand {
     pub(super) async fn run(self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         let client = AdminClient::new(&self.server)?;
+        let query = self.query();
         let events: Vec<AuditEvent> = client
-            .pages(&["audit"], "events", "before", &[], Some(self.limit))
+            .pages(&["audit"], "events", "before", &query, Some(self.limit))
             .await?;
         match self.output {
             Format::Json => terminal.say_json(&serde_json::json!({ "events": events })),
@@ -44,6 +68,36 @@ impl AuditCommand {
             }
         }
     }
+}
+
+impl AuditCommand {
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let selected = [
+            ("tenant", self.tenant.as_ref().map(ToString::to_string)),
+            ("author", self.author.clone()),
+            ("outcome", self.outcome.clone()),
+            ("request_id", self.request_id.clone()),
+            ("since", self.since.map(|time| time.to_string())),
+            ("until", self.until.map(|time| time.to_string())),
+        ];
+        let selected = selected.into_iter();
+        selected
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+}
+
+/// Reads a time, or how long ago it was.
+fn read_moment(text: &str) -> Result<Timestamp, String> {
+    if let Ok(time) = text.parse() {
+        return Ok(time);
+    }
+    let ago: HumanDuration = text
+        .parse()
+        .map_err(|_| "expected a time such as 2026-11-22T05:00:00Z, or a duration such as 24h")?;
+    Timestamp::now()
+        .checked_sub(ago.0)
+        .map_err(|error| error.to_string())
 }
 
 fn row(event: &AuditEvent) -> [String; 8] {

@@ -14,7 +14,7 @@ use serde::{
     Deserialize,
     de::{self, IntoDeserializer},
 };
-use tenant_store::model::{HumanDuration, Revision, Status, TenantId, TenantRecord};
+use tenant_store::model::{HumanDuration, Revision, Status, TenantId, TenantRecord, Tier};
 
 use self::apply::Step;
 use super::{
@@ -39,7 +39,9 @@ Examples:
   mirador tenant validate acme                  are its endpoints there, and what they should be?
   mirador tenant export > tenants.yaml          all of them, for another installation
   mirador tenant import -f tenants.yaml --existing skip
+  mirador tenant list --tier pro --label team=sre
   mirador tenant delete acme
+  mirador tenant restore acme
 
 The token comes from --token-file or the variable MIRADOR_TOKEN; there is no flag for the token
 itself because every process on the machine could read it.")]
@@ -56,9 +58,14 @@ enum Action {
     Get(Get),
     Apply(Apply),
     Patch(Patch),
+    /// Suspend tenants: their requests are refused at once, until they are activated
     Suspend(ChangeStatus),
+    /// Have tenants served that are being provisioned, or were suspended
     Activate(Activate),
+    /// Delete tenants: they are refused at once, their record stays as a tombstone
     Delete(ChangeStatus),
+    /// Bring deleted tenants back, as they were
+    Restore(Activate),
     Health(Inspect),
     Validate(Validate),
     Invalidate(Invalidate),
@@ -72,6 +79,12 @@ struct List {
     /// Only tenants of this status: provisioning, active, suspended or deleted
     #[arg(long, value_parser = read_status)]
     status: Option<Status>,
+    /// Only tenants of this tier
+    #[arg(long)]
+    tier: Option<Tier>,
+    /// Only tenants with this label: key, key=value, or several with commas between
+    #[arg(long, value_name = "SELECTOR")]
+    label: Option<String>,
     /// How to write them
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
@@ -119,7 +132,6 @@ struct Patch {
     wait: Wait,
 }
 
-/// Change the status of tenants: refused, or gone, at once
 #[derive(Debug, Args)]
 struct ChangeStatus {
     /// The tenants' ids
@@ -131,7 +143,6 @@ struct ChangeStatus {
     dry_run: DryRun,
 }
 
-/// Have tenants served that are being provisioned, or were suspended
 #[derive(Debug, Args)]
 struct Activate {
     #[command(flatten)]
@@ -245,35 +256,16 @@ impl TenantCommand {
         let server = self.server;
         let client = || AdminClient::new(&server);
         match self.action {
-            Action::List(List { status, output }) => {
-                let records = show::all(&client()?, status).await?;
-                show::list(terminal, &records, output)
+            Action::List(list) => {
+                let records = show::all(&client()?, &list.query()).await?;
+                show::list(terminal, &records, list.output)
             }
             Action::Get(Get { id, output }) => {
                 let path = ["tenants", id.as_str()];
                 let record: TenantRecord = client()?.read(&path, &[]).await?;
                 show::one(terminal, &record, output)
             }
-            Action::Apply(Apply {
-                files,
-                dry_run,
-                wait,
-            }) => {
-                let tenants = documents::load(&files, terminal)?;
-                let steps = tenants
-                    .into_iter()
-                    .map(|tenant| Step::Put(Box::new(tenant)))
-                    .collect();
-                apply::run(
-                    &client()?,
-                    steps,
-                    None,
-                    dry_run.dry_run,
-                    wait.limit(),
-                    terminal,
-                )
-                .await
-            }
+            Action::Apply(apply) => apply.run(&client()?, terminal).await,
             Action::Patch(patch) => {
                 let steps = vec![Step::Patch(patch.id, patch.fields)];
                 let (at, wait) = (patch.at.revision(), patch.wait.limit());
@@ -285,6 +277,10 @@ impl TenantCommand {
                 change
                     .run(&client()?, Step::Activate, limit, terminal)
                     .await
+            }
+            Action::Restore(Activate { change, wait }) => {
+                let limit = wait.limit();
+                change.run(&client()?, Step::Restore, limit, terminal).await
             }
             Action::Delete(change) => change.run(&client()?, Step::Delete, None, terminal).await,
             Action::Health(Inspect { id, output }) => {
@@ -308,6 +304,32 @@ impl TenantCommand {
                 transfer::import(&client()?, &text, existing, dry_run, output, terminal).await
             }
         }
+    }
+}
+
+impl List {
+    fn query(&self) -> Vec<(&'static str, String)> {
+        let status = self.status.map(|status| status.as_str().to_owned());
+        let tier = self.tier.as_ref().map(|tier| tier.as_str().to_owned());
+        let selected = [
+            ("status", status),
+            ("tier", tier),
+            ("label", self.label.clone()),
+        ];
+        let selected = selected.into_iter();
+        selected
+            .filter_map(|(name, value)| Some((name, value?)))
+            .collect()
+    }
+}
+
+impl Apply {
+    async fn run(self, client: &AdminClient, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
+        let tenants = documents::load(&self.files, terminal)?;
+        let put = |tenant| Step::Put(Box::new(tenant));
+        let steps = tenants.into_iter().map(put).collect();
+        let (dry_run, wait) = (self.dry_run.dry_run, self.wait.limit());
+        apply::run(client, steps, None, dry_run, wait, terminal).await
     }
 }
 

@@ -21,8 +21,8 @@ use tenant_store::{
 };
 
 use super::{
-    AccessLog, AdminTls, Identify, ListenerConfig, LogSettings, RetryPolicy, Settings, Shutdown,
-    StoreConfig, UpstreamSettings,
+    AccessLog, AdminTls, AuditLogConfig, Identify, ListenerConfig, LogSettings, RetryPolicy,
+    Settings, Shutdown, StoreConfig, UpstreamSettings,
     raw::{RawCache, RawConfig, RawHealth, RawStoreKind, RawUpstream},
     value::{TenantHeader, Workers},
 };
@@ -33,6 +33,7 @@ pub(super) struct Built {
     pub(super) listeners: Vec<ListenerConfig>,
     pub(super) admin_listen: Option<SocketAddr>,
     pub(super) admin_tls: Option<AdminTls>,
+    pub(super) audit_log: AuditLogConfig,
     pub(super) store: StoreConfig,
     pub(super) workers: usize,
     pub(super) cache: CacheConfig,
@@ -75,6 +76,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
             drain: builder.span("shutdown.drain", shutdown.drain, ZERO..=HOUR),
         },
         operators: builder.operators(&admin),
+        argocd_token: builder.argocd_token(&admin.argocd),
         max_login_failures: builder.count(
             "admin.max_failures_per_minute",
             admin.max_failures_per_minute,
@@ -85,6 +87,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         listeners,
         admin_listen: raw.listen.admin.0,
         admin_tls: builder.admin_tls(&admin),
+        audit_log: builder.audit_log(&raw.audit.log),
         store: builder.store(store.kind, &store.path, store.busy_timeout),
         workers: workers(raw.workers.0),
         cache: builder.cache(&raw.cache),

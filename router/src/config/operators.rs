@@ -52,6 +52,11 @@ impl TokenHash {
         Self(hash)
     }
 
+    /// Whether this is the other's, too. Takes as long whatever it is.
+    pub fn is(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+
     /// Reads 64 hexadecimal digits.
     pub(super) fn from_hex(text: &str) -> Option<Self> {
         let digits = text.as_bytes();

@@ -32,6 +32,7 @@ pub(super) struct RawConfig {
     pub(super) log: RawLog,
     pub(super) identify: RawIdentify,
     pub(super) trusted_proxies: Vec<Network>,
+    pub(super) audit: RawAudit,
     pub(super) cache: RawCache,
     pub(super) upstream: RawUpstream,
     pub(super) health: RawHealth,
@@ -99,6 +100,14 @@ pub(super) struct RawAdmin {
     pub(super) operators: Vec<RawOperator>,
     pub(super) max_failures_per_minute: u32,
     pub(super) tls: Option<RawAdminTls>,
+    pub(super) argocd: RawArgocd,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawArgocd {
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) token_env: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -131,6 +140,17 @@ pub(super) struct RawAdminTls {
     #[serde(default)]
     pub(super) client_ca_file: Option<PathBuf>,
 }
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAudit {
+    pub(super) log: RawAuditLog,
+}
+
+/// `none`, `stdout`, or a file.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct RawAuditLog(pub(super) PathBuf);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -251,6 +271,15 @@ impl Default for RawAdmin {
             operators: Vec::new(),
             max_failures_per_minute: 60,
             tls: None,
+            argocd: RawArgocd::default(),
+        }
+    }
+}
+
+impl Default for RawAudit {
+    fn default() -> Self {
+        Self {
+            log: RawAuditLog("none".into()),
         }
     }
 }

@@ -157,6 +157,39 @@ async fn suspension_and_activation_change_the_status_alone() {
     assert_problem(&ask("activate", "*", "").await, "not-found");
 }
 
+#[tokio::test]
+async fn a_deleted_tenant_is_restored_as_it_was() {
+    let admin = Admin::start().await;
+    let before = admin.put(&acme()).await.body;
+    let restore = |condition: &str, query: &str| {
+        let request = admin.request(Method::POST, &format!("{PATH}/restore{query}"));
+        Answer::of(request.header("If-Match", condition))
+    };
+    let alive = restore("*", "").await;
+    assert_eq!(
+        (alive.outcome(), alive.header("etag")),
+        ("unchanged", "\"1\"")
+    );
+    admin.delete("acme").await;
+    assert_problem(&restore("\"1\"", "").await, "precondition-failed");
+    let dry = restore("\"2\"", "?dry_run=true").await;
+    assert_eq!(dry.header("etag"), "\"3\"");
+    assert_problem(&admin.get(PATH).await, "not-found");
+    let restored = restore("\"2\"", "").await;
+    assert_eq!(
+        (restored.status, restored.header("etag")),
+        (StatusCode::CREATED, "\"3\"")
+    );
+    let mut expected = before;
+    for stored in ["revision", "created_at", "updated_at"] {
+        expected[stored] = restored.body[stored].clone();
+    }
+    assert_eq!(restored.body, expected);
+    let nobody = admin.request(Method::POST, "/api/v1/tenants/globex/restore");
+    let nobody = Answer::of(nobody.header("If-Match", "*")).await;
+    assert_problem(&nobody, "not-found");
+}
+
 /// Twenty operators who each add a label to what they have read: none of them undoes another's.
 #[tokio::test]
 async fn no_update_is_lost() {

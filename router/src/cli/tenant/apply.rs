@@ -20,6 +20,7 @@ pub(super) enum Step {
     Suspend(TenantId),
     Activate(TenantId),
     Delete(TenantId),
+    Restore(TenantId),
     /// Have it read again.
     Invalidate(TenantId),
 }
@@ -86,6 +87,10 @@ async fn take(
             let path = ["tenants", id, "suspend"];
             client.change(change(Method::POST, &path, Body::None)).await
         }
+        Step::Restore(_) => {
+            let path = ["tenants", id, "restore"];
+            client.change(change(Method::POST, &path, Body::None)).await
+        }
         Step::Activate(_) => {
             let path = ["tenants", id, "activate"];
             client.change(change(Method::POST, &path, Body::None)).await
@@ -131,6 +136,7 @@ impl Step {
             | Self::Suspend(id)
             | Self::Activate(id)
             | Self::Delete(id)
+            | Self::Restore(id)
             | Self::Invalidate(id) => id,
         }
     }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use tenant_store::model::{Deployment, Status, TenantRecord};
+use tenant_store::model::{Deployment, TenantRecord};
 
 use crate::cli::{
     Failure,
@@ -10,17 +10,13 @@ use crate::cli::{
     output::{Format, Terminal},
 };
 
-/// Reads all tenants, page by page.
+/// Reads all tenants that are asked for, page by page.
 pub(super) async fn all(
     client: &AdminClient,
-    status: Option<Status>,
+    query: &[(&str, String)],
 ) -> Result<Vec<TenantRecord>, AdminError> {
-    let query: Vec<_> = status
-        .map(|status| ("status", status.as_str().to_owned()))
-        .into_iter()
-        .collect();
     client
-        .pages(&["tenants"], "tenants", "after", &query, None)
+        .pages(&["tenants"], "tenants", "after", query, None)
         .await
 }
 

@@ -1,19 +1,24 @@
 //! The admin API: its token, its operators, its certificate.
 
-use std::env;
+use std::{env, path::Path};
 
 use super::Builder;
 use crate::{
     config::{
-        AdminTls, CertificateName, Credential, Operator, Operators, Secret, TokenHash,
-        raw::{RawAdmin, RawCertificate, RawOperator},
+        AdminTls, AuditLogConfig, CertificateName, Credential, Operator, Operators, Secret,
+        TokenHash,
+        raw::{RawAdmin, RawArgocd, RawAuditLog, RawCertificate, RawOperator},
     },
     tls,
 };
 
 impl Builder<'_, '_> {
     pub(super) fn operators(&mut self, admin: &RawAdmin) -> Operators {
-        let token = self.admin_token(admin);
+        let token = self.token(
+            "admin",
+            admin.token_file.as_deref(),
+            admin.token_env.as_deref(),
+        );
         let authority = admin
             .tls
             .as_ref()
@@ -36,10 +41,38 @@ impl Builder<'_, '_> {
         Operators::new(operators, token.as_ref())
     }
 
+    pub(super) fn argocd_token(&mut self, argocd: &RawArgocd) -> Option<TokenHash> {
+        let token = self.token(
+            "admin.argocd",
+            argocd.token_file.as_deref(),
+            argocd.token_env.as_deref(),
+        );
+        token.map(|token| TokenHash::of(token.expose()))
+    }
+
+    pub(super) fn audit_log(&mut self, RawAuditLog(written): &RawAuditLog) -> AuditLogConfig {
+        match written.to_str() {
+            Some("none") => AuditLogConfig::None,
+            Some("stdout") => AuditLogConfig::Stdout,
+            _ => {
+                let file = self.document.resolve("audit.log", written);
+                if file
+                    .parent()
+                    .is_some_and(|folder| !folder.as_os_str().is_empty() && !folder.is_dir())
+                    || file.is_dir()
+                {
+                    let message = "expected none, stdout, or a file in a directory that is there";
+                    self.report.fault("audit.log", message);
+                }
+                AuditLogConfig::File(file)
+            }
+        }
+    }
+
     pub(super) fn admin_tls(&mut self, admin: &RawAdmin) -> Option<AdminTls> {
         let raw = admin.tls.as_ref()?;
         let mut readable = true;
-        let mut file = |field: &str, file: &std::path::Path| {
+        let mut file = |field: &str, file: &Path| {
             let path = format!("admin.tls.{field}");
             let file = self.document.resolve(&path, file);
             readable &= self.read(&path, &file).is_some();
@@ -117,27 +150,33 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn admin_token(&mut self, admin: &RawAdmin) -> Option<Secret> {
-        match (&admin.token_file, &admin.token_env) {
+    /// The token that a file or a variable holds; `section` says where they are named.
+    fn token(
+        &mut self,
+        section: &str,
+        file: Option<&Path>,
+        variable: Option<&str>,
+    ) -> Option<Secret> {
+        let by_variable = format!("{section}.token_env");
+        match (file, variable) {
             (None, None) => None,
             (Some(_), Some(_)) => {
                 let message = "token_file and token_env exclude each other, name one";
-                self.report.fault("admin.token_env", message);
+                self.report.fault(&by_variable, message);
                 None
             }
             (Some(file), None) => {
-                let path = "admin.token_file";
-                let text = self.read(path, &self.document.resolve(path, file))?;
-                self.secret(path, &String::from_utf8_lossy(&text))
+                let path = format!("{section}.token_file");
+                let text = self.read(&path, &self.document.resolve(&path, file))?;
+                self.secret(&path, &String::from_utf8_lossy(&text))
             }
             (None, Some(name)) => {
-                let path = "admin.token_env";
                 let Ok(text) = env::var(name) else {
-                    self.report
-                        .fault(path, format!("the variable {name} is not set, or not text"));
+                    let message = format!("the variable {name} is not set, or not text");
+                    self.report.fault(&by_variable, message);
                     return None;
                 };
-                self.secret(path, &text)
+                self.secret(&by_variable, &text)
             }
         }
     }

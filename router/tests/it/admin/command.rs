@@ -114,6 +114,20 @@ async fn a_tenant_lives_from_apply_to_delete() {
     let events: Value = serde_json::from_str(&audit.out).expect("JSON");
     assert_eq!(events["events"][0]["outcome"], "deleted", "{events}");
     assert_eq!(events["events"].as_array().map(Vec::len), Some(5));
+    let by_tenant = go(
+        &mirador,
+        "audit --tenant acme --outcome deleted --since 1h",
+        "",
+    )
+    .await;
+    assert_eq!(by_tenant.out.lines().count(), 2, "{}", by_tenant.out);
+    let restored = go(&mirador, "tenant restore acme", "").await;
+    assert_eq!(
+        (restored.code, restored.out.as_str()),
+        (0, "tenant acme created\n")
+    );
+    let listed = go(&mirador, "tenant list --tier pro", "").await;
+    assert!(listed.out.contains("acme"), "{}", listed.out);
     let two = go(&mirador, "audit --limit 2", "").await;
     assert_eq!(two.out.lines().count(), 3, "{}", two.out);
 }

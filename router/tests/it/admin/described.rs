@@ -15,8 +15,13 @@ const TOLD: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/admin/schemath
 
 #[tokio::test]
 async fn the_server_is_as_it_is_described() {
-    // It tries credentials that are none, often.
-    let mirador = Mirador::with(json!({"admin": {"max_failures_per_minute": 1_000_000}})).await;
+    let admin = json!({
+        // It tries credentials that are none, often.
+        "max_failures_per_minute": 1_000_000,
+        // It knows one token.
+        "argocd": {"token_file": "admin.token"},
+    });
+    let mirador = Mirador::with(json!({"admin": admin})).await;
     let mut command = Command::new(tool(&["python3"]));
     command
         .args(["-m", "schemathesis.cli"])
