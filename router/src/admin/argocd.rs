@@ -14,7 +14,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tenant_store::{
-    model::{Signal, Status, Tenant, TenantId},
+    model::{Signal, Status, Tenant, TenantId, Tier},
     repository::ListQuery,
 };
 use utoipa::ToSchema;
@@ -38,10 +38,10 @@ const AT_A_TIME: u16 = 1000;
 pub(super) struct Question {
     /// Which `ApplicationSet` asks; of no consequence.
     #[serde(default)]
-    #[schema(nullable = false)]
     #[expect(dead_code, reason = "it is asked so; the answer is the same to all")]
     application_set_name: Option<String>,
     #[serde(default)]
+    #[schema(nullable)]
     input: Input,
 }
 
@@ -49,6 +49,7 @@ pub(super) struct Question {
 #[derive(Debug, Default, Deserialize, ToSchema)]
 struct Input {
     #[serde(default)]
+    #[schema(nullable)]
     parameters: Wanted,
 }
 
@@ -58,14 +59,15 @@ struct Input {
 struct Wanted {
     /// Only tenants of this status.
     #[serde(default)]
-    #[schema(value_type = Status, required = false)]
+    #[schema(value_type = Option<Status>)]
     status: Option<String>,
     /// Only tenants of this tier.
     #[serde(default)]
-    #[schema(value_type = tenant_store::model::Tier, required = false)]
+    #[schema(value_type = Option<Tier>)]
     tier: Option<String>,
     /// Only tenants with these labels.
     #[serde(default)]
+    #[schema(nullable)]
     labels: std::collections::BTreeMap<String, String>,
 }
 

@@ -62,6 +62,7 @@ pub(super) fn blank() -> OpenApi {
         ("tenants", "Who the tenants are, and where their data is."),
         ("transfer", "Tenants from one installation to another."),
         ("audit", "Who changed what."),
+        ("argocd", "Applications of Argo CD, for each tenant."),
         (
             "router",
             "The router itself: metrics, probes, configuration.",
