@@ -1,5 +1,6 @@
 //! The admin API as operators and their programs meet it: over the network, by the command line.
 
+mod audit;
 mod command;
 mod described;
 mod operators;
