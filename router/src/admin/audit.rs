@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::{Json, extract::State};
 use serde::Serialize;
-use tenant_store::repository::AuditEvent;
+use tenant_store::repository::{AuditEvent, AuditQuery, TenantRepository};
 
 use super::{error::ApiError, query::Arguments};
 use crate::control::Control;
@@ -22,11 +22,13 @@ pub(super) async fn list(
     State(control): State<Arc<Control>>,
     mut arguments: Arguments,
 ) -> Result<Json<AuditPage>, ApiError> {
-    let before = arguments.take("before");
-    let limit = arguments.take_limit();
+    let query = AuditQuery {
+        before: arguments.take("before"),
+        ..AuditQuery::newest(arguments.take_limit())
+    };
     arguments.finish()?;
-    let events = control.repository().audit(before, limit).await?;
-    let full = events.len() == usize::from(limit);
+    let events = control.repository().audit(&query).await?;
+    let full = events.len() == usize::from(query.limit);
     let next = events.last().filter(|_| full).map(|event| event.sequence);
     Ok(Json(AuditPage { events, next }))
 }

@@ -63,6 +63,12 @@ pub(super) enum ApiError {
     MethodNotAllowed { method: Method, path: String },
     #[error("there is no tenant {0}")]
     UnknownTenant(TenantId),
+    #[error("{0}")]
+    UnknownRecord(RepositoryError),
+    #[error("{0}")]
+    ReadOnly(RepositoryError),
+    #[error("{0}")]
+    NotDeleted(RepositoryError),
     #[error("tenant {0} was deleted; PUT it to have it again")]
     Deleted(TenantId),
     #[error("tenant {0} exists already; PUT changes it")]
@@ -108,11 +114,12 @@ impl ApiError {
         match self {
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
             Self::NoToken => StatusCode::FORBIDDEN,
-            Self::NoSuchPath(_) | Self::UnknownTenant(_) | Self::Deleted(_) => {
-                StatusCode::NOT_FOUND
-            }
+            Self::NoSuchPath(_)
+            | Self::UnknownTenant(_)
+            | Self::UnknownRecord(_)
+            | Self::Deleted(_) => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed { .. } => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Exists(_) => StatusCode::CONFLICT,
+            Self::Exists(_) | Self::ReadOnly(_) | Self::NotDeleted(_) => StatusCode::CONFLICT,
             Self::PreconditionFailed(_) => StatusCode::PRECONDITION_FAILED,
             Self::Malformed(_) | Self::ReloadRefused(_) | Self::BodyUnreadable => {
                 StatusCode::BAD_REQUEST
@@ -131,9 +138,13 @@ impl ApiError {
         match self {
             Self::Unauthenticated => "unauthorized",
             Self::NoToken => "forbidden",
-            Self::NoSuchPath(_) | Self::UnknownTenant(_) | Self::Deleted(_) => "not_found",
+            Self::NoSuchPath(_)
+            | Self::UnknownTenant(_)
+            | Self::UnknownRecord(_)
+            | Self::Deleted(_) => "not_found",
+            Self::ReadOnly(_) => "read_only",
             Self::MethodNotAllowed { .. } => "method_not_allowed",
-            Self::Exists(_) => "conflict",
+            Self::Exists(_) | Self::NotDeleted(_) => "conflict",
             Self::PreconditionFailed(_) => "precondition_failed",
             Self::Malformed(_) | Self::ReloadRefused(_) | Self::BodyUnreadable => "bad_data",
             Self::TooLarge { .. } => "too_large",
@@ -165,7 +176,12 @@ impl From<RepositoryError> for ApiError {
     fn from(error: RepositoryError) -> Self {
         match error {
             RepositoryError::Conflict { .. } => Self::PreconditionFailed(error.to_string()),
-            RepositoryError::Missing(id) => Self::UnknownTenant(id),
+            RepositoryError::Missing(ref key) => match key.as_tenant() {
+                Some(id) => Self::UnknownTenant(id),
+                None => Self::UnknownRecord(error),
+            },
+            RepositoryError::ReadOnly { .. } => Self::ReadOnly(error),
+            RepositoryError::NotDeleted { .. } => Self::NotDeleted(error),
             RepositoryError::Corrupt { .. } => Self::Corrupt(error),
             // `Unavailable`, and what stores may come to say: that trying again may help is the
             // safe thing to tell.

@@ -5,7 +5,7 @@
 use jiff::Timestamp;
 use tenant_store::{
     model::{Revision, Status, Tenant, TenantId, TenantRecord},
-    repository::{Expect, Outcome, RepositoryError, TenantRepository, Written},
+    repository::{Expect, Outcome, RecordKey, RepositoryError, TenantRepository, Written},
 };
 
 /// What [`TenantRepository::put`] would do.
@@ -43,7 +43,7 @@ pub(super) async fn delete(
 ) -> Result<Written, RepositoryError> {
     let found = repository.get(id).await?;
     check(id, found.as_ref(), expect)?;
-    let record = found.ok_or_else(|| RepositoryError::Missing(id.clone()))?;
+    let record = found.ok_or_else(|| RepositoryError::Missing(RecordKey::tenant(id)))?;
     if record.tenant.status == Status::Deleted {
         return Ok(Written {
             record,
@@ -76,7 +76,7 @@ fn check(
         Expect::Revision(revision) => format!("at revision {revision}"),
     };
     Err(RepositoryError::Conflict {
-        id: id.clone(),
+        key: RecordKey::tenant(id),
         expected,
         found: found.map_or("absent".into(), |found| {
             format!("at revision {}", found.revision)

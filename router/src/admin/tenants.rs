@@ -16,7 +16,7 @@ use serde::{
 use serde_json::json;
 use tenant_store::{
     model::{Status, Tenant, TenantId, TenantRecord},
-    repository::{Author, Expect, ListQuery, Outcome, RepositoryError, Written},
+    repository::{Author, Expect, ListQuery, Outcome, RepositoryError, TenantRepository, Written},
 };
 
 use super::{
@@ -50,6 +50,7 @@ pub(super) async fn list(
         after: arguments.take("after"),
         limit: arguments.take_limit(),
         status: arguments.take_with("status", read_status),
+        ..ListQuery::default()
     };
     arguments.finish()?;
     let page = control.repository().list(&query).await?;
@@ -108,7 +109,7 @@ pub(super) async fn create(
 ) -> Result<Response, ApiError> {
     match store(&control, arguments, &tenant, Expect::Absent, &author).await? {
         Ok(written) => Ok(answer(written)),
-        Err(RepositoryError::Conflict { id, .. }) => Err(ApiError::Exists(id)),
+        Err(RepositoryError::Conflict { .. }) => Err(ApiError::Exists(tenant.id)),
         Err(error) => Err(error.into()),
     }
 }
@@ -174,7 +175,11 @@ async fn store(
 fn answer(Written { record, outcome }: Written) -> Response {
     let status = match outcome {
         Outcome::Created => StatusCode::CREATED,
-        Outcome::Updated | Outcome::Unchanged | Outcome::Deleted => StatusCode::OK,
+        Outcome::Updated
+        | Outcome::Unchanged
+        | Outcome::Deleted
+        | Outcome::Restored
+        | Outcome::Purged => StatusCode::OK,
     };
     let outcome = HeaderValue::from_static(outcome.as_str());
     let headers = [(header::ETAG, etag(record.revision)), (OUTCOME, outcome)];

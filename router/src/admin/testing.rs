@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tenant_store::{
     cache::{CacheConfig, TenantCache},
-    repository::{TenantRepository, sqlite::SqliteRepository},
+    repository::{Repository, sqlite::SqliteRepository},
 };
 use tokio::{net::TcpListener, runtime::Handle};
 
@@ -30,7 +30,7 @@ const TOKEN_FILE: &str = "admin.token";
 /// A running admin app over an empty store.
 pub(crate) struct Admin {
     pub(crate) control: Arc<Control>,
-    pub(crate) repository: Arc<SqliteRepository>,
+    pub(crate) repository: Arc<Repository>,
     address: SocketAddr,
     client: Client,
     directory: TempDir,
@@ -124,7 +124,7 @@ fn write_config(directory: &Path, token: Option<&str>) {
 }
 
 /// What `serve` puts together, but for listeners and logging.
-fn parts(repository: Arc<dyn TenantRepository>) -> Parts {
+fn parts(repository: Arc<Repository>) -> Parts {
     tls::install_crypto();
     let telemetry = Telemetry::new(10).expect("metrics");
     let monitor = Monitor::new(MonitorConfig::default());
@@ -146,8 +146,9 @@ fn parts(repository: Arc<dyn TenantRepository>) -> Parts {
     }
 }
 
-async fn open(path: &Path) -> Arc<SqliteRepository> {
-    Arc::new(SqliteRepository::open(path).await.expect("a store"))
+async fn open(path: &Path) -> Arc<Repository> {
+    let store = SqliteRepository::open(path).await.expect("a store");
+    Arc::new(Repository::new(store))
 }
 
 /// An answer, read whole.
