@@ -14,6 +14,7 @@ mod docs;
 mod error;
 mod health;
 mod idempotency;
+mod keys;
 mod lifecycle;
 mod listener;
 mod openapi;
@@ -26,6 +27,7 @@ mod schema;
 mod select;
 mod status;
 mod tenants;
+mod tiers;
 mod transfer;
 mod validate;
 
@@ -140,6 +142,11 @@ fn reads() -> Routes {
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::get))
         .routes(routes!(health::of_tenant))
+        .routes(routes!(tiers::of_tenant))
+        .routes(routes!(tiers::list))
+        .routes(routes!(tiers::get))
+        .routes(routes!(keys::list))
+        .routes(routes!(keys::get))
         .routes(routes!(transfer::export_one))
         .routes(routes!(transfer::export_all))
         .routes(routes!(audit::list))
@@ -154,10 +161,15 @@ fn changes() -> Routes {
         .routes(routes!(lifecycle::activate))
         .routes(routes!(lifecycle::restore))
         .routes(routes!(validate::validate))
+        .routes(routes!(keys::create))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(keys::revoke))
 }
 
 fn administration() -> Routes {
-    OpenApiRouter::new().routes(routes!(status::reload))
+    OpenApiRouter::new()
+        .routes(routes!(status::reload))
+        .routes(routes!(tiers::put, tiers::delete))
 }
 
 /// Large, and bounded by the store's own deadlines.

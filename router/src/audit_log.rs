@@ -12,7 +12,9 @@ use std::{
     time::Duration,
 };
 
-use tenant_store::repository::{AuditEvent, RepositoryError, TenantRepository};
+use tenant_store::repository::{
+    AuditEvent, AuditQuery, Repository, RepositoryError, TenantRepository,
+};
 use thiserror::Error;
 use tokio::time;
 
@@ -71,7 +73,7 @@ impl AuditLog {
     }
 
     /// Follows the store for good.
-    pub async fn follow(mut self, repository: Arc<dyn TenantRepository>) {
+    pub async fn follow(mut self, repository: Arc<Repository>) {
         let mut pause = PAUSES.0;
         let mut position = None;
         loop {
@@ -80,7 +82,7 @@ impl AuditLog {
                     Some(position) => position,
                     None => repository.position().await?,
                 };
-                self.catch_up(&*repository).await?;
+                self.catch_up(&repository).await?;
                 let changes = repository.changes(before, PATIENCE).await?;
                 Ok::<_, AuditLogError>(changes.next)
             };
@@ -99,16 +101,20 @@ impl AuditLog {
     }
 
     /// Writes what has come since. The first time, without a file to go on with, that is nothing.
-    async fn catch_up(&mut self, repository: &dyn TenantRepository) -> Result<(), AuditLogError> {
+    async fn catch_up(&mut self, repository: &Repository) -> Result<(), AuditLogError> {
         let Some(last) = self.last else {
-            let newest = repository.audit(None, 1).await?;
+            let newest = repository.audit(&AuditQuery::newest(1)).await?;
             self.last = Some(newest.first().map_or(0, |event| event.sequence));
             return Ok(());
         };
         let mut events: Vec<AuditEvent> = Vec::new();
         let mut before = None;
         loop {
-            let page = repository.audit(before, AT_A_TIME).await?;
+            let query = AuditQuery {
+                before,
+                ..AuditQuery::newest(AT_A_TIME)
+            };
+            let page = repository.audit(&query).await?;
             let full = page.len() == usize::from(AT_A_TIME);
             before = page.last().map(|event| event.sequence);
             let fresh = page.into_iter().take_while(|event| event.sequence > last);
@@ -184,7 +190,12 @@ mod tests {
 
     use super::*;
 
-    async fn put(repository: &SqliteRepository, text: &str) {
+    async fn open(folder: &Path) -> Repository {
+        let store = SqliteRepository::open(&folder.join("mirador.db")).await;
+        Repository::new(store.expect("a store"))
+    }
+
+    async fn put(repository: &Repository, text: &str) {
         let author = Author {
             name: "alice".into(),
             origin: String::new(),
@@ -207,9 +218,7 @@ mod tests {
     #[tokio::test]
     async fn a_file_is_gone_on_with_where_it_ends_and_has_every_event_once() {
         let folder = tempfile::tempdir().expect("a folder");
-        let repository = SqliteRepository::open(&folder.path().join("mirador.db"))
-            .await
-            .expect("a store");
+        let repository = open(folder.path()).await;
         let path = folder.path().join("audit.jsonl");
         let config = AuditLogConfig::File(path.clone());
         put(&repository, "id: before").await;
@@ -238,9 +247,7 @@ mod tests {
     #[tokio::test]
     async fn what_can_not_be_written_is_written_later() {
         let folder = tempfile::tempdir().expect("a folder");
-        let repository = SqliteRepository::open(&folder.path().join("mirador.db"))
-            .await
-            .expect("a store");
+        let repository = open(folder.path()).await;
         let path = folder.path().join("audit.jsonl");
         let mut log = AuditLog::open(&AuditLogConfig::File(path.clone())).expect("a log");
         log.catch_up(&repository).await.expect("asked");

@@ -26,6 +26,8 @@ use tenant_store::{
     model::Signal,
 };
 
+use crate::keys::KeySecret;
+
 use self::{build::Built, raw::RawConfig};
 pub use self::{
     check::{CheckReport, check},
@@ -77,6 +79,8 @@ pub struct Settings {
     pub shutdown: Shutdown,
     /// Who may use the admin API; without any it answers only metrics and health.
     pub operators: Operators,
+    /// What goes into the hashes of API keys; without it none is made or taken.
+    pub key_secret: Option<KeySecret>,
     /// What Argo CD's generator shows; without it, it gets nothing.
     pub argocd_token: Option<TokenHash>,
     /// Failed attempts to authenticate to the admin API that one address has per minute, at least
@@ -259,6 +263,7 @@ impl Config {
         self.source.document == other.source.document
             && self.settings.operators == other.settings.operators
             && self.settings.argocd_token == other.settings.argocd_token
+            && self.settings.key_secret == other.settings.key_secret
     }
 
     /// The keys that differ and take effect only by a restart. A listener's certificate may

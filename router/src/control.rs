@@ -8,7 +8,7 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 use health::{Availability, Monitor};
-use tenant_store::{cache::TenantCache, repository::TenantRepository};
+use tenant_store::{cache::TenantCache, repository::Repository};
 use tokio::sync::{Mutex, watch};
 
 use self::reload::Source;
@@ -44,7 +44,7 @@ pub enum Readiness {
 
 /// What is published to workers and to the admin API.
 pub struct Control {
-    repository: Arc<dyn TenantRepository>,
+    repository: Arc<Repository>,
     tenants: Arc<TenantCache<TenantRoute>>,
     monitor: Arc<Monitor>,
     telemetry: Arc<Telemetry>,
@@ -58,7 +58,7 @@ pub struct Control {
 #[derive(Debug)]
 pub struct Parts {
     /// Where tenants are kept.
-    pub repository: Arc<dyn TenantRepository>,
+    pub repository: Arc<Repository>,
     /// What is known of them.
     pub tenants: Arc<TenantCache<TenantRoute>>,
     /// Who is alive.
@@ -100,7 +100,7 @@ impl Control {
     }
 
     /// Where tenants are kept.
-    pub fn repository(&self) -> &Arc<dyn TenantRepository> {
+    pub fn repository(&self) -> &Arc<Repository> {
         &self.repository
     }
 

@@ -56,7 +56,10 @@ pub fn new_id() -> ApiKeyId {
     let id: String = (0..ApiKeyId::LENGTH)
         .map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]))
         .collect();
-    #[expect(clippy::expect_used, reason = "it is made of the alphabet, in the right length")]
+    #[expect(
+        clippy::expect_used,
+        reason = "it is made of the alphabet, in the right length"
+    )]
     id.parse().expect("an id")
 }
 

@@ -12,6 +12,7 @@ pub mod config;
 pub mod connection;
 pub mod control;
 pub mod demo;
+pub mod keys;
 pub mod listener;
 pub mod proxy;
 pub mod serve;

@@ -8,7 +8,7 @@ use tenant_store::{
     cache::TenantCache,
     document::{self, Faults},
     repository::{
-        Author, Expect, RepositoryError, TenantRepository,
+        Author, Expect, Repository, RepositoryError, TenantRepository,
         sqlite::{SqliteOptions, SqliteRepository},
     },
 };
@@ -184,14 +184,15 @@ async fn bind_admin(config: &Config) -> Result<Option<TcpListener>, ServeError> 
     }
 }
 
-async fn open_store(config: &Config) -> Result<Arc<dyn TenantRepository>, RepositoryError> {
+async fn open_store(config: &Config) -> Result<Arc<Repository>, RepositoryError> {
     match &config.store {
         StoreConfig::Sqlite { path, busy_timeout } => {
             let options = SqliteOptions {
                 busy_timeout: *busy_timeout,
                 ..SqliteOptions::default()
             };
-            Ok(Arc::new(SqliteRepository::open_with(path, options).await?))
+            let store = SqliteRepository::open_with(path, options).await?;
+            Ok(Arc::new(Repository::new(store)))
         }
     }
 }
@@ -218,7 +219,7 @@ async fn apply_files(config: &Config, repository: &dyn TenantRepository) -> Resu
 
 fn tenant_cache(
     config: &Config,
-    repository: &Arc<dyn TenantRepository>,
+    repository: &Arc<Repository>,
     telemetry: &Arc<Telemetry>,
     monitor: &Arc<Monitor>,
 ) -> Result<Arc<TenantCache<TenantRoute>>, RouteFault> {

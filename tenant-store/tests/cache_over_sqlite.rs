@@ -15,7 +15,7 @@ use tenant_store::{
     cache::{CacheConfig, Known, TenantCache},
     model::{Revision, Tenant, TenantId, TenantRecord},
     repository::{
-        Author, Expect, TenantRepository,
+        Author, Expect, Repository, TenantRepository,
         sqlite::{SqliteOptions, SqliteRepository},
     },
 };
@@ -113,12 +113,12 @@ async fn serve_all_for_a_while(cache: &Cache) {
     assert!(cache.stats().stale > 0, "nothing was ever stale");
 }
 
-async fn open(directory: &TempDir) -> SqliteRepository {
+async fn open(directory: &TempDir) -> Repository {
     let path = directory.path().join("mirador.db");
-    SqliteRepository::open_with(&path, OPTIONS).await.unwrap()
+    Repository::new(SqliteRepository::open_with(&path, OPTIONS).await.unwrap())
 }
 
-async fn put(store: &SqliteRepository, name: &str, display_name: &str) {
+async fn put(store: &Repository, name: &str, display_name: &str) {
     let tenant: Tenant = serde_json::from_value(serde_json::json!({
         "id": name,
         "display_name": display_name,

@@ -19,7 +19,7 @@ use tenant_store::{
     cache::{CacheConfig, TenantCache},
     document,
     model::{Revision, TenantRecord},
-    repository::sqlite::SqliteRepository,
+    repository::{Repository, sqlite::SqliteRepository},
 };
 use tokio::runtime::Runtime;
 
@@ -106,7 +106,7 @@ impl World {
         let repository = self.runtime.block_on(SqliteRepository::open(&file));
         let builder = self.builder.clone();
         let cache = TenantCache::new(
-            Arc::new(repository.expect("a store")),
+            Arc::new(Repository::new(repository.expect("a store"))),
             CacheConfig::default(),
             self.runtime.handle().clone(),
             move |record, previous| builder.build(record, previous),

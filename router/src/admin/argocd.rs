@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tenant_store::{
     model::{Signal, Status, Tenant, TenantId, Tier},
-    repository::ListQuery,
+    repository::{ListQuery, TenantRepository},
 };
 use utoipa::ToSchema;
 
@@ -131,6 +131,7 @@ pub(super) async fn parameters(
             after,
             limit: AT_A_TIME,
             status: selection.status,
+            ..ListQuery::default()
         };
         let page = control.repository().list(&query).await?;
         let meant = page

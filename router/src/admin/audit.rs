@@ -10,7 +10,7 @@ use serde::{
 };
 use tenant_store::{
     model::TenantId,
-    repository::{AuditEvent, Outcome},
+    repository::{AuditEvent, AuditQuery, Kind, Outcome, TenantRepository},
 };
 use utoipa::ToSchema;
 
@@ -35,34 +35,19 @@ pub(super) struct AuditPage {
     next: Option<u64>,
 }
 
-/// Events read for one page of an answer at most: what is left comes with the next.
-const SCANNED: usize = 10_000;
-
-/// Events read at a time where not all of them are meant.
-const AT_A_TIME: u16 = 1000;
-
-/// Which events are meant.
-#[derive(Debug, Default)]
-struct Filter {
-    tenant: Option<TenantId>,
-    author: Option<String>,
-    request_id: Option<String>,
-    outcome: Option<Outcome>,
-    since: Option<Timestamp>,
-    until: Option<Timestamp>,
-}
-
 /// Read the audit
 ///
-/// Every change, newest first: who, what, from where, and the revisions before and after. A page
-/// may be shorter than its limit, and not the last: `next` tells.
+/// Every change, newest first: who, what, from where, the revisions before and after, and the fields
+/// that are other than before.
 #[utoipa::path(
     get,
     path = "/api/v1/audit",
     tag = "audit",
     operation_id = "listAudit",
     params(
-        ("tenant" = Option<TenantId>, Query, nullable = false, description = "Only changes of this tenant."),
+        ("tenant" = Option<TenantId>, Query, nullable = false, description = "Only changes of this tenant; stands for `kind` and `id`."),
+        ("kind" = inline(Option<Kind>), Query, nullable = false, description = "Only changes of tenants, of tiers, or of keys."),
+        ("id" = inline(Option<String>), Query, nullable = false, description = "Only changes of what has this id."),
         ("author" = inline(Option<String>), Query, nullable = false, description = "Only changes by this operator."),
         ("outcome" = inline(Option<Outcome>), Query, nullable = false, description = "Only changes of this kind."),
         ("request_id" = inline(Option<String>), Query, nullable = false, description = "Only changes that this request made."),
@@ -82,85 +67,33 @@ pub(super) async fn list(
     headers: HeaderMap,
     mut arguments: Arguments,
 ) -> Result<Response, ApiError> {
-    let filter = Filter {
-        tenant: arguments.take("tenant"),
+    let tenant: Option<TenantId> = arguments.take("tenant");
+    let kind: Option<Kind> = arguments.take("kind");
+    let id: Option<String> = arguments.take("id");
+    let query = AuditQuery {
+        before: arguments.take_with("before", |text| {
+            let sequence = text.parse().ok().filter(|sequence| *sequence <= MOST);
+            sequence.ok_or_else(|| format!("expected a number from 0 to {MOST}"))
+        }),
+        limit: arguments.take_limit(),
+        kind: kind.or_else(|| tenant.is_some().then_some(Kind::Tenant)),
+        id: tenant.as_ref().map(ToString::to_string).or(id.clone()),
         author: arguments.take("author"),
         request_id: arguments.take("request_id"),
         outcome: arguments.take_with("outcome", read_outcome),
         since: arguments.take_with("since", read_time),
         until: arguments.take_with("until", read_time),
     };
-    let before = arguments.take_with("before", |text| {
-        let sequence = text.parse().ok().filter(|sequence| *sequence <= MOST);
-        sequence.ok_or_else(|| format!("expected a number from 0 to {MOST}"))
-    });
-    let limit = arguments.take_limit();
     arguments.finish()?;
-    read::json(&headers, &filter.page(&control, before, limit).await?)
-}
-
-impl Filter {
-    async fn page(
-        &self,
-        control: &Control,
-        mut before: Option<u64>,
-        limit: u16,
-    ) -> Result<AuditPage, ApiError> {
-        let at_a_time = if self.means_all() { limit } else { AT_A_TIME };
-        let (mut events, mut scanned) = (Vec::new(), 0);
-        loop {
-            let page = control.repository().audit(before, at_a_time).await?;
-            let full = page.len() == usize::from(at_a_time);
-            for event in page {
-                scanned += 1;
-                before = Some(event.sequence);
-                if self.since.is_some_and(|since| event.at < since) {
-                    return Ok(AuditPage { events, next: None });
-                }
-                if !self.means(&event) {
-                    continue;
-                }
-                events.push(event);
-                if events.len() == usize::from(limit) {
-                    return Ok(AuditPage {
-                        events,
-                        next: before,
-                    });
-                }
-            }
-            if !full || scanned >= SCANNED {
-                let next = before.filter(|_| full);
-                return Ok(AuditPage { events, next });
-            }
-        }
+    if tenant.is_some() && (kind.is_some() || id.is_some()) {
+        let message = "stands for `kind` and `id`; name it, or these";
+        let tenant = tenant.map(|tenant| tenant.to_string());
+        return Err(ApiError::fault("tenant", tenant, message));
     }
-
-    fn means_all(&self) -> bool {
-        let Self {
-            tenant,
-            author,
-            request_id,
-            outcome,
-            since: _,
-            until,
-        } = self;
-        tenant.is_none()
-            && author.is_none()
-            && request_id.is_none()
-            && outcome.is_none()
-            && until.is_none()
-    }
-
-    fn means(&self, event: &AuditEvent) -> bool {
-        fn fits<T: PartialEq>(wanted: Option<&T>, found: &T) -> bool {
-            wanted.is_none_or(|wanted| wanted == found)
-        }
-        fits(self.tenant.as_ref(), &event.tenant)
-            && fits(self.author.as_ref(), &event.author)
-            && fits(self.request_id.as_ref(), &event.request_id)
-            && fits(self.outcome.as_ref(), &event.outcome)
-            && self.until.is_none_or(|until| event.at < until)
-    }
+    let events = control.repository().audit(&query).await?;
+    let full = events.len() == usize::from(query.limit);
+    let next = events.last().filter(|_| full).map(|event| event.sequence);
+    read::json(&headers, &AuditPage { events, next })
 }
 
 fn read_outcome(text: &str) -> Result<Outcome, String> {

@@ -93,14 +93,22 @@ pub(super) async fn require(
     request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    match request.extensions().get::<Caller>() {
-        Some(Caller { role, .. }) if *role >= needed => Ok(next.run(request).await),
-        Some(Caller { name, role }) => Err(ApiError::Forbidden {
-            operator: name.clone(),
-            held: *role,
+    let caller = request.extensions().get::<Caller>();
+    caller.ok_or(ApiError::Unauthenticated)?.require(needed)?;
+    Ok(next.run(request).await)
+}
+
+impl Caller {
+    /// Refuses what needs a role that this caller's does not suffice for.
+    pub(super) fn require(&self, needed: Role) -> Result<(), ApiError> {
+        if self.role >= needed {
+            return Ok(());
+        }
+        Err(ApiError::Forbidden {
+            operator: self.name.clone(),
+            held: self.role,
             needed,
-        }),
-        None => Err(ApiError::Unauthenticated),
+        })
     }
 }
 

@@ -11,7 +11,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use serde_json::Value;
 use tenant_store::{
     document::{self, Document, Faults},
-    model::Tenant,
+    model::{Tenant, TierDefinition},
 };
 
 use super::error::{ApiError, Fault};
@@ -130,6 +130,44 @@ impl<S: Send + Sync> FromRequest<S> for MergePatch {
     }
 }
 
+/// A body of a shape that is not a document of the store's, as JSON or YAML.
+pub(super) struct JsonOrYamlBody<T>(pub(super) T);
+
+impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonOrYamlBody<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let form = form(request.headers())?;
+        let text = text(request, state, LIMIT).await?;
+        check_form(&text, form)?;
+        decode(&text, &[]).map(Self)
+    }
+}
+
+/// A well-formed tier from a request's body.
+pub(super) struct TierBody(pub(super) TierDefinition);
+
+impl<S: Send + Sync> FromRequest<S> for TierBody {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &S) -> Result<Self, ApiError> {
+        let form = form(request.headers())?;
+        let text = text(request, state, LIMIT).await?;
+        check_form(&text, form)?;
+        // What reading it answered is taken as it is.
+        let noted = ["revision", "built_in", "created_at", "updated_at"];
+        decode(&text, &noted).map(Self)
+    }
+}
+
+fn decode<T: DeserializeOwned>(text: &str, left_out: &[&str]) -> Result<T, ApiError> {
+    let document = Document::parse(None, text).and_then(|mut document| {
+        document.leave_out(left_out);
+        document.decode()
+    });
+    document.map_err(|faults| ApiError::Malformed(to_faults(faults)))
+}
+
 /// A JSON body of a shape that is not a document of the store's.
 pub(super) struct JsonBody<T>(pub(super) T);
 
@@ -143,10 +181,7 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for JsonBody<T> {
         }
         let text = text(request, state, LIMIT).await?;
         check_form(&text, Form::Json)?;
-        let document = Document::parse(None, &text).and_then(|document| document.decode());
-        document
-            .map(Self)
-            .map_err(|faults| ApiError::Malformed(to_faults(faults)))
+        decode(&text, &[]).map(Self)
     }
 }
 

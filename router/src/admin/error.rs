@@ -9,7 +9,12 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde::Serialize;
-use tenant_store::{cache::LookupError, document, model::TenantId, repository::RepositoryError};
+use tenant_store::{
+    cache::LookupError,
+    document,
+    model::{ApiKeyId, TenantId, Tier},
+    repository::RepositoryError,
+};
 use thiserror::Error;
 use utoipa::ToSchema;
 
@@ -134,6 +139,21 @@ pub(super) enum ApiError {
         "tenant {0} was deleted; `restore` brings it back, a PUT with `If-None-Match: *` makes another"
     )]
     Deleted(TenantId),
+    #[error("there is no tier {0}")]
+    UnknownTier(Tier),
+    #[error("tenant {tenant} has no API key {key}")]
+    UnknownKey { tenant: TenantId, key: ApiKeyId },
+    #[error("{0}")]
+    UnknownRecord(RepositoryError),
+    #[error("{0}")]
+    ReadOnly(RepositoryError),
+    #[error("{0}")]
+    InUse(String),
+    #[error(
+        "this router has no secret for API keys: name a file with one in `keys.secret_file`, the \
+         same on every router, and reload"
+    )]
+    NoKeySecret,
     #[error("tenant {0} exists already; PUT changes it")]
     Exists(TenantId),
     #[error("{0}")]
@@ -220,15 +240,22 @@ impl ApiError {
                 "too-many-attempts",
                 "too many failed attempts",
             ),
-            Self::NoSuchPath(_) | Self::UnknownTenant(_) | Self::Deleted(_) => {
-                nature(S::NOT_FOUND, "not-found", "not found")
-            }
+            Self::NoSuchPath(_)
+            | Self::UnknownTenant(_)
+            | Self::UnknownTier(_)
+            | Self::UnknownKey { .. }
+            | Self::UnknownRecord(_)
+            | Self::Deleted(_) => nature(S::NOT_FOUND, "not-found", "not found"),
             Self::MethodNotAllowed { .. } => nature(
                 S::METHOD_NOT_ALLOWED,
                 "method-not-allowed",
                 "method not allowed",
             ),
             Self::Exists(_) => nature(S::CONFLICT, "conflict", "there already"),
+            Self::InUse(_) | Self::NoKeySecret => {
+                nature(S::CONFLICT, "conflict", "not as things are")
+            }
+            Self::ReadOnly(_) => nature(S::CONFLICT, "read-only", "the store is read-only"),
             Self::PreconditionFailed(_) => nature(
                 S::PRECONDITION_FAILED,
                 "precondition-failed",
@@ -318,7 +345,12 @@ impl From<RepositoryError> for ApiError {
     fn from(error: RepositoryError) -> Self {
         match error {
             RepositoryError::Conflict { .. } => Self::PreconditionFailed(error.to_string()),
-            RepositoryError::Missing(id) => Self::UnknownTenant(id),
+            RepositoryError::Missing(ref key) => match key.as_tenant() {
+                Some(id) => Self::UnknownTenant(id),
+                None => Self::UnknownRecord(error),
+            },
+            RepositoryError::ReadOnly { .. } => Self::ReadOnly(error),
+            RepositoryError::NotDeleted { .. } => Self::InUse(error.to_string()),
             RepositoryError::Corrupt { .. } => Self::Corrupt(error),
             // `Unavailable`, and what stores may come to say: that trying again may help is the
             // safe thing to tell.

@@ -11,12 +11,8 @@ use axum::{
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use tenant_store::{
-    model::{
-        AllowedTenants, ApiKey, ApiKeyId, HumanDuration, KeyState, Revision, Scope, TenantId,
-    },
-    repository::{
-        Author, Expect, Kind, KeptWritten, Outcome, RecordQuery, Repository, Stored,
-    },
+    model::{AllowedTenants, ApiKey, ApiKeyId, HumanDuration, KeyState, Revision, Scope, TenantId},
+    repository::{Author, Expect, KeptWritten, Kind, Outcome, RecordQuery, Repository, Stored},
 };
 use utoipa::ToSchema;
 
@@ -46,7 +42,11 @@ const OVERLAP: HumanDuration = HumanDuration::from_secs(24 * 3600);
 #[serde(deny_unknown_fields)]
 pub(super) struct NewKey {
     /// What people call it; 1 to 256 characters on one line.
-    #[schema(min_length = 1, max_length = 256, pattern = r"^[^\x00-\x1f\x7f-\x9f]*$")]
+    #[schema(
+        min_length = 1,
+        max_length = 256,
+        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
+    )]
     name: String,
     /// The tenants it may be used for.
     #[serde(default)]
@@ -220,7 +220,11 @@ pub(super) async fn create(
     } = new;
     if expires_at.is_some_and(|end| end <= Timestamp::now()) {
         let value = expires_at.map(|end| end.to_string());
-        return Err(ApiError::fault("expires_at", value, "expected a time to come"));
+        return Err(ApiError::fault(
+            "expires_at",
+            value,
+            "expected a time to come",
+        ));
     }
     let draft = |id, hash| ApiKey {
         id,
@@ -315,7 +319,15 @@ pub(super) async fn rotate(
         return mint_as(repository, &secret, successor.clone(), draft, true, &author).await;
     }
     let marked = repository.store_as(&replaced, expect, &author).await?;
-    let minted = mint_as(repository, &secret, successor.clone(), draft, false, &author).await;
+    let minted = mint_as(
+        repository,
+        &secret,
+        successor.clone(),
+        draft,
+        false,
+        &author,
+    )
+    .await;
     if minted.is_err() {
         let expect = Expect::Revision(marked.record.revision);
         repository.store_as(&old.value, expect, &author).await?;

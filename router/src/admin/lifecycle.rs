@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use tenant_store::{
     model::{Status, Tenant, TenantRecord},
-    repository::{Expect, Outcome, Written},
+    repository::{Expect, TenantRepository},
 };
 
 use super::{
@@ -14,7 +14,7 @@ use super::{
     parameters::{DryRun, IdempotencyKey, IfMatch, OfTenant},
     precondition::Match,
     query::{Arguments, TenantPath},
-    tenants,
+    rehearsal, tenants,
 };
 use crate::control::Control;
 
@@ -78,7 +78,7 @@ pub(super) async fn activate(
 
 /// Restore a deleted tenant
 ///
-/// It comes back as it was when it was deleted, and active. Its revisions go on.
+/// It comes back as it was before it was deleted, its status included. Its revisions go on.
 #[utoipa::path(
     post,
     path = "/api/v1/tenants/{id}/restore",
@@ -86,8 +86,7 @@ pub(super) async fn activate(
     operation_id = "restoreTenant",
     params(OfTenant, DryRun, IfMatch, IdempotencyKey),
     responses(
-        (status = 200, description = "There is one, and it was never deleted: it stays as it is.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`unchanged`."))),
-        (status = 201, description = "Restored.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`created`."), ("Location" = String, description = "Its path."))),
+        (status = 200, description = "Restored, or not deleted at all.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`restored` or `unchanged`."))),
         (status = 404, description = "There never was one.", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "The condition does not hold.", body = Problem, content_type = "application/problem+json"),
         (status = 428, description = "There is no condition.", body = Problem, content_type = "application/problem+json"),
@@ -105,15 +104,14 @@ pub(super) async fn restore(
         return Err(ApiError::UnknownTenant(id));
     };
     condition.check(&record)?;
-    if record.tenant.status != Status::Deleted {
-        return Ok(tenants::answer(Written {
-            record,
-            outcome: Outcome::Unchanged,
-        }));
-    }
-    let tenant = with_status(&record.tenant, Status::Active);
     let expect = Expect::Revision(record.revision);
-    let written = tenants::store(&control, dry_run, &tenant, expect, &author).await??;
+    let repository = control.repository();
+    if dry_run {
+        let foretold = rehearsal::revive::<Tenant>(repository, id.as_str(), expect).await?;
+        return Ok(tenants::answer(foretold.into()));
+    }
+    let written = repository.restore(&id, expect, &author).await?;
+    control.tenants().store(&written.record);
     Ok(tenants::answer(written))
 }
 

@@ -60,6 +60,8 @@ pub(super) fn blank() -> OpenApi {
         .build();
     let tags = [
         ("tenants", "Who the tenants are, and where their data is."),
+        ("tiers", "What tenants are given unless they say otherwise."),
+        ("keys", "API keys: who may come for a tenant, to do what."),
         ("transfer", "Tenants from one installation to another."),
         ("audit", "Who changed what."),
         ("argocd", "Applications of Argo CD, for each tenant."),

@@ -5,7 +5,7 @@
     reason = "these describe; what reads the parameters names every fault of them"
 )]
 
-use tenant_store::model::TenantId;
+use tenant_store::model::{ApiKeyId, TenantId, Tier};
 use utoipa::{IntoParams, ToSchema};
 
 /// The tenant a path names.
@@ -14,6 +14,24 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) struct OfTenant {
     /// The tenant's id.
     id: TenantId,
+}
+
+/// The tier a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfTier {
+    /// The tier's name.
+    name: Tier,
+}
+
+/// The key a path names, and whose it is.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfKey {
+    /// The tenant's id.
+    id: TenantId,
+    /// The key's id.
+    key: ApiKeyId,
 }
 
 /// The condition of a change.

@@ -73,17 +73,21 @@ impl Match {
 
     /// Fails unless `record` is as the condition says.
     pub(super) fn check(&self, record: &TenantRecord) -> Result<(), ApiError> {
+        self.check_revision(&format!("tenant {}", record.tenant.id), record.revision)
+    }
+
+    /// Fails unless `what`, which is at revision `found`, is as the condition says.
+    pub(super) fn check_revision(&self, what: &str, found: Revision) -> Result<(), ApiError> {
         match self {
-            Self::Among(revisions) if !revisions.contains(&record.revision) => {
+            Self::Among(revisions) if !revisions.contains(&found) => {
                 let asked: Vec<_> = revisions.iter().map(ToString::to_string).collect();
                 let asked = match asked.len() {
                     0 => "what If-Match names".to_owned(),
                     _ => format!("at revision {}", asked.join(" or ")),
                 };
                 Err(ApiError::PreconditionFailed(format!(
-                    "tenant {} is at revision {}, not {asked}; read it again and repeat the \
-                     change on that",
-                    record.tenant.id, record.revision
+                    "{what} is at revision {found}, not {asked}; read it again and repeat the \
+                     change on that"
                 )))
             }
             Self::Present | Self::Among(_) => Ok(()),

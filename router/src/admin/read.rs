@@ -15,7 +15,7 @@ use super::{
 
 /// One record; its tag is its revision, as changes name it.
 pub(super) fn record(headers: &HeaderMap, record: &TenantRecord) -> Result<Response, ApiError> {
-    json_with(headers, etag(record.revision), record)
+    tagged_json(headers, etag(record.revision), record)
 }
 
 /// Something that has no revision of its own: its tag is made of what it says.
@@ -25,7 +25,8 @@ pub(super) fn json(headers: &HeaderMap, body: &impl Serialize) -> Result<Respons
     Ok(tagged(headers, tag, "application/json", body))
 }
 
-fn json_with(
+/// Something with a tag of its own.
+pub(super) fn tagged_json(
     headers: &HeaderMap,
     tag: HeaderValue,
     body: &impl Serialize,

@@ -77,10 +77,11 @@ pub(super) async fn revive<T: Kept>(
         });
     }
     // The document of a tombstone is the last one it had alive.
-    let value = serde_json::from_str(&held.document).map_err(|source| RepositoryError::Corrupt {
-        key: held.key.clone(),
-        source: source.into(),
-    })?;
+    let value =
+        serde_json::from_str(&held.document).map_err(|source| RepositoryError::Corrupt {
+            key: held.key.clone(),
+            source: source.into(),
+        })?;
     Ok(KeptWritten {
         record: successor(value, &held, held.created_at, false),
         outcome: Outcome::Restored,

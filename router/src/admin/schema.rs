@@ -1,6 +1,6 @@
 //! Schemas of bodies that no type of its own stands for.
 
-use tenant_store::model::{Tenant, schema};
+use tenant_store::model::{Revision, Tenant, Tier, TierDefinition, schema};
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
@@ -90,3 +90,57 @@ impl PartialSchema for Moment {
 }
 
 impl ToSchema for Moment {}
+
+/// A tier as it is answered.
+pub(super) struct TierRecordSchema;
+
+impl PartialSchema for TierRecordSchema {
+    fn schema() -> RefOr<Schema> {
+        schema::tier_record()
+    }
+}
+
+impl ToSchema for TierRecordSchema {
+    fn name() -> std::borrow::Cow<'static, str> {
+        "TierRecord".into()
+    }
+
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        TierDefinition::schemas(schemas);
+        schemas.push((Revision::name().into_owned(), Revision::schema()));
+    }
+}
+
+/// What holds for a tenant.
+pub(super) struct EffectiveValues;
+
+impl PartialSchema for EffectiveValues {
+    fn schema() -> RefOr<Schema> {
+        let map = |description: &str| {
+            ObjectBuilder::new()
+                .schema_type(Type::Object)
+                .description(Some(description))
+        };
+        let sources = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["tenant", "tier", "default"]));
+        map("Every value that holds for a tenant.")
+            .property("tier", Tier::schema())
+            .property("hosting", map("How deployments are hosted, by signal."))
+            .property("quotas", map("What it has bought."))
+            .property("limits", map("What its requests may ask for."))
+            .property("retention", map("How long its data is kept."))
+            .property("features", map("Feature switches by name."))
+            .property("health", map("How endpoints are probed, by signal."))
+            .property(
+                "sources",
+                map("Where each value comes from, by its path.")
+                    .additional_properties(Some(sources)),
+            )
+            .required("tier")
+            .required("sources")
+            .into()
+    }
+}
+
+impl ToSchema for EffectiveValues {}

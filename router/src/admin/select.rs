@@ -1,6 +1,6 @@
 //! Which tenants are meant: by status, tier and labels.
 //!
-//! Stores know the status; the rest is compared here, page by page, so that every store has it.
+//! Stores know status, tier and one label with its value; the rest is compared here, page by page.
 
 use serde::{
     Deserialize,
@@ -8,7 +8,7 @@ use serde::{
 };
 use tenant_store::{
     model::{Status, Tenant, TenantId, TenantRecord, Tier},
-    repository::ListQuery,
+    repository::{ListQuery, TenantRepository},
 };
 
 use super::{error::ApiError, query::Arguments};
@@ -50,13 +50,19 @@ impl Selection {
         mut after: Option<TenantId>,
         limit: u16,
     ) -> Result<(Vec<TenantRecord>, Option<TenantId>), ApiError> {
-        let by_status_alone = self.tier.is_none() && self.labels.is_empty();
+        let label = self.labels.iter().find_map(|(key, value)| {
+            let value = value.as_ref()?;
+            Some((key.clone(), value.clone()))
+        });
+        let by_the_store = self.labels.len() == usize::from(label.is_some());
         let (mut found, mut scanned) = (Vec::new(), 0);
         loop {
             let query = ListQuery {
                 after,
-                limit: if by_status_alone { limit } else { AT_A_TIME },
+                limit: if by_the_store { limit } else { AT_A_TIME },
                 status: self.status,
+                tier: self.tier.clone(),
+                label: label.clone(),
             };
             let page = control.repository().list(&query).await?;
             let mut rest = page.records.into_iter().peekable();

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::{
-    Json,
+    Extension, Json,
     extract::State,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
     response::{IntoResponse, Response},
@@ -12,12 +12,13 @@ use axum::{
 use serde::Serialize;
 use serde_json::json;
 use tenant_store::{
-    model::{Status, Tenant, TenantId, TenantRecord, Tier},
-    repository::{Author, Expect, Outcome, RepositoryError, Written},
+    model::{RuleError, Status, Tenant, TenantId, TenantRecord, Tier, effective},
+    repository::{Author, Expect, Outcome, Repository, RepositoryError, TenantRepository, Written},
 };
 use utoipa::ToSchema;
 
 use super::{
+    auth::Caller,
     body::{MergePatch, TenantBody},
     caller::By,
     error::{ApiError, Fault, Problem},
@@ -30,11 +31,11 @@ use super::{
     schema::{Selector, TenantPatch},
     select::Selection,
 };
-use crate::control::Control;
+use crate::{config::Role, control::Control};
 
-/// Says what a write did, where the status alone can't: `created`, `updated`, `unchanged` or
-/// `deleted`.
-const OUTCOME: HeaderName = HeaderName::from_static("x-mirador-outcome");
+/// Says what a write did, where the status alone can't: `created`, `updated`, `unchanged`, `deleted`,
+/// `restored` or `purged`.
+pub(super) const OUTCOME: HeaderName = HeaderName::from_static("x-mirador-outcome");
 
 /// How often a change with `If-Match: *` is tried on what others have just made of the tenant.
 const ATTEMPTS: usize = 8;
@@ -227,22 +228,28 @@ pub(super) async fn create(
     let dry_run = only_dry_run(arguments)?;
     match store(&control, dry_run, &tenant, Expect::Absent, &author).await? {
         Ok(written) => Ok(answer(written)),
-        Err(RepositoryError::Conflict { id, .. }) => Err(ApiError::Exists(id)),
+        Err(RepositoryError::Conflict { .. }) => Err(ApiError::Exists(tenant.id)),
         Err(error) => Err(error.into()),
     }
 }
 
 /// Delete a tenant
 ///
-/// Its record stays as a tombstone; clients are refused at once.
+/// Its record stays as a tombstone, or with `purge` nothing of it but its revision; clients are
+/// refused at once. Purging needs the role `admin`.
 #[utoipa::path(
     delete,
     path = "/api/v1/tenants/{id}",
     tag = "tenants",
     operation_id = "deleteTenant",
-    params(OfTenant, DryRun, IfMatch),
+    params(
+        OfTenant,
+        ("purge" = inline(Option<bool>), Query, nullable = false, description = "Forget it for good, whether it was deleted before or not."),
+        DryRun,
+        IfMatch,
+    ),
     responses(
-        (status = 200, description = "Deleted, or a tombstone already.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`deleted` or `unchanged`."))),
+        (status = 200, description = "Deleted, or a tombstone already.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`deleted`, `purged` or `unchanged`."))),
         (status = 404, description = "There never was one.", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "The condition does not hold.", body = Problem, content_type = "application/problem+json"),
         (status = 428, description = "There is no condition.", body = Problem, content_type = "application/problem+json"),
@@ -250,24 +257,38 @@ pub(super) async fn create(
 )]
 pub(super) async fn delete(
     State(control): State<Arc<Control>>,
+    Extension(caller): Extension<Caller>,
     TenantPath(id): TenantPath,
-    arguments: Arguments,
+    mut arguments: Arguments,
     condition: Match,
     By(author): By,
 ) -> Result<Response, ApiError> {
+    let purge = arguments.take_flag("purge");
     let dry_run = only_dry_run(arguments)?;
-    let repository = &**control.repository();
+    if purge {
+        caller.require(Role::Admin)?;
+    }
+    let repository = control.repository();
     if repository.get(&id).await?.is_none() {
         return Err(ApiError::UnknownTenant(id));
     }
     let expect = match condition {
         Match::Present => Expect::Anything,
-        Match::Among(_) => condition.resolve(repository, &id).await?,
+        Match::Among(_) => condition.resolve(&**repository, &id).await?,
     };
     if dry_run {
-        return Ok(answer(rehearsal::delete(repository, &id, expect).await?));
+        let foretold = if purge {
+            rehearsal::forget::<Tenant>(repository, id.as_str(), expect).await?
+        } else {
+            rehearsal::remove::<Tenant>(repository, id.as_str(), expect).await?
+        };
+        return Ok(answer(foretold.into()));
     }
-    let written = repository.delete(&id, expect, &author).await?;
+    let written = if purge {
+        repository.purge(&id, true, expect, &author).await?
+    } else {
+        repository.delete(&id, expect, &author).await?
+    };
     control.tenants().store(&written.record);
     Ok(answer(written))
 }
@@ -346,15 +367,41 @@ pub(super) async fn store(
         let message = "a tenant is deleted by DELETE, not by its status";
         return Err(ApiError::fault("status", Some("deleted".into()), message));
     }
-    let repository = &**control.repository();
+    let repository = control.repository();
+    check_tier(repository, tenant).await?;
     if dry_run {
-        return Ok(rehearsal::put(repository, tenant, expect).await);
+        let foretold = rehearsal::put(repository, tenant, expect).await;
+        return Ok(foretold.map(Into::into));
     }
     let written = repository.put(tenant, expect, author).await;
     if let Ok(written) = &written {
         control.tenants().store(&written.record);
     }
     Ok(written)
+}
+
+/// A tenant is of a tier that there is, and does not contradict it.
+async fn check_tier(repository: &Repository, tenant: &Tenant) -> Result<(), ApiError> {
+    let Some(tier) = repository.tier(&tenant.tier).await? else {
+        let message = "there is no such tier; define it first, or name another";
+        return Err(ApiError::fault(
+            "tier",
+            Some(tenant.tier.to_string()),
+            message,
+        ));
+    };
+    let Err(error) = effective(tenant, &tier) else {
+        return Ok(());
+    };
+    let (field, value) = match &error {
+        RuleError::Hosting { signal, found, .. } => (
+            format!("deployments.{signal}.hosting"),
+            Some((*found).to_owned()),
+        ),
+        RuleError::NoEndpoints { .. } => ("status".into(), Some(tenant.status.as_str().into())),
+        _ => ("tier".into(), Some(tenant.tier.to_string())),
+    };
+    Err(ApiError::fault(field, value, error.to_string()))
 }
 
 /// Takes `dry_run`, and refuses whatever else is there.
@@ -368,7 +415,11 @@ pub(super) fn only_dry_run(mut arguments: Arguments) -> Result<bool, ApiError> {
 pub(super) fn answer(Written { record, outcome }: Written) -> Response {
     let status = match outcome {
         Outcome::Created => StatusCode::CREATED,
-        Outcome::Updated | Outcome::Unchanged | Outcome::Deleted => StatusCode::OK,
+        Outcome::Updated
+        | Outcome::Unchanged
+        | Outcome::Deleted
+        | Outcome::Restored
+        | Outcome::Purged => StatusCode::OK,
     };
     let outcome = HeaderValue::from_static(outcome.as_str());
     let headers = [(header::ETAG, etag(record.revision)), (OUTCOME, outcome)];

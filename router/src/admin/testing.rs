@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tenant_store::{
     cache::{CacheConfig, TenantCache},
-    repository::{TenantRepository, sqlite::SqliteRepository},
+    repository::{AuditQuery, Repository, TenantRepository, sqlite::SqliteRepository},
 };
 use tokio::{net::TcpListener, runtime::Handle};
 
@@ -33,7 +33,7 @@ const TOKEN_FILE: &str = "admin.token";
 /// A running admin app over an empty store.
 pub(crate) struct Admin {
     pub(crate) control: Arc<Control>,
-    pub(crate) repository: Arc<SqliteRepository>,
+    pub(crate) repository: Arc<Repository>,
     address: SocketAddr,
     client: Client,
     directory: TempDir,
@@ -123,7 +123,11 @@ impl Admin {
     /// Where the store is in its sequence of changes, and how many were written.
     pub(crate) async fn state(&self) -> (u64, usize) {
         let position = self.repository.position().await.expect("a position");
-        let events = self.repository.audit(None, 1000).await.expect("the audit");
+        let events = self
+            .repository
+            .audit(&AuditQuery::newest(1000))
+            .await
+            .expect("the audit");
         (position.0, events.len())
     }
 
@@ -158,7 +162,7 @@ fn write_config(directory: &Path, token: Option<&str>) {
 }
 
 /// What `serve` puts together, but for listeners and logging.
-fn parts(repository: Arc<dyn TenantRepository>) -> Parts {
+fn parts(repository: Arc<Repository>) -> Parts {
     tls::install_crypto();
     let telemetry = Telemetry::new(10).expect("metrics");
     let monitor = Monitor::new(MonitorConfig::default());
@@ -181,8 +185,9 @@ fn parts(repository: Arc<dyn TenantRepository>) -> Parts {
     }
 }
 
-async fn open(path: &Path) -> Arc<SqliteRepository> {
-    Arc::new(SqliteRepository::open(path).await.expect("a store"))
+async fn open(path: &Path) -> Arc<Repository> {
+    let store = SqliteRepository::open(path).await.expect("a store");
+    Arc::new(Repository::new(store))
 }
 
 /// An answer, read whole.

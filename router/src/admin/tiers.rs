@@ -13,7 +13,7 @@ use serde::Serialize;
 use tenant_store::{
     model::{Revision, Tier, TierDefinition, effective},
     repository::{
-        Expect, Kind, KeptWritten, ListQuery, Outcome, RecordQuery, Repository, RepositoryError,
+        Expect, KeptWritten, Kind, ListQuery, Outcome, RecordQuery, Repository, RepositoryError,
         Stored, TenantRepository,
     },
 };
@@ -134,7 +134,11 @@ pub(super) async fn put(
 ) -> Result<Response, ApiError> {
     if tier.name != name {
         let message = format!("expected {name}, as in the path: a tier's name can't change");
-        return Err(ApiError::fault("name", Some(tier.name.to_string()), message));
+        return Err(ApiError::fault(
+            "name",
+            Some(tier.name.to_string()),
+            message,
+        ));
     }
     let dry_run = only_dry_run(arguments)?;
     let repository = control.repository();
@@ -190,7 +194,9 @@ pub(super) async fn delete(
     let written = if dry_run {
         rehearsal::remove::<TierDefinition>(repository, name.as_str(), expect).await?
     } else {
-        repository.remove::<TierDefinition>(name.as_str(), expect, &author).await?
+        repository
+            .remove::<TierDefinition>(name.as_str(), expect, &author)
+            .await?
     };
     Ok(answer(written))
 }
@@ -220,7 +226,10 @@ pub(super) async fn of_tenant(
     arguments.finish()?;
     let tenant = living(&control, &id).await?.tenant;
     let Some(tier) = control.repository().tier(&tenant.tier).await? else {
-        let detail = format!("tenant {id} is of tier {}, and there is no such tier", tenant.tier);
+        let detail = format!(
+            "tenant {id} is of tier {}, and there is no such tier",
+            tenant.tier
+        );
         return Err(ApiError::InUse(detail));
     };
     match effective(&tenant, &tier) {

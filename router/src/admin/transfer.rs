@@ -15,7 +15,7 @@ use futures_util::stream;
 use serde::Serialize;
 use tenant_store::{
     model::{Revision, Status, Tenant, TenantId, TenantRecord},
-    repository::{Author, Expect, ListQuery, Outcome, RepositoryError},
+    repository::{Author, Expect, ListQuery, Outcome, RepositoryError, TenantRepository},
 };
 use utoipa::ToSchema;
 
@@ -269,7 +269,20 @@ async fn import_one(
         Some(record) => Expect::Revision(record.revision),
         None => Expect::Absent,
     };
-    match tenants::store(control, dry_run, tenant, expect, author).await? {
+    let written = match tenants::store(control, dry_run, tenant, expect, author).await {
+        // This tenant's own fault: it contradicts its tier, or there is no such tier here.
+        Err(ApiError::Malformed(faults)) => {
+            let messages: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
+            return Ok(Imported {
+                id: tenant.id.clone(),
+                outcome: ImportOutcome::Failed,
+                revision: found.map(|record| record.revision),
+                error: Some(messages.join("; ")),
+            });
+        }
+        written => written?,
+    };
+    match written {
         Ok(written) => Ok(left(&written.record, outcome(written.outcome), None)),
         Err(error @ RepositoryError::Conflict { revision, .. }) => Ok(Imported {
             id: tenant.id.clone(),
@@ -285,7 +298,9 @@ fn outcome(outcome: Outcome) -> ImportOutcome {
     match outcome {
         Outcome::Created => ImportOutcome::Created,
         Outcome::Unchanged => ImportOutcome::Unchanged,
-        Outcome::Updated | Outcome::Deleted => ImportOutcome::Updated,
+        Outcome::Updated | Outcome::Deleted | Outcome::Restored | Outcome::Purged => {
+            ImportOutcome::Updated
+        }
     }
 }
 
@@ -298,6 +313,7 @@ async fn page(
         after,
         limit: PAGE,
         status: None,
+        ..ListQuery::default()
     };
     let page = control.repository().list(&query).await?;
     let mut text = String::new();

@@ -61,7 +61,7 @@ impl AuditCommand {
             Format::Yaml => terminal.say_yaml(&events),
             Format::Table => {
                 let head = [
-                    "SEQUENCE", "AT", "AUTHOR", "ORIGIN", "WHAT", "TENANT", "BEFORE", "AFTER",
+                    "SEQUENCE", "AT", "AUTHOR", "ORIGIN", "WHAT", "OF", "BEFORE", "AFTER",
                 ];
                 let rows: Vec<_> = events.iter().map(row).collect();
                 terminal.say_table(head, &rows)
@@ -108,7 +108,7 @@ fn row(event: &AuditEvent) -> [String; 8] {
         event.author.clone(),
         event.origin.clone(),
         event.outcome.as_str().into(),
-        event.tenant.to_string(),
+        format!("{} {}", event.kind, event.id),
         before.unwrap_or_else(|| "-".into()),
         event.after.to_string(),
     ]

@@ -76,6 +76,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
             drain: builder.span("shutdown.drain", shutdown.drain, ZERO..=HOUR),
         },
         operators: builder.operators(&admin),
+        key_secret: builder.key_secret(&raw.keys),
         argocd_token: builder.argocd_token(&admin.argocd),
         max_login_failures: builder.count(
             "admin.max_failures_per_minute",

@@ -33,6 +33,7 @@ pub(super) struct RawConfig {
     pub(super) identify: RawIdentify,
     pub(super) trusted_proxies: Vec<Network>,
     pub(super) audit: RawAudit,
+    pub(super) keys: RawKeys,
     pub(super) cache: RawCache,
     pub(super) upstream: RawUpstream,
     pub(super) health: RawHealth,
@@ -139,6 +140,13 @@ pub(super) struct RawAdminTls {
     pub(super) key_file: PathBuf,
     #[serde(default)]
     pub(super) client_ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawKeys {
+    pub(super) secret_file: Option<PathBuf>,
+    pub(super) secret_env: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -13,9 +13,9 @@ use super::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
-    /// Who runs it, and whether others share it.
-    #[serde(default)]
-    pub hosting: Hosting,
+    /// Who runs it, and whether others share it; without it, as the tenant's tier says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hosting: Option<Hosting>,
     /// The endpoints, at least one, each URL once.
     #[serde(deserialize_with = "endpoints")]
     #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 64))]
@@ -59,6 +59,17 @@ pub enum Hosting {
     Shared,
     /// Run by somebody else.
     External,
+}
+
+impl Hosting {
+    /// The lower-case name, as in files.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Dedicated => "dedicated",
+            Self::Shared => "shared",
+            Self::External => "external",
+        }
+    }
 }
 
 /// Which of the healthy endpoints gets the next request.
@@ -116,7 +127,9 @@ impl Default for HealthCheck {
     }
 }
 
-fn positive<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
+pub(super) fn positive<'de, D: Deserializer<'de>>(
+    deserializer: D,
+) -> Result<HumanDuration, D::Error> {
     at_least(deserializer, HumanDuration::from_millis(1))
 }
 

@@ -141,6 +141,17 @@ impl Tier {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// One of the names that are built in, which are well-formed.
+    pub(super) fn built_in(name: &'static str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 impl Default for Tier {

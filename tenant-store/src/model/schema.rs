@@ -9,14 +9,16 @@ use std::collections::BTreeMap;
 use utoipa::{
     PartialSchema, ToSchema,
     openapi::{
-        KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema, SchemaFormat,
+        ArrayBuilder, KnownFormat, Object, ObjectBuilder, OneOfBuilder, Ref, RefOr, Schema,
+        SchemaFormat,
         schema::{AdditionalProperties, SchemaType, Type},
     },
 };
 
 use super::{
-    Email, Endpoint, EndpointProtocol, EndpointUrl, HumanDuration, Revision, SecretSource, Status,
-    Tenant, TenantId, TenantRecord, Tier, UpstreamAuth, UpstreamTls,
+    AllowedTenants, ApiKeyId, Email, Endpoint, EndpointProtocol, EndpointUrl, HumanDuration,
+    Revision, Scope, SecretSource, Status, Tenant, TenantId, TenantRecord, Tier, TierDefinition,
+    UpstreamAuth, UpstreamTls,
 };
 
 /// What every duration is written back as: each unit once, from the longest.
@@ -127,6 +129,11 @@ impl ToSchema for HumanDuration {}
 /// The time between two probes.
 pub(super) fn probe_interval() -> RefOr<Schema> {
     duration(PROBE_INTERVAL, 100)
+}
+
+/// Perhaps the time between two probes.
+pub(super) fn perhaps_probe_interval() -> RefOr<Schema> {
+    nullable(probe_interval())
 }
 
 fn duration(pattern: &str, least: u64) -> RefOr<Schema> {
@@ -373,6 +380,78 @@ impl ToSchema for TenantRecord {
         add::<Status>(schemas);
         add::<Revision>(schemas);
     }
+}
+
+text_schema!(
+    ApiKeyId,
+    "An API key's id.",
+    "^[a-z0-9]{12}$",
+    (12, 12),
+    "k3v9q2m7x1pa"
+);
+text_schema!(
+    Scope,
+    "A signal, and what may be done with it.",
+    "^(metrics|logs|traces):(read|write|admin)$",
+    (9, 13),
+    "logs:read"
+);
+
+impl PartialSchema for AllowedTenants {
+    fn schema() -> RefOr<Schema> {
+        let word = ObjectBuilder::new()
+            .schema_type(Type::String)
+            .enum_values(Some(["own", "all"]));
+        let list = ArrayBuilder::new()
+            .items(reference::<TenantId>())
+            .min_items(Some(1));
+        OneOfBuilder::new()
+            .item(word)
+            .item(list)
+            .description(Some(
+                "The tenants a key may be used for: `own`, `all`, or these.",
+            ))
+            .into()
+    }
+}
+
+impl ToSchema for AllowedTenants {
+    fn schemas(schemas: &mut Vec<(String, RefOr<Schema>)>) {
+        add::<TenantId>(schemas);
+    }
+}
+
+/// The schema of a tier as it is answered: its fields, and what is noted of it.
+pub fn tier_record() -> RefOr<Schema> {
+    let mut record = match TierDefinition::schema() {
+        RefOr::T(Schema::Object(fields)) => fields,
+        // A struct's schema is an object.
+        _ => Object::new(),
+    };
+    let time = |description: &str| {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .format(Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)))
+            .description(Some(description))
+            .build()
+    };
+    record.description = Some("A tier, and what is noted of it.".into());
+    let built_in = ObjectBuilder::new()
+        .schema_type(Type::Boolean)
+        .description(Some("Whether it is there without anybody defining it."));
+    let added: [(&str, RefOr<Schema>); 4] = [
+        ("revision", reference::<Revision>()),
+        ("built_in", built_in.into()),
+        ("created_at", time("When it was first defined.").into()),
+        ("updated_at", time("When it was last defined.").into()),
+    ];
+    for (name, schema) in added {
+        record.properties.insert(name.into(), schema);
+    }
+    record
+        .required
+        .extend(["revision".into(), "built_in".into()]);
+    record.into()
 }
 
 /// The schema of a JSON merge patch of a tenant: any of its fields but the id, or `null`.

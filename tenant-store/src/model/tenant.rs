@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Deployment, Email, Signal, TenantId, Tier,
+    Deployment, Email, HealthSettings, Limits, Retention, Signal, TenantId, Tier,
     field::{labels, one_line, switches},
 };
 
@@ -60,10 +60,22 @@ pub struct Tenant {
     )]
     #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::switches, required = false))]
     pub features: BTreeMap<String, bool>,
-    /// What the tenant has bought.
+    /// What the tenant has bought, where that is not what its tier says.
     #[serde(default, skip_serializing_if = "Quotas::is_empty")]
     #[cfg_attr(feature = "openapi", schema(nullable))]
     pub quotas: Quotas,
+    /// What its requests may ask for, where that is not what its tier says.
+    #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
+    pub limits: Limits,
+    /// How long its data is kept, where that is not what its tier says.
+    #[serde(default, skip_serializing_if = "Retention::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
+    pub retention: Retention,
+    /// How its endpoints are probed, where neither a deployment nor its tier says.
+    #[serde(default, skip_serializing_if = "HealthSettings::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
+    pub health: HealthSettings,
     /// The backends, by signal.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(nullable))]
@@ -98,7 +110,7 @@ impl Status {
     }
 }
 
-/// What a tenant has bought. Absent means no quota.
+/// What a tenant has bought. Absent means what the tier says, and no quota if it says nothing.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -128,7 +140,7 @@ pub struct Quotas {
 }
 
 impl Quotas {
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }
 }

@@ -7,15 +7,19 @@ use crate::{
     config::{
         AdminTls, AuditLogConfig, CertificateName, Credential, Operator, Operators, Secret,
         TokenHash,
-        raw::{RawAdmin, RawArgocd, RawAuditLog, RawCertificate, RawOperator},
+        raw::{RawAdmin, RawArgocd, RawAuditLog, RawCertificate, RawKeys, RawOperator},
     },
+    keys::KeySecret,
     tls,
 };
 
+/// Fewest characters of a secret that goes into hashes.
+const SHORTEST_SECRET: usize = 32;
+
 impl Builder<'_, '_> {
     pub(super) fn operators(&mut self, admin: &RawAdmin) -> Operators {
-        let token = self.token(
-            "admin",
+        let token = self.held(
+            "admin.token",
             admin.token_file.as_deref(),
             admin.token_env.as_deref(),
         );
@@ -42,8 +46,8 @@ impl Builder<'_, '_> {
     }
 
     pub(super) fn argocd_token(&mut self, argocd: &RawArgocd) -> Option<TokenHash> {
-        let token = self.token(
-            "admin.argocd",
+        let token = self.held(
+            "admin.argocd.token",
             argocd.token_file.as_deref(),
             argocd.token_env.as_deref(),
         );
@@ -150,23 +154,42 @@ impl Builder<'_, '_> {
         }
     }
 
-    /// The token that a file or a variable holds; `section` says where they are named.
-    fn token(
+    pub(super) fn key_secret(&mut self, keys: &RawKeys) -> Option<KeySecret> {
+        let RawKeys {
+            secret_file,
+            secret_env,
+        } = keys;
+        let secret = self.held("keys.secret", secret_file.as_deref(), secret_env.as_deref())?;
+        if secret.expose().len() < SHORTEST_SECRET {
+            let path = if secret_file.is_some() {
+                "keys.secret_file"
+            } else {
+                "keys.secret_env"
+            };
+            let message = format!("the secret there is shorter than {SHORTEST_SECRET} characters");
+            self.report.fault(path, message);
+        }
+        Some(KeySecret::new(secret.expose()))
+    }
+
+    /// The secret that a file or a variable holds: `prefix`_file and `prefix`_env name them.
+    fn held(
         &mut self,
-        section: &str,
+        prefix: &str,
         file: Option<&Path>,
         variable: Option<&str>,
     ) -> Option<Secret> {
-        let by_variable = format!("{section}.token_env");
+        let by_variable = format!("{prefix}_env");
         match (file, variable) {
             (None, None) => None,
             (Some(_), Some(_)) => {
-                let message = "token_file and token_env exclude each other, name one";
+                let name = prefix.rsplit('.').next().unwrap_or(prefix);
+                let message = format!("{name}_file and {name}_env exclude each other, name one");
                 self.report.fault(&by_variable, message);
                 None
             }
             (Some(file), None) => {
-                let path = format!("{section}.token_file");
+                let path = format!("{prefix}_file");
                 let text = self.read(&path, &self.document.resolve(&path, file))?;
                 self.secret(&path, &String::from_utf8_lossy(&text))
             }
