@@ -4,7 +4,7 @@
 //! bits. Kept is the HMAC-SHA256 of the whole token, keyed with a secret of the server's: whoever
 //! reads the store can neither use nor test a key.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use ring::hmac;
@@ -29,12 +29,9 @@ impl KeySecret {
 
     /// What is kept of a token.
     pub fn hash(&self, token: &str) -> KeyHash {
-        let mut digits = String::with_capacity(64);
-        for byte in hmac::sign(&self.key, token.as_bytes()).as_ref() {
-            let _ = write!(digits, "{byte:02x}");
-        }
-        #[expect(clippy::expect_used, reason = "SHA-256 has 64 hexadecimal digits")]
-        digits.parse().expect("a hash")
+        let mut hash = [0; 32];
+        hash.copy_from_slice(hmac::sign(&self.key, token.as_bytes()).as_ref());
+        hash.into()
     }
 }
 
@@ -52,15 +49,7 @@ impl fmt::Debug for KeySecret {
 
 /// A new id, of 62 random bits.
 pub fn new_id() -> ApiKeyId {
-    const ALPHABET: &[u8; 36] = b"abcdefghijklmnopqrstuvwxyz0123456789";
-    let id: String = (0..ApiKeyId::LENGTH)
-        .map(|_| char::from(ALPHABET[rand::random_range(0..ALPHABET.len())]))
-        .collect();
-    #[expect(
-        clippy::expect_used,
-        reason = "it is made of the alphabet, in the right length"
-    )]
-    id.parse().expect("an id")
+    ApiKeyId::from_bits(rand::random())
 }
 
 /// A new token of a key.

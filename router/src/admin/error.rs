@@ -216,6 +216,18 @@ const fn nature(status: StatusCode, kind: &'static str, title: &'static str) -> 
     }
 }
 
+const KEY_REUSED: Nature = nature(
+    StatusCode::UNPROCESSABLE_ENTITY,
+    "idempotency-key-reused",
+    "idempotency key used for another request",
+);
+
+const KEY_IN_FLIGHT: Nature = nature(
+    StatusCode::CONFLICT,
+    "idempotency-key-in-flight",
+    "request in flight",
+);
+
 impl ApiError {
     /// One fault is a whole answer.
     pub(super) fn fault(
@@ -280,16 +292,8 @@ impl ApiError {
                 "unprocessable",
                 "not to be made of what is there",
             ),
-            Self::KeyReused(_) => nature(
-                S::UNPROCESSABLE_ENTITY,
-                "idempotency-key-reused",
-                "idempotency key used for another request",
-            ),
-            Self::KeyInFlight(_) => nature(
-                S::CONFLICT,
-                "idempotency-key-in-flight",
-                "request in flight",
-            ),
+            Self::KeyReused(_) => KEY_REUSED,
+            Self::KeyInFlight(_) => KEY_IN_FLIGHT,
             Self::Unavailable(_)
             | Self::LookupFailed(_)
             | Self::TooSlow(_)

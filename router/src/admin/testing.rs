@@ -149,9 +149,10 @@ fn write_config(directory: &Path, token: Option<&str>) {
         Some(token) => {
             fs::write(directory.join(TOKEN_FILE), token).expect("written");
             fs::write(directory.join("argocd.token"), ARGOCD_TOKEN).expect("written");
+            fs::write(directory.join("keys.secret"), "s".repeat(32)).expect("written");
             format!(
                 "admin: {{token_file: {TOKEN_FILE}, max_failures_per_minute: 100000, \
-                 argocd: {{token_file: argocd.token}}, operators: [{}, {}]}}\n",
+                 argocd: {{token_file: argocd.token}}, operators: [{}, {}]}}\nkeys: {{secret_file: keys.secret}}\n",
                 operator("vera", "viewer"),
                 operator("otto", "operator"),
             )

@@ -4,10 +4,12 @@ mod argocd;
 mod changes;
 mod described;
 mod idempotency;
+mod keys;
 mod patches;
 mod refusals;
 mod roles;
 mod selections;
+mod tiers;
 mod transfer;
 
 use reqwest::{Method, StatusCode};
@@ -168,7 +170,7 @@ async fn the_audit_tells_who_did_what_from_where() {
         .body;
     let event = &page["events"][0];
     assert_eq!(
-        (&event["outcome"], &event["tenant"]),
+        (&event["outcome"], &event["id"]),
         (&json!("created"), &json!("acme"))
     );
     assert_eq!(

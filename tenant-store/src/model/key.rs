@@ -226,6 +226,23 @@ impl ApiKeyId {
     /// Its length in bytes.
     pub const LENGTH: usize = 12;
 
+    /// An id made of random bits: 62 of them count.
+    pub fn from_bits(mut bits: u64) -> Self {
+        const ALPHABET: [char; 36] = [
+            'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q',
+            'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', '0', '1', '2', '3', '4', '5', '6', '7',
+            '8', '9',
+        ];
+        let id: String = (0..Self::LENGTH)
+            .map(|_| {
+                let c = ALPHABET[(bits % 36) as usize];
+                bits /= 36;
+                c
+            })
+            .collect();
+        Self(id.into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -269,6 +286,18 @@ pub struct KeyHash(String);
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("expected a hash of 64 hexadecimal digits in lower case")]
 pub struct KeyHashError;
+
+impl From<[u8; 32]> for KeyHash {
+    fn from(bytes: [u8; 32]) -> Self {
+        use fmt::Write as _;
+
+        let mut digits = String::with_capacity(64);
+        for byte in bytes {
+            let _ = write!(digits, "{byte:02x}");
+        }
+        Self(digits)
+    }
+}
 
 impl KeyHash {
     /// The digits.

@@ -124,7 +124,7 @@ async fn a_tenant_lives_from_apply_to_delete() {
     let restored = go(&mirador, "tenant restore acme", "").await;
     assert_eq!(
         (restored.code, restored.out.as_str()),
-        (0, "tenant acme created\n")
+        (0, "tenant acme restored\n")
     );
     let listed = go(&mirador, "tenant list --tier pro", "").await;
     assert!(listed.out.contains("acme"), "{}", listed.out);
