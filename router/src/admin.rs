@@ -164,6 +164,7 @@ fn changes() -> Routes {
         .routes(routes!(keys::create))
         .routes(routes!(keys::rotate))
         .routes(routes!(keys::revoke))
+        .routes(routes!(keys::delete))
 }
 
 fn administration() -> Routes {

@@ -7,10 +7,12 @@ mod check;
 mod client;
 mod completions;
 mod demo;
+mod key;
 mod operator;
 mod output;
 mod serve;
 mod tenant;
+mod tier;
 
 use std::{future::Future, io, path::PathBuf, process::ExitCode, sync::LazyLock};
 
@@ -34,6 +36,8 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Tenant(tenant::TenantCommand),
+    Tier(tier::TierCommand),
+    Key(key::KeyCommand),
     Audit(audit::AuditCommand),
     Operator(operator::OperatorCommand),
     Completions(completions::Completions),
@@ -73,6 +77,8 @@ fn dispatch(command: Command, terminal: &mut Terminal<'_>) -> Result<(), Failure
         Command::Serve(serve) => on_control_threads(serve.run(terminal)),
         Command::Check(check) => check.run(terminal),
         Command::Tenant(tenant) => on_this_thread(tenant.run(terminal)),
+        Command::Tier(tier) => on_this_thread(tier.run(terminal)),
+        Command::Key(key) => on_this_thread(key.run(terminal)),
         Command::Audit(audit) => on_this_thread(audit.run(terminal)),
         Command::Operator(operator) => operator.run(terminal),
         Command::Completions(completions) => completions.run(terminal),

@@ -166,7 +166,7 @@ pub(super) enum ApiError {
     #[error("the request is at fault in {} place{}", .0.len(), if .0.len() == 1 { "" } else { "s" })]
     Malformed(Vec<Fault>),
     #[error(
-        "what the patch makes of it is at fault in {} place{}", .0.len(), if .0.len() == 1 { "" } else { "s" }
+        "what this would make is at fault in {} place{}", .0.len(), if .0.len() == 1 { "" } else { "s" }
     )]
     Unprocessable(Vec<Fault>),
     #[error("the new configuration is not taken, the one before stays in force: {0}")]
@@ -290,7 +290,7 @@ impl ApiError {
             Self::Unprocessable(_) => nature(
                 S::UNPROCESSABLE_ENTITY,
                 "unprocessable",
-                "not to be made of what is there",
+                "not as things are",
             ),
             Self::KeyReused(_) => KEY_REUSED,
             Self::KeyInFlight(_) => KEY_IN_FLIGHT,

@@ -19,11 +19,12 @@ use utoipa::ToSchema;
 use super::{
     body::JsonOrYamlBody,
     caller::By,
-    error::{ApiError, Problem},
+    error::{ApiError, Fault, Problem},
     parameters::{DryRun, IdempotencyKey, IfMatch, IfNoneMatch, OfKey, OfTenant, PageLimit},
     precondition::{Match, etag},
     query::{Arguments, KeyPath, TenantPath},
     read, rehearsal,
+    schema::{Moment, Overlap},
     tenants::{OUTCOME, living, only_dry_run},
 };
 use crate::{
@@ -52,10 +53,11 @@ pub(super) struct NewKey {
     #[serde(default)]
     allowed: AllowedTenants,
     /// What it may be used for.
+    #[schema(value_type = Option<Vec<Scope>>, required = true)]
     scopes: BTreeSet<Scope>,
     /// From when on it is refused, if ever.
     #[serde(default)]
-    #[schema(value_type = Option<super::schema::Moment>)]
+    #[schema(value_type = Option<Moment>)]
     expires_at: Option<Timestamp>,
 }
 
@@ -255,7 +257,7 @@ pub(super) async fn create(
         DryRun,
         IfMatch,
         IdempotencyKey,
-        ("overlap" = inline(Option<HumanDuration>), Query, nullable = false, description = "How long the one that is replaced is accepted: `24h` where nothing is said, at most 30 days."),
+        ("overlap" = inline(Option<Overlap>), Query, nullable = false, description = "How long the one that is replaced is accepted: `24h` where nothing is said, at most 30 days."),
     ),
     responses(
         (status = 201, description = "The key that takes its place.", body = MintedKey, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`created`."), ("Location" = String, description = "Its path."))),
@@ -339,11 +341,11 @@ pub(super) async fn rotate(
 ///
 /// It is refused for good. Its record stays, so that it can be told what it was.
 #[utoipa::path(
-    delete,
-    path = "/api/v1/tenants/{id}/keys/{key}",
+    post,
+    path = "/api/v1/tenants/{id}/keys/{key}/revoke",
     tag = "keys",
     operation_id = "revokeKey",
-    params(OfKey, DryRun, IfMatch),
+    params(OfKey, DryRun, IfMatch, IdempotencyKey),
     responses(
         (status = 200, description = "Revoked, or so already.", body = KeyRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`updated` or `unchanged`."))),
         (status = 404, description = "The tenant has no such key.", body = Problem, content_type = "application/problem+json"),
@@ -368,10 +370,50 @@ pub(super) async fn revoke(
         ..stored.value
     };
     let written = write(repository, &revoked, expect, dry_run, &author).await?;
-    let record = KeyRecord::of(written.record, Timestamp::now());
+    Ok(answer(written))
+}
+
+/// Delete a key
+///
+/// It is refused for good, and no list has it any more.
+#[utoipa::path(
+    delete,
+    path = "/api/v1/tenants/{id}/keys/{key}",
+    tag = "keys",
+    operation_id = "deleteKey",
+    params(OfKey, DryRun, IfMatch),
+    responses(
+        (status = 200, description = "Deleted.", body = KeyRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`deleted`."))),
+        (status = 404, description = "The tenant has no such key.", body = Problem, content_type = "application/problem+json"),
+        (status = 412, description = "The condition does not hold.", body = Problem, content_type = "application/problem+json"),
+        (status = 428, description = "There is no condition.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
+pub(super) async fn delete(
+    State(control): State<Arc<Control>>,
+    path: KeyPath,
+    arguments: Arguments,
+    condition: Match,
+    By(author): By,
+) -> Result<Response, ApiError> {
+    let dry_run = only_dry_run(arguments)?;
+    let repository = control.repository();
+    let stored = find(repository, &path).await?;
+    condition.check_revision(&format!("API key {}", path.key), stored.revision)?;
+    let (id, expect) = (path.key.as_str(), Expect::Revision(stored.revision));
+    let written = if dry_run {
+        rehearsal::remove::<ApiKey>(repository, id, expect).await?
+    } else {
+        repository.remove::<ApiKey>(id, expect, &author).await?
+    };
+    Ok(answer(written))
+}
+
+fn answer(written: KeptWritten<ApiKey>) -> Response {
     let outcome = HeaderValue::from_static(written.outcome.as_str());
+    let record = KeyRecord::of(written.record, Timestamp::now());
     let headers = [(header::ETAG, etag(record.revision)), (OUTCOME, outcome)];
-    Ok((headers, Json(record)).into_response())
+    (headers, Json(record)).into_response()
 }
 
 async fn mint(

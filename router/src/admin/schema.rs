@@ -144,3 +144,18 @@ impl PartialSchema for EffectiveValues {
 }
 
 impl ToSchema for EffectiveValues {}
+
+/// How long a key that is replaced is accepted.
+pub(super) struct Overlap;
+
+impl PartialSchema for Overlap {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some("^(([1-9]|[12][0-9])d|[1-9][0-9]?[hm])$"))
+            .examples([serde_json::json!("24h")])
+            .into()
+    }
+}
+
+impl ToSchema for Overlap {}

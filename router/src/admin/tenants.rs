@@ -131,6 +131,7 @@ pub(super) async fn get(
         (status = 200, description = "Replaced, or equal already.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`updated` or `unchanged`."))),
         (status = 201, description = "Created.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`created`."), ("Location" = String, description = "Its path."))),
         (status = 412, description = "The condition does not hold.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "There is no such tier, or it contradicts the tenant.", body = Problem, content_type = "application/problem+json"),
         (status = 428, description = "There is no condition.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -216,7 +217,7 @@ pub(super) async fn patch(
     responses(
         (status = 201, description = "Created.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`created`."), ("Location" = String, description = "Its path."))),
         (status = 409, description = "There is one of this id, or a request of this key is in flight.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The key was used for another request.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "There is no such tier, or it contradicts the tenant; or the key was used for another request.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn create(
@@ -382,26 +383,30 @@ pub(super) async fn store(
 
 /// A tenant is of a tier that there is, and does not contradict it.
 async fn check_tier(repository: &Repository, tenant: &Tenant) -> Result<(), ApiError> {
+    let fault = |field: &str, value: Option<String>, message: String| {
+        Err(ApiError::Unprocessable(vec![Fault::new(
+            field, value, message,
+        )]))
+    };
+    let named = Some(tenant.tier.to_string());
     let Some(tier) = repository.tier(&tenant.tier).await? else {
         let message = "there is no such tier; define it first, or name another";
-        return Err(ApiError::fault(
-            "tier",
-            Some(tenant.tier.to_string()),
-            message,
-        ));
+        return fault("tier", named, message.into());
     };
-    let Err(error) = effective(tenant, &tier) else {
-        return Ok(());
-    };
-    let (field, value) = match &error {
-        RuleError::Hosting { signal, found, .. } => (
-            format!("deployments.{signal}.hosting"),
-            Some((*found).to_owned()),
-        ),
-        RuleError::NoEndpoints { .. } => ("status".into(), Some(tenant.status.as_str().into())),
-        _ => ("tier".into(), Some(tenant.tier.to_string())),
-    };
-    Err(ApiError::fault(field, value, error.to_string()))
+    match effective(tenant, &tier) {
+        Ok(_) => Ok(()),
+        Err(error @ RuleError::NoEndpoints { .. }) => {
+            let status = tenant.status.as_str().to_owned();
+            fault("status", Some(status), error.to_string())
+        }
+        Err(error) => match &error {
+            RuleError::Hosting { signal, found, .. } => {
+                let field = format!("deployments.{signal}.hosting");
+                fault(&field, Some((*found).to_owned()), error.to_string())
+            }
+            _ => fault("tier", named, error.to_string()),
+        },
+    }
 }
 
 /// Takes `dry_run`, and refuses whatever else is there.

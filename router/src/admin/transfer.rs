@@ -271,7 +271,7 @@ async fn import_one(
     };
     let written = match tenants::store(control, dry_run, tenant, expect, author).await {
         // This tenant's own fault: it contradicts its tier, or there is no such tier here.
-        Err(ApiError::Malformed(faults)) => {
+        Err(ApiError::Malformed(faults) | ApiError::Unprocessable(faults)) => {
             let messages: Vec<_> = faults.into_iter().map(|fault| fault.message).collect();
             return Ok(Imported {
                 id: tenant.id.clone(),

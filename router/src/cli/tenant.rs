@@ -62,11 +62,13 @@ enum Action {
     Suspend(ChangeStatus),
     /// Have tenants served that are being provisioned, or were suspended
     Activate(Activate),
-    /// Delete tenants: they are refused at once, their record stays as a tombstone
-    Delete(ChangeStatus),
+    Delete(Delete),
     /// Bring deleted tenants back, as they were
     Restore(Activate),
+    /// Show how a tenant's endpoints are, as this router sees them
     Health(Inspect),
+    /// Show what holds for a tenant, and where each value comes from
+    Effective(Inspect),
     Validate(Validate),
     Invalidate(Invalidate),
     Export(Export),
@@ -143,6 +145,16 @@ struct ChangeStatus {
     dry_run: DryRun,
 }
 
+/// Delete tenants: they are refused at once, their record stays as a tombstone
+#[derive(Debug, Args)]
+struct Delete {
+    #[command(flatten)]
+    change: ChangeStatus,
+    /// Forget them for good, whether they were deleted before or not
+    #[arg(long)]
+    purge: bool,
+}
+
 #[derive(Debug, Args)]
 struct Activate {
     #[command(flatten)]
@@ -151,7 +163,6 @@ struct Activate {
     wait: Wait,
 }
 
-/// Show how a tenant's endpoints are, as this router sees them
 #[derive(Debug, Args)]
 struct Inspect {
     /// The tenant's id
@@ -282,9 +293,15 @@ impl TenantCommand {
                 let limit = wait.limit();
                 change.run(&client()?, Step::Restore, limit, terminal).await
             }
-            Action::Delete(change) => change.run(&client()?, Step::Delete, None, terminal).await,
+            Action::Delete(Delete { change, purge }) => {
+                let step = |id| Step::Delete(id, purge);
+                change.run(&client()?, step, None, terminal).await
+            }
             Action::Health(Inspect { id, output }) => {
                 inspect::health(&client()?, &id, output, terminal).await
+            }
+            Action::Effective(Inspect { id, output }) => {
+                inspect::effective(&client()?, &id, output, terminal).await
             }
             Action::Validate(Validate { id, file, output }) => {
                 let given = file

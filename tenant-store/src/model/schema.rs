@@ -88,7 +88,7 @@ text_schema!(
     "A tier's name.",
     "^[a-z0-9][a-z0-9-]{0,62}$",
     (1, 63),
-    "pro"
+    "gold"
 );
 text_schema!(
     Email,

@@ -120,7 +120,7 @@ async fn a_tenant_that_contradicts_its_tier_is_refused_by_field() {
         (&unknown, "tier", "platinum"),
     ] {
         let refused = admin.put(tenant).await;
-        assert_problem(&refused, "malformed");
+        assert_problem(&refused, "unprocessable");
         let fault = &refused.body["errors"][0];
         assert_eq!(
             (&fault["field"], &fault["value"]),

@@ -19,7 +19,8 @@ pub(super) enum Step {
     Patch(TenantId, String),
     Suspend(TenantId),
     Activate(TenantId),
-    Delete(TenantId),
+    /// To a tombstone, or for good.
+    Delete(TenantId, bool),
     Restore(TenantId),
     /// Have it read again.
     Invalidate(TenantId),
@@ -77,10 +78,17 @@ async fn take(
                 .change(change(Method::PATCH, &path, Body::Patch(fields)))
                 .await
         }
-        Step::Delete(_) => {
+        Step::Delete(_, purge) => {
             let path = ["tenants", id];
+            let query = [
+                ("dry_run", dry_run.to_string()),
+                ("purge", purge.to_string()),
+            ];
             client
-                .change(change(Method::DELETE, &path, Body::None))
+                .change(Change {
+                    query: &query,
+                    ..change(Method::DELETE, &path, Body::None)
+                })
                 .await
         }
         Step::Suspend(_) => {
@@ -135,7 +143,7 @@ impl Step {
             Self::Patch(id, _)
             | Self::Suspend(id)
             | Self::Activate(id)
-            | Self::Delete(id)
+            | Self::Delete(id, _)
             | Self::Restore(id)
             | Self::Invalidate(id) => id,
         }

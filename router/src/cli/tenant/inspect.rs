@@ -7,7 +7,7 @@ use tenant_store::model::{Tenant, TenantId};
 use crate::cli::{
     Failure,
     client::{AdminClient, Body, Change, Condition},
-    output::{Format, Terminal},
+    output::{Format, Terminal, cell},
 };
 
 /// Writes what the router has seen of the endpoints.
@@ -26,6 +26,35 @@ pub(super) async fn health(
             let head = ["SIGNAL", "ENDPOINT", "ZONE", "PRIORITY", "STATE", "REASON"];
             let fields = ["endpoint", "zone", "priority", "state", "reason"];
             terminal.say_table(head, &rows(&health, fields))
+        }
+    }
+}
+
+/// Writes what holds for a tenant, and where each value comes from.
+pub(super) async fn effective(
+    client: &AdminClient,
+    id: &TenantId,
+    output: Format,
+    terminal: &mut Terminal<'_>,
+) -> Result<(), Failure> {
+    let path = ["tenants", id.as_str(), "effective"];
+    let effective: Value = client.read(&path, &[]).await?;
+    match output {
+        Format::Json => terminal.say_json(&effective),
+        Format::Yaml => terminal.say_yaml(&effective),
+        Format::Table => {
+            let sources = effective["sources"].as_object();
+            let rows: Vec<_> = sources
+                .into_iter()
+                .flat_map(Map::iter)
+                .map(|(path, source)| {
+                    let value = path
+                        .split('.')
+                        .fold(&effective, |value, field| &value[field]);
+                    [path.clone(), cell(value), cell(source)]
+                })
+                .collect();
+            terminal.say_table(["VALUE", "IS", "FROM"], &rows)
         }
     }
 }
@@ -102,13 +131,4 @@ fn rows<const N: usize, const M: usize>(page: &Value, fields: [&str; N]) -> Vec<
 fn deployments(page: &Value) -> impl Iterator<Item = (&String, &Value)> {
     let map = page["deployments"].as_object();
     map.into_iter().flat_map(Map::iter)
-}
-
-fn cell(value: &Value) -> String {
-    match value {
-        Value::Null => "-".into(),
-        Value::String(text) => text.clone(),
-        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join("; "),
-        other => other.to_string(),
-    }
 }

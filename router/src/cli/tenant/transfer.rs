@@ -2,14 +2,13 @@
 
 use clap::ValueEnum;
 use reqwest::Method;
-use serde_json::Value;
 use tenant_store::model::TenantId;
 
 use super::Existing;
 use crate::cli::{
     Failure,
     client::{AdminClient, Body, Change, Condition},
-    output::{Format, Terminal},
+    output::{Format, Terminal, cell},
 };
 
 /// Writes the YAML of one tenant, or of all.
@@ -53,15 +52,10 @@ pub(super) async fn import(
         Format::Json => terminal.say_json(&report)?,
         Format::Yaml => terminal.say_yaml(&report)?,
         Format::Table => {
-            let text = |value: &Value| match value {
-                Value::Null => "-".to_owned(),
-                Value::String(text) => text.clone(),
-                other => other.to_string(),
-            };
             let rows: Vec<_> = tenants
                 .iter()
                 .map(|tenant| {
-                    ["id", "outcome", "revision", "error"].map(|field| text(&tenant[field]))
+                    ["id", "outcome", "revision", "error"].map(|field| cell(&tenant[field]))
                 })
                 .collect();
             terminal.say_table(["ID", "OUTCOME", "REVISION", "ERROR"], &rows)?;

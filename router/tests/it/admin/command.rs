@@ -1,11 +1,12 @@
 //! The command line against a running router, as typed.
 
 use std::{
+    fs,
     io::Write as _,
     process::{Command, Stdio},
 };
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::support::{mirador::Mirador, victoria::Victoria};
 
@@ -188,12 +189,96 @@ async fn tenants_go_from_one_router_to_another() {
 }
 
 #[tokio::test]
+async fn tiers_are_defined_and_inherited() {
+    let mirador = Mirador::start().await;
+    let file = mirador.folder().join("gold.yaml");
+    fs::write(&file, "name: gold\nquotas: {storage_bytes: 7}\n").expect("a file");
+    let apply = format!("tier apply -f {}", file.display());
+    for (line, out) in [
+        (
+            format!("{apply} --dry-run"),
+            "tier gold created (dry run)\n",
+        ),
+        (apply.clone(), "tier gold created\n"),
+        (apply, "tier gold unchanged\n"),
+    ] {
+        let ran = go(&mirador, &line, "").await;
+        assert_eq!((ran.code, ran.out.as_str()), (0, out), "{}", ran.err);
+    }
+    let unknown = go(&mirador, "tenant apply -f -", "{id: acme, tier: platinum}").await;
+    assert_eq!(unknown.code, 2, "{}", unknown.err);
+    assert!(unknown.err.contains("platinum"), "{}", unknown.err);
+    go(&mirador, "tenant apply -f -", "{id: acme, tier: gold}").await;
+    let effective = go(&mirador, "tenant effective acme", "").await;
+    let quota = effective
+        .out
+        .lines()
+        .find(|line| line.starts_with("quotas.storage_bytes"));
+    let cells: Vec<_> = quota.expect("a line").split_whitespace().collect();
+    assert_eq!(cells, ["quotas.storage_bytes", "7", "tier"]);
+    let listed = go(&mirador, "tier list", "").await;
+    for name in ["enterprise", "free", "gold", "pro"] {
+        assert!(listed.out.contains(name), "{}", listed.out);
+    }
+    let used = go(&mirador, "tier delete gold", "").await;
+    assert_eq!(used.code, 1, "{}", used.out);
+    go(&mirador, "tenant delete acme --purge", "").await;
+    let deleted = go(&mirador, "tier delete gold", "").await;
+    assert_eq!(
+        (deleted.code, deleted.out.as_str()),
+        (0, "tier gold deleted\n")
+    );
+}
+
+#[tokio::test]
+async fn keys_are_made_replaced_and_revoked() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("keys.secret");
+    fs::write(&secret, "s".repeat(32)).expect("a secret");
+    let mirador = Mirador::with(json!({"keys": {"secret_file": secret}})).await;
+    go(&mirador, "tenant apply -f -", "id: acme").await;
+    let create = "key create acme --name agents --scope logs:read --expires 90d";
+    let made = go(&mirador, create, "").await;
+    assert_eq!(made.code, 0, "{}", made.err);
+    let token = made.out.lines().last().expect("a token");
+    let id = token
+        .strip_prefix("mir_")
+        .expect("a token")
+        .split('_')
+        .next();
+    let id = id.expect("an id");
+    let rotate = format!("key rotate acme {id} --overlap 1h -o json");
+    let rotated = go(&mirador, &rotate, "").await;
+    let new: Value = serde_json::from_str(&rotated.out).expect("JSON");
+    assert!(
+        new["token"].as_str().is_some_and(|new| new != token),
+        "{new}"
+    );
+    let shown = go(&mirador, &format!("key get acme {id} -o json"), "").await;
+    let shown: Value = serde_json::from_str(&shown.out).expect("JSON");
+    assert_eq!(shown["replaced_by"], new["id"]);
+    let revoked = go(&mirador, &format!("key revoke acme {id}"), "").await;
+    assert_eq!(
+        revoked.out,
+        format!("key {id} revoked\n"),
+        "{}",
+        revoked.err
+    );
+    let listed = go(&mirador, "key list acme", "").await;
+    assert_eq!(listed.out.lines().count(), 3, "{}", listed.out);
+    assert!(listed.out.contains("revoked") && listed.out.contains("usable"));
+    assert!(!listed.out.contains(token), "{}", listed.out);
+    let faulty = go(&mirador, "key create acme --name a --scope logs:delete", "").await;
+    assert_eq!(faulty.code, 2, "{}", faulty.err);
+}
+
+#[tokio::test]
 async fn shells_are_told_what_there_is() {
     let mirador = Mirador::start().await;
     for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
         let ran = run(&mirador, &["completions", shell], "").await;
         assert_eq!(ran.code, 0, "{}", ran.err);
-        for word in ["tenant", "suspend", "import", "existing", "audit"] {
+        for word in ["tenant", "suspend", "import", "existing", "audit", "rotate"] {
             assert!(ran.out.contains(word), "{shell}: {word}");
         }
     }

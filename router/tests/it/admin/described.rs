@@ -1,7 +1,7 @@
 //! The description against the running server, tried by a tester that makes requests of it: all that
 //! it allows, and what it does not.
 
-use std::{path::Path, process::Command};
+use std::{fs, path::Path, process::Command};
 
 use serde_json::json;
 
@@ -21,7 +21,11 @@ async fn the_server_is_as_it_is_described() {
         // It knows one token.
         "argocd": {"token_file": "admin.token"},
     });
-    let mirador = Mirador::with(json!({"admin": admin})).await;
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("keys.secret");
+    fs::write(&secret, "s".repeat(32)).expect("a secret");
+    let config = json!({"admin": admin, "keys": {"secret_file": secret}});
+    let mirador = Mirador::with(config).await;
     let mut command = Command::new(tool(&["python3"]));
     command
         .args(["-m", "schemathesis.cli"])

@@ -1,7 +1,7 @@
 """What the tester is told beside the description: things no schema can say.
 
 Endpoints are all on this machine, where nothing listens, and no two are the same; a body is about
-the tenant of its path; what is deleted is deleted, and not by a dry run.
+the tenant or tier of its path, and tenants are of a tier that there is; what is deleted is deleted, and not by a dry run.
 """
 
 import itertools
@@ -24,6 +24,11 @@ def before_call(context, case, kwargs):
         named, path = case.body.get("id"), (case.path_parameters or {}).get("id")
         if is_tenant(named) and is_tenant(path):
             case.body["id"] = path
+        if is_tenant(case.body.get("tier")):
+            case.body["tier"] = "pro"
+        named, path = case.body.get("name"), (case.path_parameters or {}).get("name")
+        if is_tenant(named) and is_tenant(path):
+            case.body["name"] = path
 
 
 def is_tenant(text):
