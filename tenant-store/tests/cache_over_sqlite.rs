@@ -75,7 +75,10 @@ async fn a_corrupted_store_fails_no_known_tenant() {
     let (directory, cache) = warm_cache().await;
     let failed = cache.stats().loads_failed;
     for file in fs::read_dir(directory.path()).unwrap().map(Result::unwrap) {
-        let length = file.metadata().unwrap().len();
+        // The store may have given up on a journal already.
+        let Ok(length) = file.metadata().map(|metadata| metadata.len()) else {
+            continue;
+        };
         fs::write(file.path(), vec![0xa5; usize::try_from(length).unwrap()]).unwrap();
     }
     serve_all_for_a_while(&cache).await;

@@ -170,8 +170,8 @@ async fn the_audit_tells_who_did_what_from_where() {
         .body;
     let event = &page["events"][0];
     assert_eq!(
-        (&event["outcome"], &event["id"]),
-        (&json!("created"), &json!("acme"))
+        (&event["outcome"], &event["kind"], &event["id"]),
+        (&json!("created"), &json!("tenant"), &json!("acme"))
     );
     assert_eq!(
         (&event["author"], &event["request_id"]),

@@ -31,8 +31,8 @@ INSERT INTO audit VALUES
 DELETE FROM audit WHERE sequence = 5;
 "#;
 
-#[tokio::test]
-async fn a_file_of_0_1_keeps_its_tenants_revisions_and_audit() {
+/// A directory with a file as 0.1 left it.
+async fn old_file() -> TempDir {
     let directory = TempDir::new().unwrap();
     let path = directory.path().join("mirador.db");
     let options = SqliteConnectOptions::new()
@@ -49,6 +49,13 @@ async fn a_file_of_0_1_keeps_its_tenants_revisions_and_audit() {
     sqlx::raw_sql(CONTENT).execute(&mut old).await.unwrap();
     old.close().await.unwrap();
 
+    directory
+}
+
+#[tokio::test]
+async fn a_file_of_0_1_keeps_its_tenants_and_revisions() {
+    let directory = old_file().await;
+    let path = directory.path().join("mirador.db");
     let store = Repository::new(SqliteRepository::open(&path).await.unwrap());
     let acme = store.get(&id("acme")).await.unwrap().unwrap();
     assert_eq!(acme.revision, Revision(3));
@@ -73,6 +80,21 @@ async fn a_file_of_0_1_keeps_its_tenants_revisions_and_audit() {
         (Status::Deleted, Revision(2))
     );
 
+    // Whoever follows goes on where the old version was, and no number is given twice.
+    assert_eq!(store.position().await.unwrap(), ChangeCursor(5));
+    put(&store, tenant("globex"), Expect::Absent).await.unwrap();
+    assert_eq!(store.position().await.unwrap(), ChangeCursor(6));
+    let globex = store.get(&id("globex")).await.unwrap().unwrap();
+    assert_eq!(globex.revision, Revision(3));
+    let unchanged = store.put(&acme.tenant, Expect::Anything, &author()).await;
+    assert_eq!(unchanged.unwrap().outcome, Outcome::Unchanged);
+}
+
+#[tokio::test]
+async fn a_file_of_0_1_keeps_its_audit() {
+    let directory = old_file().await;
+    let path = directory.path().join("mirador.db");
+    let store = Repository::new(SqliteRepository::open(&path).await.unwrap());
     let events = store.audit(&AuditQuery::newest(10)).await.unwrap();
     let told: Vec<_> = events
         .iter()
@@ -112,15 +134,6 @@ async fn a_file_of_0_1_keeps_its_tenants_revisions_and_audit() {
         ..AuditQuery::newest(10)
     };
     assert_eq!(store.audit(&since).await.unwrap().len(), 2);
-
-    // Whoever follows goes on where the old version was, and no number is given twice.
-    assert_eq!(store.position().await.unwrap(), ChangeCursor(5));
-    put(&store, tenant("globex"), Expect::Absent).await.unwrap();
-    assert_eq!(store.position().await.unwrap(), ChangeCursor(6));
-    let globex = store.get(&id("globex")).await.unwrap().unwrap();
-    assert_eq!(globex.revision, Revision(3));
-    let unchanged = store.put(&acme.tenant, Expect::Anything, &author()).await;
-    assert_eq!(unchanged.unwrap().outcome, Outcome::Unchanged);
 }
 
 /// The account of writes is only ever added to, by whatever program.
