@@ -61,12 +61,18 @@ pub(super) async fn start(lab: &Lab, setup: &Setup) -> Result<Peer, BenchError> 
 }
 
 impl Files {
+    pub(super) fn prepare(&self, setup: &Setup) -> Result<(), BenchError> {
+        write(&self.prepared(), &clusters(setup).to_string())
+    }
+
     /// It acts when a file is moved over the one it watches.
-    pub(super) fn reload(&self, _: &Lab, setup: &Setup) -> Result<(), BenchError> {
-        let new = self.clusters.with_extension("new");
-        write(&new, &clusters(setup).to_string())?;
-        std::fs::rename(&new, &self.clusters)
+    pub(super) fn publish(&self) -> Result<(), BenchError> {
+        std::fs::rename(self.prepared(), &self.clusters)
             .map_err(|error| BenchError::io(format!("replace {}", self.clusters.display()), error))
+    }
+
+    fn prepared(&self) -> PathBuf {
+        self.clusters.with_extension("new")
     }
 }
 

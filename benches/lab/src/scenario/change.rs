@@ -6,9 +6,9 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::Size;
 use crate::{
     error::BenchError,
     http1::Connection,
@@ -34,20 +34,47 @@ const SPREAD: Duration = Duration::from_millis(618);
 /// For a change to be seen at all.
 const LIMIT: Duration = Duration::from_mins(1);
 
+/// How much.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Extent {
+    /// Tenants known while one of them changes.
+    pub(crate) tenants: u32,
+    /// Changes seen through the router that made them.
+    pub(crate) changes: u32,
+    /// Changes seen through another router.
+    pub(crate) remote_changes: u32,
+}
+
+impl Extent {
+    pub(crate) const FULL: Self = Self {
+        tenants: 10_000,
+        changes: 200,
+        remote_changes: 20,
+    };
+    pub(crate) const QUICK: Self = Self {
+        tenants: 20,
+        changes: 5,
+        remote_changes: 2,
+    };
+}
+
 /// What was seen through the router that made the changes, and through another one on the same
 /// store.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Change {
     /// Until the admin API had answered.
     pub(crate) answered: Times,
     pub(crate) here: Times,
     /// Requests that still reached the old endpoint after the admin API had answered.
     pub(crate) stale: u32,
+    /// CPU time per change of the router that made it, in milliseconds: with the requests that
+    /// look for its effect, and with what the router does anyway in that time.
+    pub(crate) cpu_ms: Option<f64>,
     pub(crate) elsewhere: Times,
 }
 
 /// How long something took, in milliseconds, many times.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Times {
     pub(crate) count: usize,
     pub(crate) median: f64,
@@ -56,10 +83,9 @@ pub(crate) struct Times {
 }
 
 /// Moves a tenant to and fro.
-pub(crate) async fn measure(lab: &Lab, size: &Size) -> Result<Change, BenchError> {
+pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Change, BenchError> {
     progress("changes: through the router that makes them");
-    let tenants = size.bystanders.max(1);
-    let setup = Setup::dedicated(lab, Kind::Mirador, tenants);
+    let setup = Setup::dedicated(lab, Kind::Mirador, extent.tenants.max(1));
     let store = mirador::fill(lab, &setup).await?;
     let here = mirador::start_on(lab, &store, &setup).await?;
     let elsewhere = mirador::start_on(lab, &store, &setup).await?;
@@ -72,15 +98,19 @@ pub(crate) async fn measure(lab: &Lab, size: &Size) -> Result<Change, BenchError
     remote.endpoint().await?;
 
     let (mut answered, mut seen, mut stale) = (Vec::new(), Vec::new(), 0);
-    for _ in 0..size.changes {
+    let before = here.cpu_time()?;
+    for _ in 0..extent.changes {
         let change = moves.next(&mut admin).await?;
         answered.push(change.began.elapsed());
         stale += change.wait_for(&mut client, Duration::ZERO).await?;
         seen.push(change.began.elapsed());
     }
+    let cpu = before
+        .zip(here.cpu_time()?)
+        .map(|(before, after)| after.since(&before));
     progress("changes: through another router on the same store");
     let mut seen_elsewhere = Vec::new();
-    for number in 0..size.remote_changes {
+    for number in 0..extent.remote_changes {
         let moment = (SPREAD * number).subsec_nanos();
         sleep(Duration::from_nanos(moment.into())).await;
         let change = moves.next(&mut admin).await?;
@@ -93,6 +123,7 @@ pub(crate) async fn measure(lab: &Lab, size: &Size) -> Result<Change, BenchError
         answered: Times::of(answered),
         here: Times::of(seen),
         stale,
+        cpu_ms: cpu.map(|cpu| cpu.as_secs_f64() * 1e3 / f64::from(extent.changes.max(1))),
         elsewhere: Times::of(seen_elsewhere),
     })
 }
@@ -165,7 +196,7 @@ impl Client {
     async fn endpoint(&mut self) -> Result<String, BenchError> {
         let reply = self
             .connection
-            .exchange(self.request.as_bytes())
+            .ask(self.request.as_bytes())
             .await
             .map_err(asking)?;
         match reply.header(ENDPOINT) {

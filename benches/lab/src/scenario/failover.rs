@@ -43,7 +43,7 @@ const LATE_MS: f64 = 250.0;
 const VERY_LATE_MS: f64 = 1_000.0;
 
 /// How much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Extent {
     pub(crate) rounds: u32,
     pub(crate) connections: u32,
@@ -138,6 +138,7 @@ async fn watch(lab: &Lab, kind: Kind, extent: Extent, event: Event) -> Result<Ou
         connections: extent.connections,
         rate: extent.rate,
         seconds: extent.before + hang + extent.after,
+        tenants: 0..1,
     });
     let mut generator = generator(&job, &peer, lab).await?;
     let began = Instant::now();
@@ -147,15 +148,17 @@ async fn watch(lab: &Lab, kind: Kind, extent: Extent, event: Event) -> Result<Ou
     match event {
         Event::Death => failing.process.signal(Signal::KILL)?,
         Event::Hang => {
-            failing.process.signal(Signal::STOP)?;
+            let frozen = failing.process.freeze()?;
             sleep(Duration::from_secs(hang.into())).await;
-            failing.process.signal(Signal::CONT)?;
+            drop(frozen);
         }
     }
     let reads: Reads = generator.hear().await?;
     peer.expect_running()?;
     generator.end().await?;
     peer.stop().await?;
+    lasting.process.stop().await?;
+    failing.process.stop().await?;
     Outcome::of(&reads, at.as_secs_f64() * 1e3).ok_or_else(|| BenchError::Unexpected {
         what: "reads before and after an endpoint failed",
         text: format!("{} in all", reads.reads.len()),

@@ -33,7 +33,7 @@ const BEFORE: Volume = Volume {
 };
 
 /// How much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Extent {
     pub(crate) rounds: u32,
     pub(crate) tails: u32,
