@@ -74,10 +74,11 @@ impl Goal {
         digits: usize,
         seen: Option<f64>,
     ) -> Self {
+        let told = |figure: String| format!("{figure} {unit}").trim_end().to_owned();
         Self {
             what: what.into(),
-            limit: format!("{limit} {unit}"),
-            seen: seen.map(|seen| (format!("{seen:.digits$} {unit}"), seen <= limit)),
+            limit: told(limit.to_string()),
+            seen: seen.map(|seen| (told(format!("{seen:.digits$}")), seen <= limit)),
         }
     }
 }
@@ -107,7 +108,8 @@ fn by_tenants(records: &Records) -> Vec<Goal> {
         ours(&level.peers)?.multiple_of(single, cpu)
     });
     let active = grouped(ACTIVE);
-    let what = |whom: &str| format!("the same, {active} tenants, as a multiple of {whom}");
+    let what =
+        |whom: &str| format!("CPU per small request, {active} tenants, as a multiple of {whom}");
     vec![
         Goal::multiple(what("HAProxy"), 0.75, beside(Kind::Haproxy)),
         Goal::multiple(what("vmauth"), 0.25, beside(Kind::Vmauth)),

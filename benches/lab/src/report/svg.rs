@@ -7,6 +7,7 @@ mod scale;
 
 use std::fmt::Write as _;
 
+use super::grouped;
 use crate::peer::Kind;
 
 pub(super) use self::{
@@ -117,6 +118,13 @@ fn escaped(text: &str) -> String {
         .replace('>', "&gt;")
 }
 
+/// A figure that an axis names: no digits that say nothing.
+fn named(value: f64) -> String {
+    let text = format!("{value:.3}");
+    let text = text.trim_end_matches('0').trim_end_matches('.');
+    text.parse().map_or_else(|_| text.into(), grouped)
+}
+
 /// As few digits as tell it well enough.
 fn short(value: f64) -> String {
     let digits = match value.abs() {
@@ -125,4 +133,17 @@ fn short(value: f64) -> String {
         _ => 2,
     };
     format!("{value:.digits$}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_told_in_few_digits() {
+        let all = [0.1, 1.0, 3.0 * 0.4, 10_000.0].map(named);
+        assert_eq!(all, ["0.1", "1", "1.2", "10,000"]);
+        let all = [0.0, 0.456, 45.6, 456.7].map(short);
+        assert_eq!(all, ["0", "0.46", "45.6", "457"]);
+    }
 }

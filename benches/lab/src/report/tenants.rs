@@ -95,7 +95,7 @@ pub(super) fn others(reload: &Reload) -> String {
 pub(super) fn memory(levels: &[memory::Level]) -> String {
     let mut table = Table::new([
         "tenants",
-        "`max_idle`, `max_tenants`",
+        "`max_idle` / `max_tenants`",
         "known, probed",
         "each asked once",
         "rested",
@@ -108,7 +108,7 @@ pub(super) fn memory(levels: &[memory::Level]) -> String {
     for level in levels {
         let asked = level.asked.as_ref();
         let limits = format!(
-            "{}, {}",
+            "{} / {}",
             grouped(level.limits.max_idle),
             grouped(level.limits.max_tenants)
         );

@@ -1,7 +1,7 @@
 //! A bar for each peer, in groups, with the range of its rounds.
 
 use super::{
-    Anchor, Canvas, FAINT, RANGE, WIDTH, colour,
+    Anchor, Canvas, FAINT, RANGE, WIDTH, colour, named,
     scale::{Scale, Steps},
     short,
 };
@@ -48,10 +48,10 @@ impl Bars {
         let bars = self.groups.iter().flat_map(|group| &group.bars);
         let figures = bars.flat_map(|bar| [bar.seen.min, bar.seen.max]);
         let scale = Scale::over(figures, self.steps, (LEFT, RIGHT));
-        for named in scale.named() {
-            let x = scale.place(named);
+        for figure in scale.named() {
+            let x = scale.place(figure);
             canvas.line((x, TOP), (x, bottom), FAINT, 1.0);
-            canvas.text(x, bottom + 18.0, Anchor::Middle, &short(named));
+            canvas.text(x, bottom + 18.0, Anchor::Middle, &named(figure));
         }
         let middle = f64::midpoint(LEFT, RIGHT);
         canvas.text(middle, bottom + 40.0, Anchor::Middle, self.axis);

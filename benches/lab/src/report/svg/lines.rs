@@ -2,11 +2,10 @@
 //! the rounds at each point.
 
 use super::{
-    Anchor, Canvas, FAINT, RANGE, WIDTH, colour,
+    Anchor, Canvas, FAINT, RANGE, WIDTH, colour, named,
     scale::{Scale, Steps},
-    short,
 };
-use crate::{peer::Kind, report::grouped, stats::Spread};
+use crate::{peer::Kind, stats::Spread};
 
 const HEIGHT: f64 = 420.0;
 const TOP: f64 = 72.0;
@@ -51,17 +50,15 @@ impl Lines {
     }
 
     fn frame(&self, canvas: &mut Canvas, x: &Scale, y: &Scale) {
-        for named in y.named() {
-            let at = y.place(named);
+        for figure in y.named() {
+            let at = y.place(figure);
             canvas.line((LEFT, at), (RIGHT, at), FAINT, 1.0);
-            canvas.text(LEFT - 8.0, at + 4.5, Anchor::End, &short(named));
+            canvas.text(LEFT - 8.0, at + 4.5, Anchor::End, &named(figure));
         }
-        for named in x.named() {
-            let at = x.place(named);
+        for number in x.named() {
+            let at = x.place(number);
             canvas.line((at, TOP), (at, BOTTOM), FAINT, 1.0);
-            let told = format!("{named:.0}");
-            let told = told.parse().map_or(told, grouped);
-            canvas.text(at, BOTTOM + 20.0, Anchor::Middle, &told);
+            canvas.text(at, BOTTOM + 20.0, Anchor::Middle, &named(number));
         }
         let middle = f64::midpoint(LEFT, RIGHT);
         canvas.text(middle, BOTTOM + 44.0, Anchor::Middle, self.across);
