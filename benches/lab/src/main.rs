@@ -124,6 +124,7 @@ async fn measure(cli: &Cli) -> Result<(), BenchError> {
     } else {
         Place::at(&cli.docs)
     };
+    place.expect_folder(cli.quick)?;
     let load = machine::load();
     let lab = Lab::open().await?;
     let conditions = machine::describe(&lab, load)?;
@@ -177,6 +178,19 @@ impl Place {
             shelf: Shelf::at(beside.join("results")),
             beside,
         }
+    }
+
+    /// Fails before anything is measured if it can't be written here in the end.
+    fn expect_folder(&self, may_be_made: bool) -> Result<(), BenchError> {
+        let docs = self.report.parent().unwrap_or(Path::new("."));
+        if may_be_made || docs.is_dir() {
+            return Ok(());
+        }
+        let doing = format!(
+            "find the folder {} (run this at the top of the repository, or name one by --docs)",
+            docs.display()
+        );
+        Err(BenchError::io(doing, std::io::ErrorKind::NotFound.into()))
     }
 }
 

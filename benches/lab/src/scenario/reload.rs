@@ -76,8 +76,8 @@ pub(crate) struct Seen {
     /// Until a request was answered by the new endpoint, in milliseconds.
     pub(crate) effect_ms: f64,
     /// CPU time from telling until everything had settled, in milliseconds, above what it uses in
-    /// such a time when nobody asks anything of it; our own looks cost some of it, less than a
-    /// tenth of a millisecond each.
+    /// such a time when nobody asks anything of it, so that little may come out below nothing; our
+    /// own looks cost some of it, less than a tenth of a millisecond each.
     pub(crate) cpu_ms: Option<f64>,
     /// The most that was held meanwhile, in KiB.
     pub(crate) peak: Option<u64>,
@@ -175,8 +175,7 @@ async fn change(peer: &mut Peer, to: SocketAddr, idle: f64) -> Result<Seen, Benc
     }
     let took = began.elapsed();
     let cpu_ms = before.zip(peer.cpu_time()?).map(|(before, after)| {
-        let used = after.since(&before).as_secs_f64() - idle * took.as_secs_f64();
-        used.max(0.0) * 1e3
+        (after.since(&before).as_secs_f64() - idle * took.as_secs_f64()) * 1e3
     });
     Ok(Seen {
         effect_ms,
