@@ -9,6 +9,7 @@ pub(crate) mod failover;
 pub(crate) mod http2;
 pub(crate) mod latency;
 pub(crate) mod memory;
+mod probed;
 pub(crate) mod reload;
 pub(crate) mod rounds;
 pub(crate) mod scaling;

@@ -17,7 +17,8 @@ use crate::{
     process::Process,
 };
 
-/// Connections and requests at one time to one cluster, which nothing here should meet.
+/// Connections, requests and retries at one time to one cluster, which nothing here should meet: by
+/// default, three retries.
 const UNLIMITED: u32 = 1_000_000;
 
 /// What it has read and watches.
@@ -168,6 +169,7 @@ fn cluster(tenant: u32, endpoints: &[SocketAddr]) -> Value {
         "max_connections": UNLIMITED,
         "max_pending_requests": UNLIMITED,
         "max_requests": UNLIMITED,
+        "max_retries": UNLIMITED,
     });
     let mut cluster = json!({
         "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",

@@ -10,6 +10,7 @@ use crate::{
 /// When and under what something was measured.
 #[derive(Debug, Clone)]
 pub(super) struct Origin {
+    began: jiff::Timestamp,
     date: String,
     conditions: Conditions,
 }
@@ -17,6 +18,7 @@ pub(super) struct Origin {
 impl Origin {
     fn of<Extent, Figures>(record: &Record<Extent, Figures>) -> Self {
         Self {
+            began: record.began,
             date: record.date(),
             conditions: record.conditions.clone(),
         }
@@ -25,7 +27,7 @@ impl Origin {
     /// That of most scenarios; of the latest of them among equals. `None` of nothing.
     pub(super) fn of_most(records: &Records) -> Option<Self> {
         let mut all = all(records);
-        all.sort_by(|one, other| one.date.cmp(&other.date));
+        all.sort_by_key(|one| one.began);
         let alike = |one: &Self| all.iter().filter(|other| one.is_like(other)).count();
         all.iter().max_by_key(|one| alike(one)).cloned()
     }

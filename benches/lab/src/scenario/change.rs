@@ -9,6 +9,7 @@ use std::{
 use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
+use super::{driven::rest, probed::Probes};
 use crate::{
     error::BenchError,
     http1::Connection,
@@ -31,6 +32,8 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// of the one before would always meet the same moment of it. This part of a second more each time
 /// spreads them evenly, as the golden ratio does.
 const SPREAD: Duration = Duration::from_millis(618);
+/// How long the router is left alone before.
+const REST: Duration = Duration::from_secs(5);
 /// For a change to be seen at all.
 const LIMIT: Duration = Duration::from_mins(1);
 
@@ -68,7 +71,7 @@ pub(crate) struct Change {
     /// Requests that still reached the old endpoint after the admin API had answered.
     pub(crate) stale: u32,
     /// CPU time per change of the router that made it, in milliseconds: with the requests that
-    /// look for its effect, and with what the router does anyway in that time.
+    /// look for its effect, and above what it uses in such a time when it is left alone.
     pub(crate) cpu_ms: Option<f64>,
     pub(crate) elsewhere: Times,
 }
@@ -87,8 +90,11 @@ pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Change, BenchEr
     progress("changes: through the router that makes them");
     let setup = Setup::dedicated(lab, Kind::Mirador, extent.tenants.max(1));
     let store = mirador::fill(lab, &setup).await?;
+    let probes = Probes::expect(lab, 2 * setup.count()).await?;
     let here = mirador::start_on(lab, &store, &setup).await?;
     let elsewhere = mirador::start_on(lab, &store, &setup).await?;
+    probes.wait(lab).await?;
+    let idle_ms_per_s = rest(&here, REST).await?;
     let mut admin = here.admin().await?;
     let mut client = Client::connect(here.address).await?;
     let mut remote = Client::connect(elsewhere.address).await?;
@@ -98,16 +104,18 @@ pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Change, BenchEr
     remote.endpoint().await?;
 
     let (mut answered, mut seen, mut stale) = (Vec::new(), Vec::new(), 0);
-    let before = here.cpu_time()?;
+    let (began, before) = (Instant::now(), here.cpu_time()?);
     for _ in 0..extent.changes {
         let change = moves.next(&mut admin).await?;
         answered.push(change.began.elapsed());
         stale += change.wait_for(&mut client, Duration::ZERO).await?;
         seen.push(change.began.elapsed());
     }
-    let cpu = before
-        .zip(here.cpu_time()?)
-        .map(|(before, after)| after.since(&before));
+    let idle_ms = idle_ms_per_s.unwrap_or_default() * began.elapsed().as_secs_f64();
+    let cpu_ms = before.zip(here.cpu_time()?).map(|(before, after)| {
+        let used_ms = after.since(&before).as_secs_f64() * 1e3;
+        (used_ms - idle_ms) / f64::from(extent.changes.max(1))
+    });
     progress("changes: through another router on the same store");
     let mut seen_elsewhere = Vec::new();
     for number in 0..extent.remote_changes {
@@ -123,7 +131,7 @@ pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Change, BenchEr
         answered: Times::of(answered),
         here: Times::of(seen),
         stale,
-        cpu_ms: cpu.map(|cpu| cpu.as_secs_f64() * 1e3 / f64::from(extent.changes.max(1))),
+        cpu_ms,
         elsewhere: Times::of(seen_elsewhere),
     })
 }

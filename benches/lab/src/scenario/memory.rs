@@ -1,11 +1,11 @@
 //! What tenants cost a router that serves them: resident memory, and the CPU time of watching
 //! over their endpoints and of finding their routes.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
 
+use super::{driven::rest, probed::Probes};
 use crate::{
     error::BenchError,
     lab::Lab,
@@ -13,13 +13,9 @@ use crate::{
         Kind, Peer, Setup, Volume,
         mirador::{self, Limits, MOST_ASKED},
     },
-    process::until,
     procfs::Memory,
     progress,
 };
-
-/// First probes are spread over one interval of health checks, which is 30 s by default.
-const PROBES_LIMIT: Duration = Duration::from_mins(2);
 
 /// How much.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -108,13 +104,9 @@ pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Vec<Level>, Ben
 async fn level(lab: &Lab, extent: Extent, tenants: u32) -> Result<Level, BenchError> {
     let setup = Setup::dedicated(lab, Kind::Mirador, tenants);
     let store = mirador::fill(lab, &setup).await?;
-    let expected = lab.counts(Kind::Mirador).await?.probes + u64::from(tenants);
+    let probes = Probes::expect(lab, tenants).await?;
     let mut peer = mirador::start_on(lab, &store, &setup).await?;
-    let what = format!("{tenants} endpoints to be probed");
-    until(&what, PROBES_LIMIT, async || {
-        Ok(lab.counts(Kind::Mirador).await?.probes >= expected)
-    })
-    .await?;
+    probes.wait(lab).await?;
     let known = memory(&peer)?;
     let asked = match tenants {
         0 => None,
@@ -147,7 +139,7 @@ async fn ask(
     };
     peer.measure(lab, each_once).await?;
     let once = memory(peer)?;
-    let resting_cpu_ms = rest(peer, extent.rest).await?;
+    let resting_cpu_ms = rest(peer, extent.rest).await?.unwrap_or_default();
     let rested = memory(peer)?;
     let (mut cpu_us, mut before) = (Vec::new(), None);
     for _ in 0..extent.rounds {
@@ -164,17 +156,6 @@ async fn ask(
         opened: after - before.unwrap_or(after),
         loaded: memory(peer)?,
     })
-}
-
-/// Lets it rest, and tells the CPU time it uses meanwhile, in milliseconds per second.
-async fn rest(peer: &Peer, duration: Duration) -> Result<f64, BenchError> {
-    let (began, before) = (Instant::now(), peer.cpu_time()?);
-    sleep(duration).await;
-    let (took, after) = (began.elapsed(), peer.cpu_time()?);
-    let used = before
-        .zip(after)
-        .map(|(before, after)| after.since(&before));
-    Ok(used.unwrap_or_default().as_secs_f64() * 1e3 / took.as_secs_f64())
 }
 
 fn memory(peer: &Peer) -> Result<Memory, BenchError> {

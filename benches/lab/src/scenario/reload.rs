@@ -12,6 +12,7 @@ use tokio::time::sleep;
 
 use super::{
     bystanders::{self, Bystanders},
+    probed::Probes,
     rounds::{Rounds, interleaved, stop},
 };
 use crate::{
@@ -84,11 +85,13 @@ pub(crate) struct Seen {
 }
 
 pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Reload, BenchError> {
+    let probes = Probes::expect(lab, extent.tenants).await?;
     let mut peers = Vec::new();
     for kind in PEERS {
         let setup = Setup::dedicated(lab, kind, extent.tenants);
         peers.push(Peer::start(lab, kind, &setup).await?);
     }
+    probes.wait(lab).await?;
     let idle = rest(&peers).await?;
     let mut moves = Moves::default();
     let changes = interleaved("a change", &mut peers, extent.rounds, async |peer| {
