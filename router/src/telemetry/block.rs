@@ -1,6 +1,10 @@
 //! What one worker has counted for one tenant's one signal, and what many such blocks add up to.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use super::{
     codes::{CodeCounts, CodeTotals},
@@ -56,13 +60,31 @@ pub(super) struct Totals {
 }
 
 impl Block {
-    /// A block for requests to these endpoints.
-    pub(super) fn new<'e>(endpoints: impl Iterator<Item = &'e Arc<str>>) -> Self {
-        let answers = endpoints.map(|name| (name.clone(), CodeCounts::default()));
+    /// A block for requests to endpoints of these names.
+    pub(super) fn new(endpoints: impl Iterator<Item = Arc<str>>) -> Self {
+        let answers = endpoints.map(|name| (name, CodeCounts::default()));
         Self {
             answers: answers.collect(),
             ..Self::default()
         }
+    }
+
+    /// Whether it is for endpoints of these names.
+    pub(super) fn is_for(&self, endpoints: &[Arc<str>]) -> bool {
+        self.names().eq(endpoints)
+    }
+
+    /// What both come to. Neither may have a writer.
+    pub(super) fn joined_by(self: Arc<Self>, other: &Self) -> Arc<Self> {
+        if other.names().all(|name| self.names().any(|n| n == name)) {
+            self.take_in(other);
+            return self;
+        }
+        let names: BTreeSet<_> = self.names().chain(other.names()).cloned().collect();
+        let joined = Self::new(names.into_iter());
+        joined.take_in(&self);
+        joined.take_in(other);
+        Arc::new(joined)
     }
 
     pub(super) fn begin(&self) {
@@ -97,6 +119,26 @@ impl Block {
 
     pub(super) fn begun(&self) -> u64 {
         self.begun.get()
+    }
+
+    fn names(&self) -> impl Iterator<Item = &Arc<str>> {
+        self.answers.iter().map(|(name, _)| name)
+    }
+
+    /// Adds what another one counted, which had the same endpoints or fewer.
+    fn take_in(&self, other: &Self) {
+        self.begun.add(other.begun.get());
+        self.request_bytes.add(other.request_bytes.get());
+        self.response_bytes.add(other.response_bytes.get());
+        self.failovers.add(other.failovers.get());
+        self.codes.take_in(&other.codes);
+        self.duration.take_in(&other.duration);
+        self.first_byte.take_in(&other.first_byte);
+        for (name, codes) in &other.answers {
+            if let Some((_, same)) = self.answers.iter().find(|(known, _)| known == name) {
+                same.take_in(codes);
+            }
+        }
     }
 }
 
@@ -134,7 +176,7 @@ mod tests {
     #[test]
     fn endpoints_of_one_name_are_one() {
         let names: [Arc<str>; 3] = ["a:1", "a:1", "b:1"].map(Into::into);
-        let block = Block::new(names.iter());
+        let block = Block::new(names.into_iter());
         for position in 0..4 {
             block.answered(position, 200);
         }

@@ -41,6 +41,18 @@ impl CodeCounts {
         };
         count.add(1);
     }
+
+    /// Adds what another one counted.
+    pub(super) fn take_in(&self, more: &Self) {
+        self.ok.add(more.ok.get());
+        self.no_content.add(more.no_content.get());
+        if let Some(more) = more.others.get() {
+            let others = self.others.get_or_init(|| Box::new(zeros()));
+            for (count, more) in others.iter().zip(more.iter()) {
+                count.add(more.get());
+            }
+        }
+    }
 }
 
 impl CodeTotals {

@@ -14,6 +14,7 @@ use std::{
 };
 
 use parking_lot::Mutex;
+use smallvec::{SmallVec, smallvec};
 use tenant_store::model::{Signal, TenantId};
 
 use super::{
@@ -35,7 +36,8 @@ pub struct SignalCounts {
 #[derive(Debug, Default)]
 struct Ledger {
     open: Vec<Arc<Block>>,
-    closed: Option<Box<Totals>>,
+    /// What closed blocks came to: the next worker goes on from there.
+    closed: Option<Arc<Block>>,
 }
 
 /// One worker's counts of one tenant's one signal. It can't be sent to another thread.
@@ -62,8 +64,7 @@ impl SignalCounts {
     /// Requests that have begun, ever. Takes a lock: for requests that failed.
     pub fn begun(&self) -> u64 {
         let ledger = self.ledger.lock();
-        let closed = ledger.closed.as_ref().map_or(0, |totals| totals.begun);
-        closed + ledger.open.iter().map(|block| block.begun()).sum::<u64>()
+        ledger.blocks().map(|block| block.begun()).sum()
     }
 
     /// Opens this worker's block for requests to endpoints of these names.
@@ -71,12 +72,17 @@ impl SignalCounts {
         self: &Arc<Self>,
         endpoints: impl Iterator<Item = &'e Arc<str>>,
     ) -> LocalCounts {
-        let block = Arc::new(if self.is_overflow() {
-            Block::new([&Arc::from(OVERFLOW_TENANT)].into_iter())
+        let mut names: SmallVec<[Arc<str>; 4]> = if self.is_overflow() {
+            smallvec![OVERFLOW_TENANT.into()]
         } else {
-            Block::new(endpoints)
-        });
-        self.ledger.lock().open.push(block.clone());
+            endpoints.cloned().collect()
+        };
+        let mut ledger = self.ledger.lock();
+        let closed = ledger.closed.take_if(|closed| closed.is_for(&names));
+        let block = closed.unwrap_or_else(|| Arc::new(Block::new(names.drain(..))));
+        // Most tenants are one worker's.
+        ledger.open.reserve_exact(1);
+        ledger.open.push(block.clone());
         LocalCounts {
             shared: self.clone(),
             block,
@@ -90,9 +96,8 @@ impl SignalCounts {
     }
 
     pub(super) fn totals(&self) -> Totals {
-        let ledger = self.ledger.lock();
-        let mut totals = ledger.closed.as_deref().cloned().unwrap_or_default();
-        for block in &ledger.open {
+        let mut totals = Totals::default();
+        for block in self.ledger.lock().blocks() {
             totals.take_in(block);
         }
         totals
@@ -110,7 +115,16 @@ impl SignalCounts {
     fn close(&self, block: &Arc<Block>) {
         let mut ledger = self.ledger.lock();
         ledger.open.retain(|open| !Arc::ptr_eq(open, block));
-        ledger.closed.get_or_insert_default().take_in(block);
+        ledger.closed = Some(match ledger.closed.take() {
+            None => block.clone(),
+            Some(closed) => closed.joined_by(block),
+        });
+    }
+}
+
+impl Ledger {
+    fn blocks(&self) -> impl Iterator<Item = &Arc<Block>> {
+        self.open.iter().chain(&self.closed)
     }
 }
 
@@ -167,9 +181,10 @@ impl Book {
     pub(super) fn unrouted(&self, tenant: &TenantId, signal: Signal, code: u16) {
         let counts = self.signal(self.labels.label(tenant), signal);
         let mut ledger = counts.ledger.lock();
+        // Under the lock, it has no other writer.
         let closed = ledger.closed.get_or_insert_default();
-        closed.begun += 1;
-        closed.codes.count(code);
+        closed.begin();
+        closed.code(code);
     }
 
     /// Everything in the book, by label and signal.
@@ -234,6 +249,34 @@ mod tests {
         assert_eq!(told(), (vec![("200", 2), ("503", 1)], 0, 6, 3));
         assert_eq!(counts.begun(), 3);
         assert!(counts.ledger.lock().open.is_empty());
+        let again = counts.open(endpoints.iter());
+        assert!(
+            counts.ledger.lock().closed.is_none(),
+            "it goes on from there"
+        );
+        again.begin();
+        again.answered(0, 204);
+        assert_eq!(told(), (vec![("200", 2), ("503", 1)], 1, 6, 4));
+    }
+
+    #[test]
+    fn what_endpoints_answered_that_are_gone_is_not_forgotten() {
+        let book = Book::new(10);
+        let counts = book.deployed(&tenant("acme"), Signal::Metrics);
+        let [before, after]: [Arc<str>; 2] = ["vm:1", "vm:2"].map(Into::into);
+        for (name, answers) in [(&before, 1), (&after, 2), (&before, 4)] {
+            let local = counts.open([name].into_iter());
+            for _ in 0..answers {
+                local.answered(0, 200);
+            }
+        }
+        let totals = counts.totals();
+        let told: Vec<_> = totals
+            .answers
+            .iter()
+            .map(|(name, codes)| (&**name, codes.sum()))
+            .collect();
+        assert_eq!(told, [("vm:1", 5), ("vm:2", 2)]);
     }
 
     #[test]

@@ -49,6 +49,14 @@ impl Histogram {
         self.nanoseconds.add(nanoseconds);
         self.buckets[bucket.unwrap_or(BOUNDS.len())].add(1);
     }
+
+    /// Adds what another one observed.
+    pub(super) fn take_in(&self, more: &Self) {
+        self.nanoseconds.add(more.nanoseconds.get());
+        for (count, more) in self.buckets.iter().zip(&more.buckets) {
+            count.add(more.get());
+        }
+    }
 }
 
 impl HistogramTotals {
