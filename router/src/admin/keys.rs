@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use super::{
     body::JsonOrYamlBody,
     caller::By,
-    error::{ApiError, Fault, Problem},
+    error::{ApiError, Problem},
     parameters::{DryRun, IdempotencyKey, IfMatch, IfNoneMatch, OfKey, OfTenant, PageLimit},
     precondition::{Match, etag},
     query::{Arguments, KeyPath, TenantPath},
