@@ -22,8 +22,7 @@ async fn served(admin: &Admin) -> BTreeMap<String, BTreeSet<String>> {
     let mut served = BTreeMap::new();
     for path in paths {
         let unknown = Method::from_bytes(b"BREW").expect("a method");
-        let answer =
-            Answer::of(admin.request(unknown, &path.replace('{', "").replace('}', ""))).await;
+        let answer = Answer::of(admin.request(unknown, &path.replace(['{', '}'], ""))).await;
         assert_eq!(answer.status, StatusCode::METHOD_NOT_ALLOWED, "{path}");
         let allowed = answer.header("allow").split(',').map(str::to_lowercase);
         // HEAD comes with GET.
