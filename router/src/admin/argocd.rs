@@ -3,7 +3,11 @@
 //! Argo CD deletes the applications of what is no longer in the list, so a list is whole or it is
 //! refused.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+    time::Instant,
+};
 
 use axum::{
     Json,
@@ -14,7 +18,7 @@ use axum::{
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use tenant_store::{
-    model::{Signal, Status, Tenant, TenantId, Tier},
+    model::{Signal, Status, Tenant, TenantId, TenantRecord, Tier, TierDefinition},
     repository::{ListQuery, TenantRepository},
 };
 use utoipa::ToSchema;
@@ -68,7 +72,7 @@ struct Wanted {
     /// Only tenants with these labels.
     #[serde(default)]
     #[schema(nullable)]
-    labels: std::collections::BTreeMap<String, String>,
+    labels: BTreeMap<String, String>,
 }
 
 /// What Argo CD makes applications of.
@@ -93,10 +97,11 @@ struct Parameters {
     status: &'static str,
     tier: String,
     revision: String,
-    labels: std::collections::BTreeMap<String, String>,
-    features: std::collections::BTreeMap<String, bool>,
+    labels: BTreeMap<String, String>,
+    /// The tenant's switches, and those of its tier that it does not set itself.
+    features: BTreeMap<String, bool>,
     /// By signal: `hosting`, `namespace`, and the `endpoints`' URLs.
-    #[schema(value_type = std::collections::HashMap<String, Object>)]
+    #[schema(value_type = HashMap<String, Object>)]
     deployments: Map<String, Value>,
 }
 
@@ -124,6 +129,8 @@ pub(super) async fn parameters(
 ) -> Result<Json<Answer>, ApiError> {
     arguments.finish()?;
     let selection = question.input.parameters.selection()?;
+    let tiers = control.repository().tiers().await?.into_iter();
+    let tiers: Tiers = tiers.map(|tier| (tier.name.clone(), tier)).collect();
     let mut parameters = Vec::new();
     let mut after = None;
     loop {
@@ -138,7 +145,7 @@ pub(super) async fn parameters(
             .records
             .iter()
             .filter(|record| selection.means(&record.tenant));
-        parameters.extend(meant.map(|record| Parameters::of(&record.tenant, record.revision.0)));
+        parameters.extend(meant.map(|record| Parameters::of(record, &tiers)));
         after = page.next;
         if after.is_none() {
             let output = Output { parameters };
@@ -208,8 +215,12 @@ impl Wanted {
     }
 }
 
+type Tiers = HashMap<Tier, TierDefinition>;
+
 impl Parameters {
-    fn of(tenant: &Tenant, revision: u64) -> Self {
+    fn of(record: &TenantRecord, tiers: &Tiers) -> Self {
+        let tenant: &Tenant = &record.tenant;
+        let tier = tiers.get(&tenant.tier);
         let deployments = Signal::ALL.into_iter().filter_map(|signal| {
             let deployment = tenant.deployments[signal].as_ref()?;
             let urls: Vec<_> = deployment
@@ -218,13 +229,15 @@ impl Parameters {
                 .map(|endpoint| endpoint.url.to_string())
                 .collect();
             let parameters = json!({
-                "hosting": deployment.hosting,
+                "hosting": deployment.hosting_in(tier),
                 "namespace": deployment.namespace.clone().unwrap_or_default(),
                 "endpoints": urls,
             });
             Some((signal.as_str().to_owned(), parameters))
         });
         let email = tenant.admin_email.as_ref();
+        let mut features = tier.map(|tier| tier.features.clone()).unwrap_or_default();
+        features.extend(tenant.features.clone());
         Self {
             id: tenant.id.clone(),
             name: tenant.name.clone().unwrap_or_default(),
@@ -232,9 +245,9 @@ impl Parameters {
             admin_email: email.map_or_else(String::new, |email| email.as_str().to_owned()),
             status: tenant.status.as_str(),
             tier: tenant.tier.as_str().to_owned(),
-            revision: revision.to_string(),
+            revision: record.revision.to_string(),
             labels: tenant.labels.clone(),
-            features: tenant.features.clone(),
+            features,
             deployments: deployments.collect(),
         }
     }

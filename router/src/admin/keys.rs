@@ -19,7 +19,7 @@ use utoipa::ToSchema;
 use super::{
     body::JsonOrYamlBody,
     caller::By,
-    error::{ApiError, Problem},
+    error::{ApiError, Fault, Problem},
     parameters::{DryRun, IdempotencyKey, IfMatch, IfNoneMatch, OfKey, OfTenant, PageLimit},
     precondition::{Match, etag},
     query::{Arguments, KeyPath, TenantPath},
@@ -201,7 +201,7 @@ pub(super) async fn get(
         (status = 201, description = "Made.", body = MintedKey, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`created`."), ("Location" = String, description = "Its path."))),
         (status = 404, description = "There is no such tenant.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "This router has no `keys.secret_file`, or a request of this key is in flight.", body = Problem, content_type = "application/problem+json"),
-        (status = 422, description = "The idempotency key was used for another request.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "`expires_at` is over, or the idempotency key was used for another request.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
 pub(super) async fn create(
@@ -222,11 +222,8 @@ pub(super) async fn create(
     } = new;
     if expires_at.is_some_and(|end| end <= Timestamp::now()) {
         let value = expires_at.map(|end| end.to_string());
-        return Err(ApiError::fault(
-            "expires_at",
-            value,
-            "expected a time to come",
-        ));
+        let fault = Fault::new("expires_at", value, "expected a time to come");
+        return Err(ApiError::Unprocessable(vec![fault]));
     }
     let draft = |id, hash| ApiKey {
         id,

@@ -7,8 +7,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::{
-    HealthCheck, HealthSettings, Hosting, Limits, Quotas, Retention, Signal, Status, Tenant, Tier,
-    TierDefinition,
+    Deployment, HealthCheck, HealthSettings, Hosting, Limits, Quotas, Retention, Signal, Status,
+    Tenant, Tier, TierDefinition,
 };
 
 /// What holds for a tenant, every value decided.
@@ -113,13 +113,13 @@ pub fn effective(tenant: &Tenant, tier: &TierDefinition) -> Result<Effective, Ru
         let Some(deployment) = &tenant.deployments[signal] else {
             continue;
         };
-        let path = format!("hosting.{signal}");
-        let (hosting, source) = match (deployment.hosting, tier.hosting) {
-            (Some(hosting), _) => (hosting, ValueSource::Tenant),
-            (None, Some(hosting)) => (hosting, ValueSource::Tier),
-            (None, None) => (Hosting::default(), ValueSource::Default),
+        let source = match (deployment.hosting, tier.hosting) {
+            (Some(_), _) => ValueSource::Tenant,
+            (None, Some(_)) => ValueSource::Tier,
+            (None, None) => ValueSource::Default,
         };
-        sources.0.insert(path, source);
+        sources.0.insert(format!("hosting.{signal}"), source);
+        let hosting = deployment.hosting_in(Some(tier));
         effective.hosting.insert(signal, hosting);
         let path = format!("health.{signal}");
         let check = &deployment.health_check;
@@ -168,6 +168,14 @@ fn check(tenant: &Tenant, tier: &TierDefinition) -> Result<(), RuleError> {
         });
     }
     Ok(())
+}
+
+impl Deployment {
+    /// How it is hosted if its tenant is of `tier`, as far as that is known.
+    pub fn hosting_in(&self, tier: Option<&TierDefinition>) -> Hosting {
+        let by_tier = tier.and_then(|tier| tier.hosting);
+        self.hosting.or(by_tier).unwrap_or_default()
+    }
 }
 
 impl Quotas {

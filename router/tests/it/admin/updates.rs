@@ -176,6 +176,10 @@ async fn every_refusal_is_a_problem_and_changes_nothing() {
             });
         let answer = Answer::of(request.body(body.to_owned())).await;
         answer.assert_problem(status, kind);
+        // What was not read of a body can't be told from the next request.
+        if kind == "too-large" {
+            assert_eq!(answer.header("connection"), "close");
+        }
         let after = (changes(&mirador).await, export().await);
         assert_eq!(after, before, "{path} {kind}");
     }
