@@ -7,7 +7,12 @@
     reason = "the steps that the tests share are tests too"
 )]
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs::{self, OpenOptions},
+    io::Write,
+    sync::Arc,
+    time::Duration,
+};
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -75,8 +80,12 @@ async fn a_corrupted_store_fails_no_known_tenant() {
     let (directory, cache) = warm_cache().await;
     let failed = cache.stats().loads_failed;
     for file in fs::read_dir(directory.path()).unwrap().map(Result::unwrap) {
+        // In place: SQLite maps its `-shm` file into memory, and a process that touches what was
+        // cut off a mapped file is ended by the system (SIGBUS).
         let length = file.metadata().unwrap().len();
-        fs::write(file.path(), vec![0xa5; usize::try_from(length).unwrap()]).unwrap();
+        let mut file = OpenOptions::new().write(true).open(file.path()).unwrap();
+        let garbage = vec![0xa5; usize::try_from(length).unwrap()];
+        file.write_all(&garbage).unwrap();
     }
     serve_all_for_a_while(&cache).await;
     until(|| cache.stats().loads_failed > failed).await;
