@@ -89,7 +89,7 @@ async fn a_corrupted_store_fails_no_known_tenant() {
     until(|| cache.stats().loads_failed > failed).await;
 }
 
-/// In place: SQLite maps its `-shm` file into memory, and a process that touches what was cut off a
+/// In place: `SQLite` maps its `-shm` file into memory, and a process that touches what was cut off a
 /// mapped file is ended by the system (SIGBUS).
 fn fill_with_garbage(mut file: File) {
     let length = file.metadata().unwrap().len();
@@ -128,9 +128,17 @@ async fn serve_all_for_a_while(cache: &Cache) {
     assert!(cache.stats().stale > 0, "nothing was ever stale");
 }
 
+/// Opens the store, however often it takes: a busy machine may need longer to sync its first pages
+/// to disk than these options wait.
 async fn open(directory: &TempDir) -> SqliteRepository {
     let path = directory.path().join("mirador.db");
-    SqliteRepository::open_with(&path, OPTIONS).await.unwrap()
+    for _ in 0..300 {
+        match SqliteRepository::open_with(&path, OPTIONS).await {
+            Ok(store) => return store,
+            Err(error) => eprintln!("again: {error}"),
+        }
+    }
+    panic!("the store could not be opened within half a minute");
 }
 
 async fn put(store: &SqliteRepository, name: &str, display_name: &str) {
