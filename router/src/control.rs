@@ -14,8 +14,10 @@ use tokio::sync::{Mutex, watch};
 use self::reload::Source;
 use crate::{
     config::{Config, Settings},
+    keys::KeyRing,
     proxy::route::TenantRoute,
     telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
+    tiers::Tiers,
 };
 
 pub use reload::{ReloadError, Reloaded};
@@ -46,6 +48,8 @@ pub enum Readiness {
 pub struct Control {
     repository: Arc<Repository>,
     tenants: Arc<TenantCache<TenantRoute>>,
+    tiers: Arc<Tiers>,
+    keys: Arc<KeyRing>,
     monitor: Arc<Monitor>,
     telemetry: Arc<Telemetry>,
     settings: ArcSwap<Settings>,
@@ -61,6 +65,10 @@ pub struct Parts {
     pub repository: Arc<Repository>,
     /// What is known of them.
     pub tenants: Arc<TenantCache<TenantRoute>>,
+    /// What they inherit from.
+    pub tiers: Arc<Tiers>,
+    /// The API keys that requests may come with.
+    pub keys: Arc<KeyRing>,
     /// Who is alive.
     pub monitor: Arc<Monitor>,
     /// The router's metrics.
@@ -80,6 +88,8 @@ impl Control {
         Arc::new(Self {
             repository: parts.repository,
             tenants: parts.tenants,
+            tiers: parts.tiers,
+            keys: parts.keys,
             monitor: parts.monitor,
             telemetry: parts.telemetry,
             settings,
@@ -107,6 +117,16 @@ impl Control {
     /// What is known of tenants.
     pub fn tenants(&self) -> &Arc<TenantCache<TenantRoute>> {
         &self.tenants
+    }
+
+    /// What tenants inherit from.
+    pub fn tiers(&self) -> &Arc<Tiers> {
+        &self.tiers
+    }
+
+    /// The API keys that requests may come with.
+    pub fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
     }
 
     /// The router's metrics.
@@ -189,6 +209,7 @@ impl Control {
         match &outcome {
             Ok((_, fresh)) => {
                 if let Some(settings) = fresh {
+                    self.keys.set_secret(settings.key_secret.clone());
                     self.settings.store(settings.clone());
                 }
                 self.rebuild_routes();

@@ -4,11 +4,15 @@
 //! bits. Kept is the HMAC-SHA256 of the whole token, keyed with a secret of the server's: whoever
 //! reads the store can neither use nor test a key.
 
+mod ring;
+
 use std::fmt;
 
+use ::ring::hmac;
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
-use ring::hmac;
 use tenant_store::model::{ApiKeyId, KeyHash};
+
+pub use ring::{KeyGrant, KeyRefusal, KeyRing, Keys};
 
 /// The server's secret, which goes into every hash.
 #[derive(Clone)]
@@ -33,6 +37,11 @@ impl KeySecret {
         hash.copy_from_slice(hmac::sign(&self.key, token.as_bytes()).as_ref());
         hash.into()
     }
+
+    /// Whether this is what is kept of a token. Takes the same time however much of it is right.
+    fn is_of(&self, token: &str, hash: &[u8; 32]) -> bool {
+        hmac::verify(&self.key, token.as_bytes(), hash).is_ok()
+    }
 }
 
 impl PartialEq for KeySecret {
@@ -56,6 +65,21 @@ pub fn new_id() -> ApiKeyId {
 pub fn new_token(id: &ApiKeyId) -> String {
     let secret: [u8; 32] = rand::random();
     format!("mir_{id}_{}", BASE64_URL_SAFE_NO_PAD.encode(secret))
+}
+
+/// The characters of a token's secret: 256 bits of them.
+const SECRET_LENGTH: usize = 43;
+
+/// The id within a token, if it has the form of one.
+fn id_of(token: &str) -> Option<&str> {
+    let rest = token.strip_prefix("mir_")?;
+    let (id, secret) = rest.split_at_checked(ApiKeyId::LENGTH)?;
+    let secret = secret.strip_prefix('_')?;
+    let of_id = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
+    let of_secret = |b: u8| b.is_ascii_alphanumeric() || b == b'-' || b == b'_';
+    let fits =
+        secret.len() == SECRET_LENGTH && id.bytes().all(of_id) && secret.bytes().all(of_secret);
+    fits.then_some(id)
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub mod listener;
 pub mod proxy;
 pub mod serve;
 pub mod telemetry;
+pub mod tiers;
 pub mod tls;
 pub mod worker;
 

@@ -1,6 +1,6 @@
 //! `mirador serve`: puts the parts together, runs them, and takes them down in order.
 
-use std::{convert::Infallible, io, sync::Arc, thread};
+use std::{convert::Infallible, io, sync::Arc, thread, time::Duration};
 
 use arc_swap::ArcSwap;
 use health::Monitor;
@@ -18,6 +18,7 @@ use tokio::{
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
+    time::timeout,
 };
 
 use crate::{
@@ -25,12 +26,14 @@ use crate::{
     audit_log::AuditLog,
     config::{Config, ListenerConfig, StoreConfig},
     control::{Control, Parts, Phase},
+    keys::KeyRing,
     listener::{Address, BindError, Listener, bind},
     proxy::route::{RouteBuilder, RouteFault, TenantRoute},
     telemetry::{
         Telemetry,
         logs::{self, LogError},
     },
+    tiers::Tiers,
     tls::{self, TlsFault},
     worker,
 };
@@ -74,6 +77,9 @@ pub enum ServeError {
     Process(#[from] io::Error),
 }
 
+/// How long the store is waited for at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Runs the router until SIGTERM or SIGINT. `ready` is called once requests are wanted, with a
 /// line that says where.
 ///
@@ -97,10 +103,13 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     apply_files(&config, &*repository).await?;
     let telemetry = Telemetry::new(config.max_tenants)?;
     let monitor = Monitor::new(config.health);
-    let tenants = tenant_cache(&config, &repository, &telemetry, &monitor)?;
+    let (tiers, keys) = tiers_and_keys(&config, &repository).await;
+    let tenants = tenant_cache(&config, &repository, &telemetry, &monitor, &tiers)?;
     let parts = Parts {
         repository,
         tenants: tenants.clone(),
+        tiers: tiers.clone(),
+        keys: keys.clone(),
         monitor: monitor.clone(),
         telemetry,
         certificates: addresses
@@ -117,7 +126,9 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
 
     let mut background = vec![
         tokio::spawn(monitor.run()),
-        tokio::spawn(warm_and_follow(tenants)),
+        tokio::spawn(warm_and_follow(tenants.clone())),
+        tokio::spawn(tiers.follow(tenants)),
+        tokio::spawn(keys.clone().follow()),
     ];
     if let Some(admin) = admin {
         background.push(tokio::spawn(run_admin(
@@ -141,6 +152,8 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     for task in background {
         task.abort();
     }
+    // Late by a minute otherwise; not worth waiting for a store that is gone.
+    let _ = timeout(LAST_WORDS, keys.note_uses()).await;
     Ok(())
 }
 
@@ -217,14 +230,31 @@ async fn apply_files(config: &Config, repository: &dyn TenantRepository) -> Resu
     Ok(())
 }
 
+/// What routes inherit from and requests come with, read before the first of either is there.
+async fn tiers_and_keys(
+    config: &Config,
+    repository: &Arc<Repository>,
+) -> (Arc<Tiers>, Arc<KeyRing>) {
+    let tiers = Tiers::new(repository.clone());
+    let keys = KeyRing::new(repository.clone(), config.settings.key_secret.clone());
+    if let Err(error) = tiers.fill().await {
+        tracing::warn!(%error, "tiers can't be read yet; they take effect when they can");
+    }
+    if let Err(error) = keys.fill().await {
+        tracing::warn!(%error, "API keys can't be read yet; they are accepted when they can");
+    }
+    (tiers, keys)
+}
+
 fn tenant_cache(
     config: &Config,
     repository: &Arc<Repository>,
     telemetry: &Arc<Telemetry>,
     monitor: &Arc<Monitor>,
+    tiers: &Arc<Tiers>,
 ) -> Result<Arc<TenantCache<TenantRoute>>, RouteFault> {
     let roots = Arc::new(tls::system_roots());
-    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots)?;
+    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots, tiers.clone())?;
     let build = move |record: &_, previous: Option<&_>| builder.build(record, previous);
     Ok(TenantCache::new(
         repository.clone(),

@@ -7,6 +7,7 @@ mod deployment;
 mod duration;
 mod effective;
 mod endpoint;
+mod feature;
 mod field;
 mod identity;
 mod key;
@@ -18,8 +19,9 @@ mod upstream;
 
 pub use deployment::{BalancingPolicy, Deployment, HealthCheck, Hosting};
 pub use duration::{DurationError, HumanDuration};
-pub use effective::{Effective, RuleError, ValueSource, effective};
+pub use effective::{Effective, RuleError, ValueSource, effective, rules};
 pub use endpoint::{Endpoint, EndpointProtocol, EndpointUrl, EndpointUrlError};
+pub use feature::{Feature, Features};
 pub use identity::{Email, EmailError, Signal, TenantId, TenantIdError, Tier, TierError};
 pub use key::{
     Access, AllowedTenants, ApiKey, ApiKeyId, ApiKeyIdError, KeyHash, KeyHashError, KeyState,

@@ -245,7 +245,10 @@ impl Changes {
 }
 
 /// What a store says, as the error of its `kind` while doing `action`.
-fn unavailable<E>(kind: &'static str, action: &'static str) -> impl Fn(E) -> RepositoryError + Copy
+pub(crate) fn unavailable<E>(
+    kind: &'static str,
+    action: &'static str,
+) -> impl Fn(E) -> RepositoryError + Copy
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

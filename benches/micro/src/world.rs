@@ -11,6 +11,7 @@ use router::{
         route::{RouteBuilder, TenantRoute},
     },
     telemetry::Telemetry,
+    tiers::Tiers,
     tls,
 };
 use rustls::RootCertStore;
@@ -51,7 +52,8 @@ impl World {
         let telemetry = Telemetry::new(TENANTS_MAX).expect("metrics of different names");
         let monitor = Monitor::new(MonitorConfig::default());
         let roots = Arc::new(RootCertStore::empty());
-        let builder = RouteBuilder::new(telemetry.clone(), monitor, roots);
+        let tiers = Arc::new(Tiers::of_no_store());
+        let builder = RouteBuilder::new(telemetry.clone(), monitor, roots, tiers);
         let config = Config::load(None, &Overrides::default()).expect("faultless defaults");
         Self {
             telemetry,

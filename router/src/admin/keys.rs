@@ -237,7 +237,7 @@ pub(super) async fn create(
         revoked_at: None,
         hash,
     };
-    mint(control.repository(), &secret, draft, dry_run, &author).await
+    mint(&control, &secret, new_id(), draft, dry_run, &author).await
 }
 
 /// Replace a key
@@ -315,21 +315,13 @@ pub(super) async fn rotate(
     let expect = Expect::Revision(old.revision);
     if dry_run {
         rehearsal::put(repository, &replaced, expect).await?;
-        return mint_as(repository, &secret, successor.clone(), draft, true, &author).await;
+        return mint(&control, &secret, successor.clone(), draft, true, &author).await;
     }
-    let marked = repository.store_as(&replaced, expect, &author).await?;
-    let minted = mint_as(
-        repository,
-        &secret,
-        successor.clone(),
-        draft,
-        false,
-        &author,
-    )
-    .await;
+    let marked = write(&control, &replaced, expect, false, &author).await?;
+    let minted = mint(&control, &secret, successor.clone(), draft, false, &author).await;
     if minted.is_err() {
         let expect = Expect::Revision(marked.record.revision);
-        repository.store_as(&old.value, expect, &author).await?;
+        write(&control, &old.value, expect, false, &author).await?;
     }
     minted
 }
@@ -366,7 +358,7 @@ pub(super) async fn revoke(
         revoked_at: stored.value.revoked_at.or_else(|| Some(Timestamp::now())),
         ..stored.value
     };
-    let written = write(repository, &revoked, expect, dry_run, &author).await?;
+    let written = write(&control, &revoked, expect, dry_run, &author).await?;
     Ok(answer(written))
 }
 
@@ -401,7 +393,9 @@ pub(super) async fn delete(
     let written = if dry_run {
         rehearsal::remove::<ApiKey>(repository, id, expect).await?
     } else {
-        repository.remove::<ApiKey>(id, expect, &author).await?
+        let written = repository.remove::<ApiKey>(id, expect, &author).await?;
+        control.keys().take_in(&written);
+        written
     };
     Ok(answer(written))
 }
@@ -413,19 +407,9 @@ fn answer(written: KeptWritten<ApiKey>) -> Response {
     (headers, Json(record)).into_response()
 }
 
-async fn mint(
-    repository: &Repository,
-    secret: &KeySecret,
-    draft: impl FnOnce(ApiKeyId, tenant_store::model::KeyHash) -> ApiKey,
-    dry_run: bool,
-    author: &Author,
-) -> Result<Response, ApiError> {
-    mint_as(repository, secret, new_id(), draft, dry_run, author).await
-}
-
 /// Makes a key with this id, of which there is none yet.
-async fn mint_as(
-    repository: &Repository,
+async fn mint(
+    control: &Control,
     secret: &KeySecret,
     id: ApiKeyId,
     draft: impl FnOnce(ApiKeyId, tenant_store::model::KeyHash) -> ApiKey,
@@ -437,7 +421,7 @@ async fn mint_as(
     // Fields that only parsing checks.
     let form = serde_json::to_value(&key).and_then(serde_json::from_value::<ApiKey>);
     form.map_err(|error| ApiError::fault("name", Some(key.name.clone()), error.to_string()))?;
-    let written = write(repository, &key, Expect::Absent, dry_run, author).await?;
+    let written = write(control, &key, Expect::Absent, dry_run, author).await?;
     let minted = MintedKey {
         token: if dry_run { String::new() } else { token },
         key: KeyRecord::of(written.record, Timestamp::now()),
@@ -453,18 +437,47 @@ async fn mint_as(
     Ok((StatusCode::CREATED, headers, location, Json(minted)).into_response())
 }
 
+/// Writes a key, or tells what that would do. What was written is so for requests at once.
 async fn write(
-    repository: &Repository,
+    control: &Control,
     key: &ApiKey,
     expect: Expect,
     dry_run: bool,
     author: &Author,
 ) -> Result<KeptWritten<ApiKey>, ApiError> {
-    Ok(if dry_run {
-        rehearsal::put(repository, key, expect).await?
-    } else {
-        repository.store_as(key, expect, author).await?
-    })
+    let repository = control.repository();
+    if dry_run {
+        return Ok(rehearsal::put(repository, key, expect).await?);
+    }
+    let written = repository.store_as(key, expect, author).await?;
+    control.keys().take_in(&written);
+    Ok(written)
+}
+
+/// Forgets all keys of a tenant that is to be no more: whoever comes to have its id must not
+/// inherit them.
+pub(super) async fn forget_all(
+    control: &Control,
+    tenant: &TenantId,
+    author: &Author,
+) -> Result<(), ApiError> {
+    let repository = control.repository();
+    let mut query = RecordQuery {
+        tenant: Some(tenant.clone()),
+        ..RecordQuery::all(Kind::Key)
+    };
+    loop {
+        let page = repository.page::<ApiKey>(query.clone()).await?;
+        for stored in page.records {
+            let id = stored.value.id.as_str();
+            let forgotten = repository.forget::<ApiKey>(id, true, Expect::Anything, author);
+            control.keys().take_in(&forgotten.await?);
+        }
+        query.after = page.next;
+        if query.after.is_none() {
+            return Ok(());
+        }
+    }
 }
 
 /// A key of the tenant the path names: another tenant's is not there.

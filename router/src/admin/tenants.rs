@@ -22,6 +22,7 @@ use super::{
     body::{MergePatch, TenantBody},
     caller::By,
     error::{ApiError, Fault, Problem},
+    keys,
     parameters::{
         DryRun, IdempotencyKey, IfMatch, IfMatchOrNone, IfNoneMatch, OfTenant, PageLimit,
     },
@@ -286,6 +287,9 @@ pub(super) async fn delete(
         return Ok(answer(foretold.into()));
     }
     let written = if purge {
+        // As it would be refused: its keys are not given up for nothing.
+        rehearsal::forget::<Tenant>(repository, id.as_str(), expect).await?;
+        keys::forget_all(&control, &id, &author).await?;
         repository.purge(&id, true, expect, &author).await?
     } else {
         repository.delete(&id, expect, &author).await?
@@ -374,11 +378,32 @@ pub(super) async fn store(
         let foretold = rehearsal::put(repository, tenant, expect).await;
         return Ok(foretold.map(Into::into));
     }
+    forget_predecessor(control, tenant, expect, author).await?;
     let written = repository.put(tenant, expect, author).await;
     if let Ok(written) = &written {
         control.tenants().store(&written.record);
     }
     Ok(written)
+}
+
+/// Forgets the keys of the one who had this id, if it was deleted and another is to be made.
+async fn forget_predecessor(
+    control: &Control,
+    tenant: &Tenant,
+    expect: Expect,
+    author: &Author,
+) -> Result<(), ApiError> {
+    let Some(found) = control.repository().get(&tenant.id).await? else {
+        return Ok(());
+    };
+    let is_replaced = match expect {
+        Expect::Absent | Expect::Anything => true,
+        Expect::Revision(revision) => revision == found.revision,
+    };
+    if is_replaced && found.tenant.status == Status::Deleted {
+        keys::forget_all(control, &tenant.id, author).await?;
+    }
+    Ok(())
 }
 
 /// A tenant is of a tier that there is, and does not contradict it.

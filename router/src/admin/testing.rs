@@ -17,8 +17,10 @@ use crate::{
     admin,
     config::{Config, Overrides, TokenHash},
     control::{Control, Parts, Phase},
+    keys::{KeyRing, KeySecret},
     proxy::route::RouteBuilder,
     telemetry::Telemetry,
+    tiers::Tiers,
     tls,
 };
 
@@ -49,7 +51,9 @@ impl Admin {
         write_config(directory.path(), token);
         let config = Config::load(Some(&directory.path().join(CONFIG)), &Overrides::default());
         let repository = open(&directory.path().join("mirador.db")).await;
-        let control = Control::new(parts(repository.clone()), config.expect("a configuration"));
+        let config = config.expect("a configuration");
+        let secret = config.settings.key_secret.clone();
+        let control = Control::new(parts(repository.clone(), secret), config);
         control.enter(Phase::Serving);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -163,12 +167,14 @@ fn write_config(directory: &Path, token: Option<&str>) {
 }
 
 /// What `serve` puts together, but for listeners and logging.
-fn parts(repository: Arc<Repository>) -> Parts {
+fn parts(repository: Arc<Repository>, secret: Option<KeySecret>) -> Parts {
     tls::install_crypto();
     let telemetry = Telemetry::new(10).expect("metrics");
     let monitor = Monitor::new(MonitorConfig::default());
     let roots = Arc::new(RootCertStore::empty());
-    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots).expect("a builder");
+    let tiers = Tiers::new(repository.clone());
+    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots, tiers.clone())
+        .expect("a builder");
     let tenants = TenantCache::new(
         repository.clone(),
         CacheConfig::default(),
@@ -176,8 +182,10 @@ fn parts(repository: Arc<Repository>) -> Parts {
         move |record, previous| builder.build(record, previous),
     );
     Parts {
+        keys: KeyRing::new(repository.clone(), secret),
         repository,
         tenants,
+        tiers,
         monitor,
         telemetry,
         certificates: Vec::new(),

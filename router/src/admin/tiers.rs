@@ -11,10 +11,10 @@ use axum::{
 use jiff::Timestamp;
 use serde::Serialize;
 use tenant_store::{
-    model::{Revision, Tier, TierDefinition, effective},
+    model::{Revision, TenantRecord, Tier, TierDefinition, effective, rules},
     repository::{
-        Expect, KeptWritten, Kind, ListQuery, Outcome, RecordQuery, Repository, RepositoryError,
-        Stored, TenantRepository,
+        BATCH_MAX, Expect, KeptWritten, Kind, ListQuery, Outcome, RecordQuery, Repository,
+        RepositoryError, Stored, TenantRepository,
     },
 };
 use utoipa::ToSchema;
@@ -120,6 +120,7 @@ pub(super) async fn get(
     responses(
         (status = 200, description = "Replaced, or equal already.", body = TierRecordSchema, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`updated` or `unchanged`."))),
         (status = 201, description = "Defined; one that was built in is an operator's from now on.", body = TierRecordSchema, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`created`."), ("Location" = String, description = "Its path."))),
+        (status = 409, description = "A tenant of it would contradict it.", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "The condition does not hold.", body = Problem, content_type = "application/problem+json"),
         (status = 428, description = "There is no condition.", body = Problem, content_type = "application/problem+json"),
     ),
@@ -144,10 +145,13 @@ pub(super) async fn put(
     let repository = control.repository();
     let found = find(repository, &name).await?;
     let expect = expect(&condition, &name, found.as_ref())?;
+    refuse_if_contradicted(repository, &tier).await?;
     let written = if dry_run {
         rehearsal::put(repository, &tier, expect).await?
     } else {
-        repository.store_as(&tier, expect, &author).await?
+        let written = repository.store_as(&tier, expect, &author).await?;
+        control.tiers().take_in(&written, control.tenants());
+        written
     };
     Ok(answer(written))
 }
@@ -187,16 +191,18 @@ pub(super) async fn delete(
             "the tier {name} is built in, and as it was: there is nothing to delete"
         )));
     }
-    if !found.built_in {
-        refuse_if_used(repository, &name).await?;
+    match TierDefinition::built_in(&name) {
+        Some(built_in) => refuse_if_contradicted(repository, &built_in).await?,
+        None => refuse_if_used(repository, &name).await?,
     }
     let expect = Expect::Revision(found.revision);
     let written = if dry_run {
         rehearsal::remove::<TierDefinition>(repository, name.as_str(), expect).await?
     } else {
-        repository
-            .remove::<TierDefinition>(name.as_str(), expect, &author)
-            .await?
+        let removed = repository.remove::<TierDefinition>(name.as_str(), expect, &author);
+        let written = removed.await?;
+        control.tiers().take_in(&written, control.tenants());
+        written
     };
     Ok(answer(written))
 }
@@ -250,6 +256,31 @@ async fn refuse_if_used(repository: &Repository, name: &Tier) -> Result<(), ApiE
             "tenant {} is of tier {name}; give it another tier first",
             record.tenant.id
         ))),
+    }
+}
+
+/// No tenant of the tier breaks the rules between the two if the tier becomes this.
+async fn refuse_if_contradicted(
+    repository: &Repository,
+    tier: &TierDefinition,
+) -> Result<(), ApiError> {
+    let mut query = ListQuery {
+        limit: BATCH_MAX,
+        tier: Some(tier.name.clone()),
+        ..ListQuery::default()
+    };
+    loop {
+        let page = repository.list(&query).await?;
+        for TenantRecord { tenant, .. } in &page.records {
+            if let Err(error) = rules(tenant, tier) {
+                let detail = format!("tenant {} would contradict its tier: {error}", tenant.id);
+                return Err(ApiError::InUse(detail));
+            }
+        }
+        query.after = page.next;
+        if query.after.is_none() {
+            return Ok(());
+        }
     }
 }
 

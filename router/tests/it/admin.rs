@@ -3,6 +3,7 @@
 mod audit;
 mod command;
 mod described;
+mod features;
 mod operators;
 mod updates;
 mod validation;

@@ -304,6 +304,19 @@ impl KeyHash {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The bytes they stand for.
+    pub fn bytes(&self) -> [u8; 32] {
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => digit - b'0',
+            _ => digit - b'a' + 10,
+        };
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(self.0.as_bytes().chunks_exact(2)) {
+            *byte = value(pair[0]) << 4 | value(pair[1]);
+        }
+        bytes
+    }
 }
 
 impl FromStr for KeyHash {
@@ -406,6 +419,15 @@ mod tests {
         }
         let revoked = key(&json!({"revoked_at": "2030-01-01T00:00:00Z"})).unwrap();
         assert_eq!(revoked.state_at(before), KeyState::Revoked);
+    }
+
+    #[test]
+    fn a_hash_is_the_bytes_it_was_made_of() {
+        let bytes: [u8; 32] = std::array::from_fn(|n| u8::try_from(n * 8).unwrap());
+        assert_eq!(KeyHash::from(bytes).bytes(), bytes);
+        let digits = "0123456789abcdef".repeat(4);
+        let hash: KeyHash = digits.parse().unwrap();
+        assert_eq!(KeyHash::from(hash.bytes()).as_str(), digits);
     }
 
     #[test]

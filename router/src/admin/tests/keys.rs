@@ -1,10 +1,16 @@
 //! API keys: shown once, replaced with time to change over, revoked for good.
 
+use std::time::Duration;
+
+use jiff::Timestamp;
 use reqwest::{Method, RequestBuilder, StatusCode};
 use serde_json::{Value, json};
 
 use super::refusals::assert_problem;
-use crate::admin::testing::{Admin, Answer, acme, tenant};
+use crate::{
+    admin::testing::{Admin, Answer, acme, tenant},
+    keys::KeyRefusal,
+};
 
 const KEYS: &str = "/api/v1/tenants/acme/keys";
 
@@ -116,6 +122,82 @@ async fn a_replaced_key_is_taken_for_a_while_and_a_revoked_one_never_again() {
     let place = format!("{KEYS}/{}", id(&new));
     let none = Answer::of(admin.request(Method::DELETE, &place)).await;
     assert_problem(&none, "precondition-required");
+}
+
+/// What requests are told of a token at this moment.
+fn opened(admin: &Admin, token: &str) -> Result<String, KeyRefusal> {
+    let keys = admin.control.keys().load();
+    let grant = keys.authenticate(token, Timestamp::now())?;
+    Ok(grant.owner().to_string())
+}
+
+fn token(key: &Answer) -> String {
+    key.body["token"].as_str().expect("a token").to_owned()
+}
+
+#[tokio::test]
+async fn what_is_done_to_a_key_holds_for_requests_at_once() {
+    let admin = Admin::start().await;
+    admin.put(&acme()).await;
+    let made = Answer::of(create(&admin)).await;
+    let place = format!("{KEYS}/{}", id(&made));
+    let old = token(&made);
+    assert_eq!(opened(&admin, &old), Ok("acme".into()));
+    let rotate = |overlap: &str| {
+        let path = format!("{place}/rotate?overlap={overlap}");
+        let request = admin.request(Method::POST, &path);
+        Answer::of(request.header("If-Match", "*"))
+    };
+    let new = token(&rotate("1h").await);
+    assert_eq!(opened(&admin, &old), Ok("acme".into()));
+    assert_eq!(opened(&admin, &new), Ok("acme".into()));
+    let revoke = admin.request(Method::POST, &format!("{place}/revoke"));
+    Answer::of(revoke.header("If-Match", "*")).await;
+    assert_eq!(opened(&admin, &old), Err(KeyRefusal::Revoked));
+    assert_eq!(opened(&admin, &new), Ok("acme".into()));
+
+    let short = Answer::of(create(&admin)).await;
+    let place = format!("{KEYS}/{}", id(&short));
+    let rotate = admin.request(Method::POST, &format!("{place}/rotate?overlap=1ms"));
+    Answer::of(rotate.header("If-Match", "*")).await;
+    tokio::time::sleep(Duration::from_millis(5)).await;
+    assert_eq!(opened(&admin, &token(&short)), Err(KeyRefusal::Retired));
+    let delete = admin.request(Method::DELETE, &place);
+    Answer::of(delete.header("If-Match", "*")).await;
+    assert_eq!(opened(&admin, &token(&short)), Err(KeyRefusal::Unknown));
+
+    admin.write_config("admin: {token_file: admin.token}\n");
+    Answer::of(admin.request(Method::POST, "/-/reload")).await;
+    assert_eq!(opened(&admin, &new), Err(KeyRefusal::NotConfigured));
+}
+
+/// Whoever comes to have a tenant's id does not come to have its keys.
+#[tokio::test]
+async fn keys_end_with_their_tenant() {
+    let admin = Admin::start().await;
+    let purge = |query: &str| {
+        let path = format!("/api/v1/tenants/acme?purge=true{query}");
+        let request = admin.request(Method::DELETE, &path);
+        Answer::of(request.header("If-Match", "*"))
+    };
+    admin.put(&acme()).await;
+    let first = token(&Answer::of(create(&admin)).await);
+    purge("&dry_run=true").await;
+    assert_eq!(opened(&admin, &first), Ok("acme".into()));
+    assert_eq!(purge("").await.outcome(), "purged");
+    assert_eq!(opened(&admin, &first), Err(KeyRefusal::Unknown));
+
+    admin.put(&acme()).await;
+    let second = token(&Answer::of(create(&admin)).await);
+    admin.delete("acme").await;
+    let restore = admin.request(Method::POST, "/api/v1/tenants/acme/restore");
+    Answer::of(restore.header("If-Match", "*")).await;
+    let kept = admin.get(KEYS).await.body;
+    assert_eq!(kept["keys"].as_array().map(Vec::len), Some(1));
+    admin.delete("acme").await;
+    assert_eq!(admin.put(&acme()).await.outcome(), "created");
+    assert_eq!(opened(&admin, &second), Err(KeyRefusal::Unknown));
+    assert_eq!(admin.get(KEYS).await.body["keys"], json!([]));
 }
 
 #[tokio::test]

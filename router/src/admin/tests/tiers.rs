@@ -136,6 +136,35 @@ async fn a_tenant_that_contradicts_its_tier_is_refused_by_field() {
 }
 
 #[tokio::test]
+async fn a_tier_does_not_become_what_its_tenants_contradict() {
+    let admin = Admin::start().await;
+    let mut housed = acme();
+    housed["deployments"]["metrics"]["hosting"] = json!("dedicated");
+    admin.put(&housed).await;
+    let before = admin.state().await;
+    let shared = json!({"name": "pro", "hosting": "shared"});
+    let put = admin
+        .request(Method::PUT, "/api/v1/tiers/pro")
+        .json(&shared);
+    let refused = Answer::of(put.header("If-Match", "*")).await;
+    assert_problem(&refused, "conflict");
+    let told = refused.body["detail"].as_str().unwrap_or_default();
+    assert!(told.contains("tenant acme") && told.contains("deployments.metrics.hosting"));
+    assert_eq!(admin.state().await, before);
+
+    // One that is built in does not come back under tenants who would contradict it either.
+    let free = json!({"name": "free", "hosting": "dedicated"});
+    let put = admin.request(Method::PUT, "/api/v1/tiers/free").json(&free);
+    let put = Answer::of(put.header("If-Match", "*")).await;
+    assert_eq!(put.outcome(), "created", "{}", put.body);
+    housed["tier"] = json!("free");
+    admin.put(&housed).await;
+    let delete = admin.request(Method::DELETE, "/api/v1/tiers/free");
+    let refused = Answer::of(delete.header("If-Match", "*")).await;
+    assert_problem(&refused, "conflict");
+}
+
+#[tokio::test]
 async fn what_holds_for_a_tenant_is_told_with_its_source() {
     let admin = Admin::start().await;
     let mut own = acme();
@@ -151,6 +180,10 @@ async fn what_holds_for_a_tenant_is_told_with_its_source() {
     assert_eq!(body["quotas"]["requests_per_second"], 500);
     assert_eq!(body["sources"]["quotas.requests_per_second"], "tier");
     assert_eq!(body["features"]["vmui"], false);
+    assert_eq!(body["sources"]["features.vmui"], "tenant");
+    // Those that routers know are told even if nobody speaks of them.
+    assert_eq!(body["features"]["writes"], true);
+    assert_eq!(body["sources"]["features.writes"], "default");
     let nobody = admin.get("/api/v1/tenants/globex/effective").await;
     assert_problem(&nobody, "not-found");
 }
