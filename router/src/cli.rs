@@ -3,6 +3,7 @@
 //! Exit codes: 0 done, 1 the server or this machine failed, 2 the input is at fault.
 
 mod audit;
+mod changing;
 mod check;
 mod client;
 mod completions;

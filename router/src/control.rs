@@ -199,6 +199,15 @@ impl Control {
         }
     }
 
+    /// Reads the configuration again and tells what [`Control::reload`] would do, which may still
+    /// refuse a log level.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn rehearse_reload(&self) -> Result<Reloaded, ReloadError> {
+        self.source.lock().await.rehearse()
+    }
+
     /// Reads the configuration again and publishes what may change while running.
     ///
     /// # Errors

@@ -7,6 +7,7 @@ use health::Monitor;
 use tenant_store::{
     cache::TenantCache,
     document::{self, Faults},
+    model::rules,
     repository::{
         Author, Expect, Repository, RepositoryError, TenantRepository,
         sqlite::{SqliteOptions, SqliteRepository},
@@ -100,7 +101,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     };
 
     let repository = open_store(&config).await?;
-    apply_files(&config, &*repository).await?;
+    apply_files(&config, &repository).await?;
     let telemetry = Telemetry::new(config.max_tenants)?;
     let monitor = Monitor::new(config.health);
     let (tiers, keys) = tiers_and_keys(&config, &repository).await;
@@ -211,7 +212,7 @@ async fn open_store(config: &Config) -> Result<Arc<Repository>, RepositoryError>
 }
 
 /// Writes the tenants of the files named in the configuration, where they differ.
-async fn apply_files(config: &Config, repository: &dyn TenantRepository) -> Result<(), ServeError> {
+async fn apply_files(config: &Config, repository: &Repository) -> Result<(), ServeError> {
     let author = Author {
         name: "tenants in the configuration".into(),
         origin: String::new(),
@@ -225,6 +226,19 @@ async fn apply_files(config: &Config, repository: &dyn TenantRepository) -> Resu
                 written => written?,
             };
             tracing::info!(tenant = %tenant.id, outcome = ?written.outcome, "tenant file applied");
+            match repository
+                .tier(&tenant.tier)
+                .await?
+                .map(|tier| rules(&tenant, &tier))
+            {
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    tracing::warn!(tenant = %tenant.id, %error, "a tenant contradicts its tier");
+                }
+                None => {
+                    tracing::warn!(tenant = %tenant.id, tier = %tenant.tier, "there is no such tier");
+                }
+            }
         }
     }
     Ok(())

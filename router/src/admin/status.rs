@@ -15,8 +15,9 @@ use utoipa::ToSchema;
 
 use super::{
     error::{ApiError, Problem},
-    parameters::IdempotencyKey,
+    parameters::{DryRun, IdempotencyKey},
     query::Arguments,
+    tenants::only_dry_run,
 };
 use crate::control::{Control, Readiness, Reloaded};
 
@@ -140,13 +141,14 @@ pub(super) struct ReloadReport {
 
 /// Reload the configuration
 ///
-/// As SIGHUP does; a faulty one is refused with its faults, and the one before stays in force.
+/// As SIGHUP does; a faulty one is refused with its faults, and the one before stays in force. A dry
+/// run tells whether it would be taken, and takes nothing.
 #[utoipa::path(
     post,
     path = "/-/reload",
     tag = "router",
     operation_id = "reload",
-    params(IdempotencyKey),
+    params(DryRun, IdempotencyKey),
     responses(
         (status = 200, description = "What it came to.", body = ReloadReport),
         (status = 400, description = "The configuration is refused.", body = Problem, content_type = "application/problem+json"),
@@ -156,8 +158,12 @@ pub(super) async fn reload(
     State(control): State<Arc<Control>>,
     arguments: Arguments,
 ) -> Result<Json<ReloadReport>, ApiError> {
-    arguments.finish()?;
-    let configuration = match control.reload().await.map_err(ApiError::ReloadRefused)? {
+    let reloaded = if only_dry_run(arguments)? {
+        control.rehearse_reload().await
+    } else {
+        control.reload().await
+    };
+    let configuration = match reloaded.map_err(ApiError::ReloadRefused)? {
         Reloaded::Changed => "changed",
         Reloaded::Unchanged => "unchanged",
     };

@@ -4,7 +4,7 @@ use clap::Args;
 use jiff::Timestamp;
 use tenant_store::{
     model::{HumanDuration, TenantId},
-    repository::AuditEvent,
+    repository::{AuditEvent, Kind},
 };
 
 use super::{
@@ -19,6 +19,7 @@ use super::{
 Examples:
   mirador audit                 the last 50 changes
   mirador audit --tenant acme --since 24h
+  mirador audit --kind key --outcome created
   mirador audit --limit 1000 -o json")]
 pub(super) struct AuditCommand {
     #[command(flatten)]
@@ -26,11 +27,17 @@ pub(super) struct AuditCommand {
     /// Only changes of this tenant
     #[arg(long, value_name = "ID")]
     tenant: Option<TenantId>,
+    /// Only changes of this kind of thing: tenant, tier or key
+    #[arg(long, conflicts_with = "tenant")]
+    kind: Option<Kind>,
+    /// Only changes of what has this id
+    #[arg(long, conflicts_with = "tenant")]
+    id: Option<String>,
     /// Only changes by this operator
     #[arg(long, value_name = "NAME")]
     author: Option<String>,
-    /// Only changes of this kind: created, updated or deleted
-    #[arg(long, value_name = "KIND")]
+    /// Only what was created, updated, deleted, restored or purged
+    #[arg(long)]
     outcome: Option<String>,
     /// Only changes that this request made
     #[arg(long, value_name = "ID")]
@@ -74,6 +81,8 @@ impl AuditCommand {
     fn query(&self) -> Vec<(&'static str, String)> {
         let selected = [
             ("tenant", self.tenant.as_ref().map(ToString::to_string)),
+            ("kind", self.kind.map(|kind| kind.to_string())),
+            ("id", self.id.clone()),
             ("author", self.author.clone()),
             ("outcome", self.outcome.clone()),
             ("request_id", self.request_id.clone()),

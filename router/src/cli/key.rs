@@ -8,6 +8,7 @@ use tenant_store::model::{ApiKeyId, HumanDuration, Scope, TenantId};
 
 use super::{
     Failure,
+    changing::{At, DryRun},
     client::{AdminClient, Body, Change, Condition, ServerArgs},
     output::{Format, Terminal, cell},
 };
@@ -60,24 +61,30 @@ enum Action {
         /// How long the one that is replaced is taken, at most 30 days
         #[arg(long, value_name = "DURATION", default_value = "24h")]
         overlap: HumanDuration,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        dry_run: DryRun,
         /// How to write the new one
         #[arg(short, long, value_enum, default_value = "table")]
         output: Format,
     },
     /// Revoke a key for good; its record stays
-    Revoke {
-        /// The tenant's id
-        tenant: TenantId,
-        /// The key's id
-        key: ApiKeyId,
-    },
+    Revoke(End),
     /// Delete a key: it is refused for good, and no list has it any more
-    Delete {
-        /// The tenant's id
-        tenant: TenantId,
-        /// The key's id
-        key: ApiKeyId,
-    },
+    Delete(End),
+}
+
+#[derive(Debug, Args)]
+struct End {
+    /// The tenant's id
+    tenant: TenantId,
+    /// The key's id
+    key: ApiKeyId,
+    #[command(flatten)]
+    at: At,
+    #[command(flatten)]
+    dry_run: DryRun,
 }
 
 /// Make a key, and show its token this once
@@ -97,6 +104,8 @@ struct Create {
     /// From when on it is refused: a time, or how long from now
     #[arg(long, value_name = "TIME|DURATION", value_parser = read_end)]
     expires: Option<Timestamp>,
+    #[command(flatten)]
+    dry_run: DryRun,
     /// How to write it
     #[arg(short, long, value_enum, default_value = "table")]
     output: Format,
@@ -129,44 +138,59 @@ impl KeyCommand {
                 tenant,
                 key,
                 overlap,
+                at,
+                dry_run,
                 output,
             } => {
                 let path = ["tenants", tenant.as_str(), "keys", key.as_str(), "rotate"];
-                let query = [("overlap", overlap.to_string())];
+                let query = [("overlap", overlap.to_string()), dry_run.argument()];
                 let change = Change {
                     method: Method::POST,
                     path: &path,
                     query: &query,
-                    condition: Condition::Match("*"),
+                    condition: Condition::Match(&at.tag()),
                     body: Body::None,
                 };
                 let made = client.change(change).await?.body;
-                write_minted(terminal, &made, output)
+                write_minted(terminal, &made, dry_run, output)
             }
-            Action::Revoke { tenant, key } => {
-                let path = ["tenants", tenant.as_str(), "keys", key.as_str(), "revoke"];
-                let change = end(Method::POST, &path);
-                client.change(change).await?;
-                terminal.say(&format_args!("key {key} revoked"))
+            Action::Revoke(end) => {
+                let (tenant, key) = (end.tenant.as_str(), end.key.as_str());
+                let path = ["tenants", tenant, "keys", key, "revoke"];
+                let outcome = end.run(&client, Method::POST, &path).await?;
+                // What the API calls it is any change's.
+                let done = if outcome == "updated" {
+                    "revoked"
+                } else {
+                    &outcome
+                };
+                terminal.say(&format_args!("key {key} {done}{}", end.dry_run.note()))
             }
-            Action::Delete { tenant, key } => {
-                let path = ["tenants", tenant.as_str(), "keys", key.as_str()];
-                let change = end(Method::DELETE, &path);
-                client.change(change).await?;
-                terminal.say(&format_args!("key {key} deleted"))
+            Action::Delete(end) => {
+                let (tenant, key) = (end.tenant.as_str(), end.key.as_str());
+                let path = ["tenants", tenant, "keys", key];
+                let done = end.run(&client, Method::DELETE, &path).await?;
+                terminal.say(&format_args!("key {key} {done}{}", end.dry_run.note()))
             }
         }
     }
 }
 
-/// The end of a key, whatever it is now.
-fn end<'c>(method: Method, path: &'c [&'c str]) -> Change<'c> {
-    Change {
-        method,
-        path,
-        query: &[],
-        condition: Condition::Match("*"),
-        body: Body::None,
+impl End {
+    async fn run(
+        &self,
+        client: &AdminClient,
+        method: Method,
+        path: &[&str],
+    ) -> Result<String, Failure> {
+        let change = Change {
+            method,
+            path,
+            query: &[self.dry_run.argument()],
+            condition: Condition::Match(&self.at.tag()),
+            body: Body::None,
+        };
+        Ok(client.change(change).await?.outcome)
     }
 }
 
@@ -188,19 +212,24 @@ impl Create {
         let change = Change {
             method: Method::POST,
             path: &path,
-            query: &[],
+            query: &[self.dry_run.argument()],
             condition: Condition::None,
             body: Body::Json(&key),
         };
         let made = client.change(change).await?.body;
-        write_minted(terminal, &made, self.output)
+        write_minted(terminal, &made, self.dry_run, self.output)
     }
 }
 
 /// A new key: as a table, its token alone stands on the last line.
-fn write_minted(terminal: &mut Terminal<'_>, made: &Value, output: Format) -> Result<(), Failure> {
+fn write_minted(
+    terminal: &mut Terminal<'_>,
+    made: &Value,
+    dry_run: DryRun,
+    output: Format,
+) -> Result<(), Failure> {
     write(terminal, made, output)?;
-    if output == Format::Table {
+    if output == Format::Table && !dry_run.dry_run {
         terminal.complain(&"the token is shown here and nowhere else:");
         terminal.say(&cell(&made["token"]))?;
     }

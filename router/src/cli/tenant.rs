@@ -14,11 +14,12 @@ use serde::{
     Deserialize,
     de::{self, IntoDeserializer},
 };
-use tenant_store::model::{HumanDuration, Revision, Status, TenantId, TenantRecord, Tier};
+use tenant_store::model::{HumanDuration, Status, TenantId, TenantRecord, Tier};
 
 use self::apply::Step;
 use super::{
     Failure,
+    changing::{At, DryRun},
     client::{AdminClient, ServerArgs},
     output::{Format, Terminal},
 };
@@ -234,20 +235,6 @@ enum Existing {
 }
 
 #[derive(Debug, Args)]
-struct DryRun {
-    /// Let the router say what would change, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-}
-
-#[derive(Debug, Args)]
-struct At {
-    /// Only if the tenant is at this revision; otherwise whatever it is
-    #[arg(long, value_name = "NUMBER")]
-    revision: Option<u64>,
-}
-
-#[derive(Debug, Args)]
 struct Wait {
     /// Wait until the router sees every endpoint healthy
     #[arg(long)]
@@ -361,12 +348,6 @@ impl ChangeStatus {
         let at = self.at.revision();
         let steps = self.ids.into_iter().map(step).collect();
         apply::run(client, steps, at, self.dry_run.dry_run, wait, terminal).await
-    }
-}
-
-impl At {
-    fn revision(&self) -> Option<Revision> {
-        self.revision.map(Revision)
     }
 }
 

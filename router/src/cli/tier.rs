@@ -12,6 +12,7 @@ use tenant_store::{
 
 use super::{
     Failure,
+    changing::{At, DryRun},
     client::{AdminClient, Body, Change, Condition, ServerArgs},
     output::{Format, Terminal, cell},
 };
@@ -52,17 +53,19 @@ enum Action {
         /// A file with one tier, YAML or JSON
         #[arg(short, long, value_name = "FILE")]
         file: PathBuf,
-        /// Let the router say what would change, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
     /// Delete a tier no tenant is of; one that is built in is what it was again
     Delete {
         /// Its name
         name: Tier,
-        /// Let the router say what would change, and change nothing
-        #[arg(long)]
-        dry_run: bool,
+        #[command(flatten)]
+        at: At,
+        #[command(flatten)]
+        dry_run: DryRun,
     },
 }
 
@@ -78,7 +81,7 @@ impl TierCommand {
                 let tier: Value = client.read(&["tiers", name.as_str()], &[]).await?;
                 write(terminal, &tier, output, &Value::Array(vec![tier.clone()]))
             }
-            Action::Apply { file, dry_run } => {
+            Action::Apply { file, at, dry_run } => {
                 let text = fs::read_to_string(&file).map_err(|source| Failure::Unreadable {
                     path: file.clone(),
                     source,
@@ -88,16 +91,16 @@ impl TierCommand {
                     document.decode::<TierDefinition>()
                 });
                 let tier = tier.map_err(|faults| terminal.complain_of(&faults))?;
-                apply(&client, &tier, dry_run, terminal).await
+                apply(&client, &tier, at, dry_run, terminal).await
             }
-            Action::Delete { name, dry_run } => {
+            Action::Delete { name, at, dry_run } => {
                 let path = ["tiers", name.as_str()];
-                let query = [("dry_run", dry_run.to_string())];
+                let query = [dry_run.argument()];
                 let change = Change {
                     method: Method::DELETE,
                     path: &path,
                     query: &query,
-                    condition: Condition::Match("*"),
+                    condition: Condition::Match(&at.tag()),
                     body: Body::None,
                 };
                 let outcome = client.change(change).await?.outcome;
@@ -107,15 +110,16 @@ impl TierCommand {
     }
 }
 
-/// Defines a tier, whatever it was.
+/// Defines a tier, whatever it was unless somebody says.
 async fn apply(
     client: &AdminClient,
     tier: &TierDefinition,
-    dry_run: bool,
+    at: At,
+    dry_run: DryRun,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), Failure> {
     let path = ["tiers", tier.name.as_str()];
-    let query = [("dry_run", dry_run.to_string())];
+    let query = [dry_run.argument()];
     let document = serde_json::to_value(tier).unwrap_or(Value::Null);
     let put = |condition| Change {
         method: Method::PUT,
@@ -124,8 +128,11 @@ async fn apply(
         condition,
         body: Body::Json(&document),
     };
-    let changed = match client.change(put(Condition::Match("*"))).await {
-        Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {
+    let changed = match client.change(put(Condition::Match(&at.tag()))).await {
+        Err(error)
+            if at.revision().is_none()
+                && error.status() == Some(StatusCode::PRECONDITION_FAILED) =>
+        {
             client.change(put(Condition::Absent)).await?
         }
         answer => answer?,
@@ -137,9 +144,9 @@ fn tell(
     terminal: &mut Terminal<'_>,
     name: &Tier,
     outcome: &str,
-    dry_run: bool,
+    dry_run: DryRun,
 ) -> Result<(), Failure> {
-    let note = if dry_run { " (dry run)" } else { "" };
+    let note = dry_run.note();
     terminal.say(&format_args!("tier {name} {outcome}{note}"))
 }
 

@@ -3,6 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::refusals::assert_problem;
 use crate::admin::testing::{Admin, Answer, acme, tenant};
 
 #[tokio::test]
@@ -218,4 +219,26 @@ fn compare(foretold: &Answer, done: &Answer) {
         body
     };
     assert_eq!(without_times(&foretold.body), without_times(&done.body));
+}
+
+#[tokio::test]
+async fn a_reload_can_be_rehearsed() {
+    let admin = Admin::start().await;
+    let reload = |query: &str| {
+        let path = format!("/-/reload{query}");
+        Answer::of(admin.request(Method::POST, &path))
+    };
+    let dry = reload("?dry_run=true").await;
+    assert_eq!(dry.body["configuration"], "unchanged", "{}", dry.body);
+    let level = admin.control.settings().log.level.clone();
+    admin.write_config("admin: {token_file: admin.token}\nlog: {level: debug}\n");
+    for _ in 0..2 {
+        let dry = reload("?dry_run=true").await;
+        assert_eq!(dry.body["configuration"], "changed", "{}", dry.body);
+        assert_eq!(admin.control.settings().log.level, level);
+    }
+    assert_eq!(reload("").await.body["configuration"], "changed");
+    assert_eq!(admin.control.settings().log.level, "debug");
+    admin.write_config("admin: {token_file: admin.token}\nlog: {level: 7}\n");
+    assert_problem(&reload("?dry_run=true").await, "malformed");
 }

@@ -200,11 +200,13 @@ async fn tiers_are_defined_and_inherited() {
             "tier gold created (dry run)\n",
         ),
         (apply.clone(), "tier gold created\n"),
-        (apply, "tier gold unchanged\n"),
+        (apply.clone(), "tier gold unchanged\n"),
     ] {
         let ran = go(&mirador, &line, "").await;
         assert_eq!((ran.code, ran.out.as_str()), (0, out), "{}", ran.err);
     }
+    let stale = go(&mirador, &format!("{apply} --revision 7"), "").await;
+    assert_eq!((stale.code, stale.out.as_str()), (1, ""), "{}", stale.err);
     let unknown = go(&mirador, "tenant apply -f -", "{id: acme, tier: platinum}").await;
     assert_eq!(unknown.code, 2, "{}", unknown.err);
     assert!(unknown.err.contains("platinum"), "{}", unknown.err);
@@ -240,6 +242,8 @@ async fn keys_are_made_replaced_and_revoked() {
     let create = "key create acme --name agents --scope logs:read --expires 90d";
     let made = go(&mirador, create, "").await;
     assert_eq!(made.code, 0, "{}", made.err);
+    let dry = go(&mirador, &format!("{create} --dry-run"), "").await;
+    assert!(dry.code == 0 && !dry.out.contains("mir_"), "{}", dry.out);
     let token = made.out.lines().last().expect("a token");
     let id = token
         .strip_prefix("mir_")
@@ -257,19 +261,33 @@ async fn keys_are_made_replaced_and_revoked() {
     let shown = go(&mirador, &format!("key get acme {id} -o json"), "").await;
     let shown: Value = serde_json::from_str(&shown.out).expect("JSON");
     assert_eq!(shown["replaced_by"], new["id"]);
-    let revoked = go(&mirador, &format!("key revoke acme {id}"), "").await;
-    assert_eq!(
-        revoked.out,
-        format!("key {id} revoked\n"),
-        "{}",
-        revoked.err
-    );
+    let stale = go(&mirador, &format!("key revoke acme {id} --revision 1"), "").await;
+    assert_eq!((stale.code, stale.out.as_str()), (1, ""), "{}", stale.err);
+    for (how, said) in [
+        (" --revision 2 --dry-run", "revoked (dry run)"),
+        (" --revision 2", "revoked"),
+        ("", "unchanged"),
+    ] {
+        let revoked = go(&mirador, &format!("key revoke acme {id}{how}"), "").await;
+        let expected = format!("key {id} {said}\n");
+        assert_eq!(revoked.out, expected, "{}", revoked.err);
+    }
     let listed = go(&mirador, "key list acme", "").await;
     assert_eq!(listed.out.lines().count(), 3, "{}", listed.out);
     assert!(listed.out.contains("revoked") && listed.out.contains("usable"));
     assert!(!listed.out.contains(token), "{}", listed.out);
     let faulty = go(&mirador, "key create acme --name a --scope logs:delete", "").await;
     assert_eq!(faulty.code, 2, "{}", faulty.err);
+    let new = new["id"].as_str().expect("an id");
+    let deleted = go(&mirador, &format!("key delete acme {new}"), "").await;
+    assert_eq!(
+        deleted.out,
+        format!("key {new} deleted\n"),
+        "{}",
+        deleted.err
+    );
+    let audit = go(&mirador, "audit --kind key --outcome deleted", "").await;
+    assert_eq!(audit.out.lines().count(), 2, "{}", audit.out);
 }
 
 #[tokio::test]
