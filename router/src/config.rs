@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+mod identify;
 mod overrides;
 mod raw;
 mod value;
@@ -17,7 +18,6 @@ use std::{
 };
 
 use health::MonitorConfig;
-use http::HeaderName;
 use ipnet::IpNet;
 use tenant_store::{
     cache::CacheConfig,
@@ -28,6 +28,7 @@ use tenant_store::{
 use self::{build::Built, raw::RawConfig};
 pub use self::{
     check::{CheckReport, check},
+    identify::{BaseDomain, Identify, PathPrefix, SourceKind},
     overrides::Overrides,
     value::{LogFormat, Secret},
 };
@@ -59,7 +60,7 @@ pub struct Config {
 /// What a reload may change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Where a request names its tenant.
+    /// How a request says for which tenant it is.
     pub identify: Identify,
     /// Whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -123,13 +124,6 @@ pub enum StoreConfig {
         /// How long to wait for another process's lock.
         busy_timeout: Duration,
     },
-}
-
-/// Where a request names its tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identify {
-    /// Headers, each once, at least one.
-    pub headers: Vec<HeaderName>,
 }
 
 /// How requests go to backends.

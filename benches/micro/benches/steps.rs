@@ -11,7 +11,7 @@ use router::{
     proxy::{
         admit::admit,
         classify::classify,
-        identify::{HeaderSource, IdentitySource, identify},
+        identify::Asked,
         pick::Tried,
         rewrite::{self, BodyLength, Forward, Hop},
         route::{DeploymentRoute, TenantRoute},
@@ -72,14 +72,33 @@ fn classifies(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Which tenant a request names, by each way that it may.
 fn identifies(criterion: &mut Criterion) {
-    let sources: Vec<Box<dyn IdentitySource>> = ["x-tenant-id", "x-scope-orgid"]
-        .map(|name| Box::new(HeaderSource(HeaderName::from_static(name))) as Box<_>)
-        .into();
-    let head = micro::query(TENANT);
-    criterion.bench_function("identify", |bencher| {
-        bencher.iter(|| identify(black_box(&head), &sources).map(str::len));
-    });
+    let mut group = criterion.benchmark_group("identify");
+    let sources = [
+        ("header", "{sources: [header]}", micro::query(TENANT)),
+        (
+            "subdomain",
+            "{sources: [subdomain], subdomains: [obs.example.com]}",
+            micro::query_of_host(&format!("{TENANT}.obs.example.com:8427")),
+        ),
+        (
+            "path",
+            "{sources: [path]}",
+            micro::query_of_path(&format!("/t/{TENANT}/api/v1/query?query=up")),
+        ),
+    ];
+    for (name, section, head) in &sources {
+        let identity = micro::identity(section);
+        group.bench_function(*name, |bencher| {
+            bencher.iter(|| {
+                let head = black_box(head);
+                let path = identity.divide(head.uri.path());
+                identity.identify(&Asked { head, path }).map(str::len)
+            });
+        });
+    }
+    group.finish();
 }
 
 fn looks_up(criterion: &mut Criterion) {

@@ -4,9 +4,11 @@
 #![forbid(unsafe_code)]
 
 mod heads;
+mod identity;
 mod world;
 
 pub use self::{
-    heads::{answer, query, write},
+    heads::{answer, query, query_of_host, query_of_path, write},
+    identity::identity,
     world::World,
 };

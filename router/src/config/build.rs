@@ -1,6 +1,7 @@
 //! From what is written to what is used: bounds, rules over several fields, and the files that are
 //! named.
 
+mod identify;
 mod listeners;
 
 use std::{
@@ -20,10 +21,10 @@ use tenant_store::{
 };
 
 use super::{
-    AccessLog, Identify, ListenerConfig, LogSettings, RetryPolicy, Secret, Settings, Shutdown,
-    StoreConfig, UpstreamSettings,
+    AccessLog, ListenerConfig, LogSettings, RetryPolicy, Secret, Settings, Shutdown, StoreConfig,
+    UpstreamSettings,
     raw::{RawAdmin, RawCache, RawConfig, RawHealth, RawStoreKind, RawUpstream},
-    value::{TenantHeader, Workers},
+    value::Workers,
 };
 
 /// What a configuration says, whether or not it is free of faults.
@@ -54,7 +55,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         ..
     } = raw;
     let settings = Settings {
-        identify: builder.identify(identify.headers),
+        identify: builder.identify(identify),
         trusted_proxies: trusted_proxies
             .into_iter()
             .map(|network| network.0)
@@ -156,24 +157,6 @@ impl Builder<'_, '_> {
         }
         let busy_timeout = self.span("store.busy_timeout", busy_timeout, MILLISECOND..=MINUTE);
         StoreConfig::Sqlite { path, busy_timeout }
-    }
-
-    fn identify(&mut self, headers: Vec<TenantHeader>) -> Identify {
-        let mut names = Vec::new();
-        for (n, TenantHeader(name)) in headers.into_iter().enumerate() {
-            if names.contains(&name) {
-                let message = format!("the header {name} stands in this list twice");
-                let path = self.report.item("identify.headers", n);
-                self.report.fault(&path, message);
-            } else {
-                names.push(name);
-            }
-        }
-        if names.is_empty() {
-            let message = "expected at least one header, nothing else names the tenant";
-            self.report.fault("identify.headers", message);
-        }
-        Identify { headers: names }
     }
 
     fn cache(&mut self, raw: &RawCache) -> CacheConfig {

@@ -3,6 +3,8 @@
 //!
 //! Every field here has a row in `docs/config.md`; a test compares the two.
 
+mod identify;
+
 use std::{fmt, path::PathBuf};
 
 use serde::{
@@ -14,6 +16,7 @@ use serde::{
 };
 use tenant_store::model::HumanDuration;
 
+pub(super) use self::identify::RawIdentify;
 use super::value::{
     Address, AddressOrNone, ByteSize, LogFilter, LogFormat, Network, Share, TenantHeader, Workers,
 };
@@ -129,12 +132,6 @@ pub(super) struct RawAccess {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawIdentify {
-    pub(super) headers: Vec<TenantHeader>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub(super) struct RawCache {
     pub(super) capacity: u64,
     pub(super) soft_ttl: HumanDuration,
@@ -236,17 +233,6 @@ impl Default for RawAccess {
         Self {
             success: Share(0.0),
             errors: Share(1.0),
-        }
-    }
-}
-
-impl Default for RawIdentify {
-    fn default() -> Self {
-        Self {
-            headers: vec![
-                TenantHeader::new("x-tenant-id"),
-                TenantHeader::new("x-scope-orgid"),
-            ],
         }
     }
 }

@@ -1,4 +1,5 @@
 mod files;
+mod identify;
 mod reference;
 
 use std::fs;

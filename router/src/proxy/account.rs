@@ -208,7 +208,8 @@ impl Exchange {
         self.tenant.as_ref().and_then(InFlight::deployment)
     }
 
-    fn endpoint(&self) -> Option<&EndpointRoute> {
+    /// The endpoint that was tried last.
+    pub fn endpoint(&self) -> Option<&EndpointRoute> {
         self.deployment()?.endpoints().get(self.endpoint?)
     }
 

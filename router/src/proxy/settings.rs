@@ -5,18 +5,15 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use http::HeaderName;
 use ipnet::IpNet;
 
-use super::{
-    identify::{HeaderSource, IdentitySource},
-    upstream::PoolLimits,
-};
+use super::{identify::Identity, upstream::PoolLimits};
 use crate::config::{self, AccessLog, UpstreamSettings};
 
 /// What the request path reads of the configuration.
 pub struct Settings {
     source: Arc<config::Settings>,
-    /// Where the tenant is looked for, in order.
-    pub identity: Vec<Box<dyn IdentitySource>>,
-    /// The headers among these, which are not for backends.
+    /// Who may ask, and how a request says for whom.
+    pub identity: Identity,
+    /// The headers that may name a tenant, which are not for backends.
     pub identity_headers: Vec<HeaderName>,
     /// Timeouts and limits towards backends.
     pub upstream: UpstreamSettings,
@@ -29,14 +26,8 @@ pub struct Settings {
 
 impl Settings {
     pub(super) fn new(source: &Arc<config::Settings>) -> Self {
-        let identity = source
-            .identify
-            .headers
-            .iter()
-            .map(|name| Box::new(HeaderSource(name.clone())) as Box<dyn IdentitySource>)
-            .collect();
         Self {
-            identity,
+            identity: Identity::new(&source.identify),
             identity_headers: source.identify.headers.clone(),
             upstream: source.upstream,
             pool: PoolLimits {

@@ -1,5 +1,8 @@
 //! Who is asking: a request names one tenant, in one way, or is refused.
 
+mod path;
+mod subdomain;
+
 use serde_json::{Value, json};
 
 use crate::support::{
