@@ -11,8 +11,8 @@ fn a_source_and_what_it_reads_go_together() {
   subdomains: [obs.example.com]
 ",
         &[
-            (2, "identify.sources[1]", "header stands in this list twice"),
             (2, "identify.sources[2]", "expected one of `header`"),
+            (2, "identify.sources[1]", "header stands in this list twice"),
             (3, "identify.headers", "expected at least one header"),
             (
                 4,
@@ -42,9 +42,9 @@ fn a_base_domain_is_one_and_a_prefix_takes_no_path_of_the_backends() {
         "obs.example.com:80",
         "-obs.example.com",
         "10.0.0.1",
-        "''",
+        "",
     ] {
-        let text = format!("identify: {{sources: [subdomain], subdomains: [{domain}]}}");
+        let text = format!("identify: {{sources: [subdomain], subdomains: ['{domain}']}}");
         assert_faults(
             &text,
             &[(
