@@ -8,6 +8,7 @@ mod duration;
 mod endpoint;
 mod field;
 mod identity;
+mod scope;
 mod tenant;
 mod upstream;
 
@@ -15,5 +16,6 @@ pub use deployment::{BalancingPolicy, Deployment, HealthCheck, Hosting};
 pub use duration::{DurationError, HumanDuration};
 pub use endpoint::{Endpoint, EndpointProtocol, EndpointUrl, EndpointUrlError};
 pub use identity::{Email, EmailError, Signal, TenantId, TenantIdError, Tier, TierError};
+pub use scope::{Access, Scope, ScopeError, Scopes};
 pub use tenant::{Deployments, Quotas, Revision, Status, Tenant, TenantRecord};
 pub use upstream::{SecretSource, UpstreamAuth, UpstreamTls};
