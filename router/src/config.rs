@@ -28,7 +28,10 @@ use tenant_store::{
 use self::{build::Built, raw::RawConfig};
 pub use self::{
     check::{CheckReport, check},
-    identify::{BaseDomain, Identify, PathPrefix, SourceKind},
+    identify::{
+        Algorithm, Authentication, BaseDomain, CertificateField, CertificateRule, ClaimPath,
+        Identify, KeyLocation, KeySource, PathPrefix, SourceKind, TenantPattern, TokenIssuer,
+    },
     overrides::Overrides,
     value::{LogFormat, Secret},
 };

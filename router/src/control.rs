@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, watch};
 use self::reload::Source;
 use crate::{
     config::{Config, Secret, Settings},
+    keyring::Keyrings,
     proxy::route::TenantRoute,
     telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
 };
@@ -48,6 +49,7 @@ pub struct Control {
     tenants: Arc<TenantCache<TenantRoute>>,
     monitor: Arc<Monitor>,
     telemetry: Arc<Telemetry>,
+    keyrings: Arc<Keyrings>,
     settings: ArcSwap<Settings>,
     phase: watch::Sender<Phase>,
     log_level: Option<LogLevel>,
@@ -72,14 +74,17 @@ pub struct Parts {
 }
 
 impl Control {
-    /// Publishes what a configuration says.
+    /// Publishes what a configuration says, and has the keys of tokens followed that it names.
     pub fn new(parts: Parts, config: Config) -> Arc<Self> {
+        let keyrings = Arc::new(Keyrings::default());
+        keyrings.follow(&config.settings.identify.issuers);
         let settings = ArcSwap::new(config.settings.clone());
         Arc::new(Self {
             repository: parts.repository,
             tenants: parts.tenants,
             monitor: parts.monitor,
             telemetry: parts.telemetry,
+            keyrings,
             settings,
             phase: watch::Sender::new(Phase::Starting),
             log_level: parts.log_level.clone(),
@@ -110,6 +115,11 @@ impl Control {
     /// The router's metrics.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
+    }
+
+    /// The keys that tokens are verified by.
+    pub fn keyrings(&self) -> &Arc<Keyrings> {
+        &self.keyrings
     }
 
     /// All metrics as text.
@@ -187,6 +197,8 @@ impl Control {
         match &outcome {
             Ok((_, fresh)) => {
                 if let Some(settings) = fresh {
+                    // First, so that workers find the keyrings that their settings name.
+                    self.keyrings.follow(&settings.identify.issuers);
                     self.settings.store(settings.clone());
                 }
                 self.rebuild_routes();

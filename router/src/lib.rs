@@ -11,6 +11,7 @@ pub mod config;
 pub mod connection;
 pub mod control;
 pub mod demo;
+pub mod keyring;
 pub mod listener;
 pub mod proxy;
 pub mod serve;

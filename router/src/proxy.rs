@@ -20,7 +20,7 @@ pub mod route;
 pub mod settings;
 pub mod upstream;
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+use std::{net::IpAddr, rc::Rc, sync::Arc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts, response};
 use http_body::Body as _;
@@ -34,7 +34,7 @@ use self::{
     classify::{Classified, Dialect, Operation, Verdict, classify},
     context::{ProxyContext, Stance},
     error::{Answerable, ProxyError},
-    identify::{Asked, TenantPath},
+    identify::{Asked, TenantName, TenantPath, client},
     patience::Patience,
     relay::ResponseBody,
     rewrite::{Forward, Front, Hop},
@@ -59,12 +59,14 @@ pub async fn handle(
     let classified = classify(path.rest(), connection.signal());
     let version = head.version;
     let busy = connection.busy(version);
+    let trusts = |ip| settings.trusts(ip);
     let line = Line {
         context,
         connection,
         settings: &settings,
         head: &head,
         path,
+        client: client::address(&head.headers, connection.peer(), trusts),
         classified,
     };
     let mut response = match classified.verdict {
@@ -87,7 +89,7 @@ async fn walk_the_line(line: &Line<'_>, busy: Busy, body: Incoming) -> Response<
     let mut exchange = Exchange::open(Opening {
         context: line.context,
         access: line.settings.access,
-        client: line.connection.peer(),
+        client: line.client.unwrap_or(line.connection.peer()),
         method: &head.method,
         target: head.uri.path_and_query(),
         request_id: line.context.request_id(&head.headers),
@@ -96,7 +98,10 @@ async fn walk_the_line(line: &Line<'_>, busy: Busy, body: Incoming) -> Response<
     let mut named = None;
     match line.walk(body, &mut exchange, &mut named).await {
         Ok((answer, lease, patience)) => line.relay(answer, exchange, lease, patience),
-        Err(error) => refuse(&error, exchange, line.classified, named),
+        Err(error) => {
+            let tenant = named.as_ref().map(TenantName::as_str);
+            refuse(&error, exchange, line.classified, tenant)
+        }
     }
 }
 
@@ -107,6 +112,8 @@ struct Line<'a> {
     settings: &'a Settings,
     head: &'a Parts,
     path: TenantPath<'a>,
+    /// Where it comes from, if anybody can say.
+    client: Option<IpAddr>,
     classified: Classified,
 }
 
@@ -117,7 +124,7 @@ impl<'a> Line<'a> {
         &self,
         body: Incoming,
         exchange: &mut Exchange,
-        named: &mut Option<&'a str>,
+        named: &mut Option<TenantName<'a>>,
     ) -> Result<Answer, ProxyError> {
         let head = self.head;
         if self.connection.has_ambiguous_framing() {
@@ -128,13 +135,15 @@ impl<'a> Line<'a> {
         }
         let signal = self.classified.signal.unwrap_or(Signal::Metrics);
         exchange.classified(signal, self.operation());
-        let tenant = self.settings.identity.identify(&self.asked())?;
-        *named = Some(tenant);
+        let who = self.settings.identity.identify(&self.asked()).await?;
+        let tenant = named.insert(who.tenant).as_str();
+        exchange.identified(who.principal);
         let (operation, strip) = match self.classified.verdict {
             Verdict::Forward { operation, strip } => (operation, self.path.length() + strip),
             Verdict::Malformed => return Err(ProxyError::MalformedPath),
             Verdict::Denied | Verdict::HealthCheck => return Err(ProxyError::PathDenied),
         };
+        admit::permit(who.scopes, signal, operation)?;
         let local = self
             .context
             .route(tenant)
@@ -185,6 +194,8 @@ impl<'a> Line<'a> {
         Asked {
             head: self.head,
             path: self.path,
+            client: self.client,
+            certificate: self.connection.certificate(),
         }
     }
 

@@ -4,6 +4,7 @@ use std::fs;
 
 use router::{
     config::{Config, Overrides},
+    keyring::Keyrings,
     proxy::identify::Identity,
 };
 
@@ -17,5 +18,5 @@ pub fn identity(section: &str) -> Identity {
     let file = folder.path().join("mirador.yaml");
     fs::write(&file, format!("identify: {section}\n")).expect("a file");
     let config = Config::load(Some(&file), &Overrides::default()).expect("a faultless section");
-    Identity::new(&config.settings.identify)
+    Identity::new(&config.settings.identify, &Keyrings::default())
 }

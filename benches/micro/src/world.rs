@@ -119,7 +119,8 @@ impl World {
 
     /// The context of a worker that knows these tenants. Its clock stands still.
     pub fn context(&self, tenants: Arc<TenantCache<TenantRoute>>) -> ProxyContext {
-        ProxyContext::new(tenants, self.telemetry.clone(), &self.settings)
+        let telemetry = self.telemetry.clone();
+        ProxyContext::new(tenants, telemetry, Arc::default(), &self.settings)
     }
 }
 

@@ -16,7 +16,7 @@ use serde::{
 };
 use tenant_store::model::HumanDuration;
 
-pub(super) use self::identify::RawIdentify;
+pub(super) use self::identify::{RawAuthentication, RawIdentify, RawIssuer, RawIssuers};
 use super::value::{
     Address, AddressOrNone, ByteSize, LogFilter, LogFormat, Network, Share, TenantHeader, Workers,
 };

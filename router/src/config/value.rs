@@ -11,7 +11,7 @@ use http::{HeaderName, header};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
 
-use super::identify::{BaseDomain, PathPrefix};
+use super::identify::{BaseDomain, ClaimPath, PathPrefix, TenantPattern};
 
 /// A secret: compared and sent, never shown.
 #[derive(Clone, PartialEq, Eq)]
@@ -262,6 +262,51 @@ impl TryFrom<Text> for PathPrefix {
             ));
         }
         Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<Text> for ClaimPath {
+    type Error = String;
+
+    fn try_from(Text(text): Text) -> Result<Self, String> {
+        let mut names = Vec::new();
+        let mut rest = text.as_str();
+        loop {
+            let (name, after) = match rest.strip_prefix('"') {
+                Some(quoted) => quoted.split_once('"').unwrap_or(("", "?")),
+                None => rest.split_at(rest.find(['.', '"']).unwrap_or(rest.len())),
+            };
+            if name.is_empty() || name.starts_with('$') {
+                break;
+            }
+            names.push(name.into());
+            match after.strip_prefix('.') {
+                Some(next) => rest = next,
+                None if after.is_empty() => return Ok(Self(names.into())),
+                None => break,
+            }
+        }
+        Err(format!(
+            "expected a claim such as tenant, org.id or \"https://example.com/tenant\" (a name \
+             with dots in double quotes), not {text:?}"
+        ))
+    }
+}
+
+impl TryFrom<Text> for TenantPattern {
+    type Error = String;
+
+    fn try_from(Text(text): Text) -> Result<Self, String> {
+        match text.split_once("{tenant}") {
+            Some((before, after)) if !after.contains("{tenant}") => Ok(Self {
+                before: before.into(),
+                after: after.into(),
+            }),
+            _ => Err(format!(
+                "expected a text with one {{tenant}} in it such as \
+                 spiffe://example.com/tenant/{{tenant}}, not {text:?}"
+            )),
+        }
     }
 }
 

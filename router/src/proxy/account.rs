@@ -14,6 +14,7 @@ use super::{
     classify::Operation,
     context::ProxyContext,
     error::ProxyError,
+    identify::Principal,
     relay::RelayError,
     route::{DeploymentRoute, EndpointRoute},
 };
@@ -43,6 +44,8 @@ pub struct Exchange {
     reason: Option<&'static str>,
     /// The tenant that a refused request named; it may be anybody's invention.
     named: Option<Box<str>>,
+    /// Who showed a credential.
+    principal: Option<Rc<Principal>>,
     complete: bool,
     busy: Busy,
 }
@@ -92,6 +95,7 @@ impl Exchange {
             sent: 0,
             reason: None,
             named: None,
+            principal: None,
             complete: false,
             busy: opening.busy,
         }
@@ -127,6 +131,11 @@ impl Exchange {
     pub fn classified(&mut self, signal: Signal, operation: Option<Operation>) {
         self.signal = signal;
         self.operation = operation;
+    }
+
+    /// It is by this one, if it showed a credential.
+    pub fn identified(&mut self, principal: Option<Rc<Principal>>) {
+        self.principal = principal;
     }
 
     /// It is for this tenant, and in flight from now on.
@@ -262,6 +271,8 @@ impl Exchange {
             target: "access",
             client = %self.client,
             tenant = tenant.unwrap_or_default(),
+            credential = self.principal.as_ref().map(|principal| principal.kind.as_str()),
+            subject = self.principal.as_ref().map(|principal| &*principal.subject),
             signal = self.signal.as_str(),
             operation = self.operation.map(Operation::as_str).unwrap_or_default(),
             method = self.method.as_str(),

@@ -21,13 +21,14 @@ use super::{
     LocalRoute, body::Upload, error::ProxyError, front::FrontCache, rewrite, route::TenantRoute,
     settings::Settings, upstream::Pool,
 };
-use crate::{clock::Clock, config, telemetry::Telemetry};
+use crate::{clock::Clock, config, keyring::Keyrings, telemetry::Telemetry};
 
 /// What one worker lends to its requests.
 #[derive(Debug)]
 pub struct ProxyContext {
     tenants: Arc<TenantCache<TenantRoute>>,
     telemetry: Arc<Telemetry>,
+    keyrings: Arc<Keyrings>,
     settings: RefCell<Rc<Settings>>,
     front: FrontCache,
     pool: Pool,
@@ -53,13 +54,15 @@ impl ProxyContext {
     pub fn new(
         tenants: Arc<TenantCache<TenantRoute>>,
         telemetry: Arc<Telemetry>,
+        keyrings: Arc<Keyrings>,
         settings: &Arc<config::Settings>,
     ) -> Self {
-        let settings = Rc::new(Settings::new(settings));
+        let settings = Rc::new(Settings::new(settings, &keyrings));
         let clock = Clock::new();
         Self {
             tenants,
             telemetry,
+            keyrings,
             front: FrontCache::default(),
             pool: Pool::new(settings.pool, clock.clone()),
             settings: RefCell::new(settings),
@@ -74,7 +77,7 @@ impl ProxyContext {
     pub fn tick(&self, now: Instant, current: &Arc<config::Settings>) {
         self.clock.tick(now);
         if !self.settings.borrow().is_made_from(current) {
-            let settings = Rc::new(Settings::new(current));
+            let settings = Rc::new(Settings::new(current, &self.keyrings));
             self.pool.set_limits(settings.pool);
             *self.settings.borrow_mut() = settings;
         }

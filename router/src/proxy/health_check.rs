@@ -10,7 +10,7 @@ use super::{
     classify::Dialect,
     context::{ProxyContext, Stance},
     error::{self, Answerable, ProxyError},
-    identify::{Asked, IdentifyError},
+    identify::Asked,
     relay::ResponseBody,
     rewrite,
 };
@@ -31,12 +31,13 @@ pub(super) async fn answer(
         };
         error::answer(error, &request)
     };
-    let response = match context.settings().identity.identify(asked) {
-        Err(IdentifyError::Missing { .. }) => own(context, asked.path.rest()),
+    let settings = context.settings();
+    let response = match settings.identity.identify(asked).await {
+        Err(error) if error.is_silence() => own(context, asked.path.rest()),
         Err(error) => refuse(&error.into(), None),
-        Ok(tenant) => match check(context, tenant, signal).await {
+        Ok(who) => match check(context, who.tenant.as_str(), signal).await {
             Ok(()) => plain(StatusCode::OK, "OK"),
-            Err(error) => refuse(&error, Some(tenant)),
+            Err(error) => refuse(&error, Some(who.tenant.as_str())),
         },
     };
     let mut response = response.map(ResponseBody::Own);

@@ -1,36 +1,68 @@
-//! Who is asking: the tenant a request is for.
+//! Who is asking: the tenant a request is for, and what shows that it may be.
 //!
-//! Pure: looks at the request's head and nothing else. Whether the tenant exists is decided later.
+//! A request *names* its tenant, by a header, its host or its path, and perhaps shows a
+//! *credential*, a token or a certificate. Names have to agree; a credential has to be good for the
+//! tenant that is named, and names it itself if it is good for one only. What disagrees is refused,
+//! never guessed. Whether the tenant exists is decided later.
+//!
+//! Reading a request is pure. Only a token that this worker has not seen before may have to wait
+//! for its issuer's keys. A source whose credential is looked up elsewhere, as keys that the store
+//! holds are, is one more [`Credential`] and one more way to a [`Principal`].
 
+mod bearer;
+mod certificate;
+pub mod client;
+mod error;
 mod header;
+mod jwt;
 mod path;
+mod principal;
 mod subdomain;
 
+use std::{
+    net::IpAddr,
+    rc::Rc,
+    sync::atomic::{AtomicU64, Ordering},
+};
+
 use http::{HeaderName, request::Parts};
-use tenant_store::model::TenantIdError;
-use thiserror::Error;
+use smallvec::SmallVec;
+use tenant_store::model::Scopes;
+
+use self::{certificate::Certificates, jwt::Tokens, subdomain::Subdomains};
+use crate::{
+    config::{Authentication, Identify, PathPrefix, SourceKind},
+    connection::ClientCertificate,
+    keyring::Keyrings,
+};
 
 pub use self::{
+    error::{IdentifyError, Malformed},
+    jwt::{ClaimFault, TokenFault},
     path::TenantPath,
-    subdomain::{HostFault, Subdomains},
+    principal::{CredentialKind, Principal, TenantName, Tenants},
+    subdomain::HostFault,
 };
-use crate::config::{Identify, PathPrefix, SourceKind};
 
-/// What the configuration says of who may ask, in the form the request path wants.
+/// What the configuration says of who may ask, in the form the request path wants. Each worker has
+/// its own.
 #[derive(Debug)]
 pub struct Identity {
-    /// Asked in this order. All that are present must agree.
+    /// Asked in this order. All names that are present must agree.
     sources: Vec<Source>,
+    authentication: Authentication,
     /// What divides a path, where paths are a source.
     path_prefix: Option<PathPrefix>,
 }
 
-/// A place in a request's head where a tenant may be named.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// A place in a request where a tenant may be named or a credential shown.
+#[derive(Debug)]
 enum Source {
     Header(HeaderName),
     Subdomain(Subdomains),
     Path(PathPrefix),
+    Token(Tokens),
+    Certificate(Certificates),
 }
 
 /// What a request is identified by.
@@ -40,73 +72,69 @@ pub struct Asked<'h> {
     pub head: &'h Parts,
     /// Its path, as [`Identity::divide`] divides it.
     pub path: TenantPath<'h>,
+    /// Where it comes from, if anybody can say: see [`client::address`].
+    pub client: Option<IpAddr>,
+    /// What its connection began with.
+    pub certificate: Option<&'h ClientCertificate>,
 }
 
-/// Why a request names no tenant.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum IdentifyError {
-    /// No source is present.
-    #[error("no tenant named: send {expected}")]
-    Missing {
-        /// The sources that would do.
-        expected: String,
-    },
-    /// The header is there more than once.
-    #[error("the header {0} is there more than once: send it once")]
-    Repeated(HeaderName),
-    /// The place is there, with nothing in it.
-    #[error("{0} is empty: send the tenant's id")]
-    Empty(String),
-    /// What stands in a place is no tenant id.
-    #[error("{place} names no tenant: {reason}")]
-    Malformed {
-        /// Where it stands.
-        place: String,
-        /// What is wrong with it.
-        reason: Malformed,
-    },
-    /// The host can't be trusted to name a tenant.
-    #[error("the host names no tenant clearly: {0}")]
-    Host(#[from] HostFault),
-    /// The path's prefix is written so that it could be overlooked.
-    #[error("the path names a tenant in disguise: write {0}/ without escapes and double slashes")]
-    Disguised(PathPrefix),
-    /// Two sources name different tenants.
-    #[error("two different tenants are named, by {first} and by {second}: name one")]
-    Conflict {
-        /// The source that was believed so far.
-        first: String,
-        /// The source that says otherwise.
-        second: String,
-    },
+/// Who is asking, for which tenant.
+#[derive(Debug)]
+pub struct Identified<'h> {
+    /// The tenant. Whether there is one is not known yet.
+    pub tenant: TenantName<'h>,
+    /// Who shows a credential; nobody, where a name is believed.
+    pub principal: Option<Rc<Principal>>,
+    /// What may be done.
+    pub scopes: Scopes,
 }
 
-/// What is wrong with what should be a tenant's id.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[non_exhaustive]
-pub enum Malformed {
-    /// Bytes outside visible ASCII.
-    #[error("a tenant id is plain ASCII")]
-    NotText,
-    /// Not a slug.
-    #[error(transparent)]
-    NotAnId(#[from] TenantIdError),
+/// What a request says of itself.
+struct Claim<'a, 'h> {
+    /// The tenant, by all that name one.
+    named: Option<&'h str>,
+    /// In the order of their sources.
+    credentials: SmallVec<[Credential<'a, 'h>; 2]>,
 }
+
+/// Something that shows who is asking, and who can tell.
+enum Credential<'a, 'h> {
+    Token(&'a Tokens, &'h str),
+    Certificate(&'a Certificates, &'h ClientCertificate),
+}
+
+type Principals = SmallVec<[Rc<Principal>; 2]>;
 
 impl Identity {
-    /// What a configuration says.
-    pub fn new(config: &Identify) -> Self {
-        let sources = config.sources.iter().flat_map(|kind| match kind {
-            SourceKind::Header => config.headers.iter().cloned().map(Source::Header).collect(),
-            SourceKind::Subdomain => {
-                vec![Source::Subdomain(Subdomains::new(&config.subdomains))]
+    /// What a configuration says; the keys of tokens are those of `keyrings`.
+    pub fn new(config: &Identify, keyrings: &Keyrings) -> Self {
+        static GENERATIONS: AtomicU64 = AtomicU64::new(0);
+        let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
+        let mut sources = Vec::new();
+        for kind in &config.sources {
+            match kind {
+                SourceKind::Header => {
+                    sources.extend(config.headers.iter().cloned().map(Source::Header));
+                }
+                SourceKind::Subdomain => {
+                    sources.push(Source::Subdomain(Subdomains::new(&config.subdomains)));
+                }
+                SourceKind::Path => sources.push(Source::Path(config.path_prefix.clone())),
+                SourceKind::Jwt => {
+                    sources.push(Source::Token(Tokens::new(&config.issuers, keyrings)));
+                }
+                SourceKind::Certificate => {
+                    let rule = config.certificate.clone();
+                    sources.extend(
+                        rule.map(|rule| Source::Certificate(Certificates::new(rule, generation))),
+                    );
+                }
             }
-            SourceKind::Path => vec![Source::Path(config.path_prefix.clone())],
-        });
+        }
         let has_path = config.sources.contains(&SourceKind::Path);
         Self {
-            sources: sources.collect(),
+            sources,
+            authentication: config.authentication.clone(),
             path_prefix: has_path.then(|| config.path_prefix.clone()),
         }
     }
@@ -119,14 +147,41 @@ impl Identity {
         }
     }
 
-    /// The one tenant that a request names.
+    /// Who is asking, for the one tenant that the request is for.
     ///
     /// # Errors
-    /// None is named, several are, or what is named can't be a tenant.
-    pub fn identify<'h>(&self, asked: &Asked<'h>) -> Result<&'h str, IdentifyError> {
+    /// It is for none or for several, it shows no credential that is required, or one that is not
+    /// good, or not for this tenant.
+    pub async fn identify<'h>(&self, asked: &Asked<'h>) -> Result<Identified<'h>, IdentifyError> {
+        let claim = self.read(asked)?;
+        let mut principals = Principals::new();
+        for credential in &claim.credentials {
+            principals.push(credential.principal().await?);
+        }
+        self.decide(claim.named, principals, asked.client)
+    }
+
+    /// What the request says of itself, read in the order of the sources.
+    fn read<'a, 'h>(&'a self, asked: &Asked<'h>) -> Result<Claim<'a, 'h>, IdentifyError> {
         let mut found: Option<(&'h str, &Source)> = None;
+        let mut credentials = SmallVec::new();
         for source in &self.sources {
-            match (source.tenant(asked)?, found) {
+            let tenant = match source {
+                Source::Header(name) => header::tenant(&asked.head.headers, name)?,
+                Source::Subdomain(subdomains) => subdomains.tenant(asked.head)?,
+                Source::Path(prefix) => asked.path.tenant(prefix)?,
+                Source::Token(tokens) => {
+                    let token = bearer::token(&asked.head.headers)?;
+                    credentials.extend(token.map(|token| Credential::Token(tokens, token)));
+                    continue;
+                }
+                Source::Certificate(certificates) => {
+                    let shown = asked.certificate;
+                    credentials.extend(shown.map(|c| Credential::Certificate(certificates, c)));
+                    continue;
+                }
+            };
+            match (tenant, found) {
                 (None, _) => {}
                 (Some(tenant), None) => found = Some((tenant, source)),
                 (Some(tenant), Some((believed, _))) if tenant == believed => {}
@@ -138,35 +193,114 @@ impl Identity {
                 }
             }
         }
-        found
-            .map(|(tenant, _)| tenant)
-            .ok_or_else(|| IdentifyError::Missing {
-                expected: self.expected(),
-            })
+        Ok(Claim {
+            named: found.map(|(tenant, _)| tenant),
+            credentials,
+        })
     }
 
-    fn expected(&self) -> String {
-        let places: Vec<_> = self.sources.iter().map(Source::describe).collect();
+    /// Every credential that is shown has to be good for the tenant; the first stands for the
+    /// request in logs.
+    fn decide<'h>(
+        &self,
+        named: Option<&'h str>,
+        principals: Principals,
+        client: Option<IpAddr>,
+    ) -> Result<Identified<'h>, IdentifyError> {
+        let Some(first) = principals.first() else {
+            return self.believe_name(named, client);
+        };
+        let sole = || principals.iter().find(|p| p.tenants.sole().is_some());
+        let tenant = match named {
+            Some(tenant) => TenantName::Named(tenant),
+            None => TenantName::Sole(sole().cloned().ok_or_else(|| IdentifyError::Choose {
+                credential: first.kind,
+                expected: self.expected(Source::is_name),
+            })?),
+        };
+        if let Some(other) = principals
+            .iter()
+            .find(|p| !p.tenants.allow(tenant.as_str()))
+        {
+            return Err(IdentifyError::NotAllowed(other.kind));
+        }
+        let scopes = principals.iter().map(|principal| principal.scopes);
+        Ok(Identified {
+            tenant,
+            scopes: scopes.fold(Scopes::ALL, Scopes::and),
+            principal: principals.into_iter().next(),
+        })
+    }
+
+    /// A name without a credential is believed where that is not required, from networks that are
+    /// trusted.
+    fn believe_name<'h>(
+        &self,
+        named: Option<&'h str>,
+        client: Option<IpAddr>,
+    ) -> Result<Identified<'h>, IdentifyError> {
+        let is_trusted = match &self.authentication {
+            Authentication::Required => false,
+            Authentication::TrustedNetwork(networks) => {
+                let within = |client| networks.iter().any(|network| network.contains(&client));
+                networks.is_empty() || client.is_some_and(within)
+            }
+        };
+        let has_credentials = || self.sources.iter().any(|source| !source.is_name());
+        let has_names = || self.sources.iter().any(Source::is_name);
+        match named {
+            Some(tenant) if is_trusted => Ok(Identified {
+                tenant: TenantName::Named(tenant),
+                principal: None,
+                scopes: Scopes::ALL,
+            }),
+            None if is_trusted && has_names() => Err(IdentifyError::Missing {
+                expected: self.expected(|_| true),
+            }),
+            Some(_) if !has_credentials() => Err(IdentifyError::UntrustedNetwork),
+            None if !has_credentials() => Err(IdentifyError::Missing {
+                expected: self.expected(|_| true),
+            }),
+            named => Err(IdentifyError::Unauthenticated {
+                expected: self.expected(|source| !source.is_name()),
+                named: named.is_some(),
+            }),
+        }
+    }
+
+    fn expected(&self, of: impl Fn(&Source) -> bool) -> String {
+        let fitting = self.sources.iter().filter(|source| of(source));
+        let places: Vec<_> = fitting.map(Source::describe).collect();
         places.join(" or ")
     }
 }
 
 impl Source {
-    /// The tenant this source names, checked for form; `None` if the source is absent.
-    fn tenant<'h>(&self, asked: &Asked<'h>) -> Result<Option<&'h str>, IdentifyError> {
+    /// Whether it names a tenant, and shows nothing.
+    fn is_name(&self) -> bool {
         match self {
-            Self::Header(name) => header::tenant(&asked.head.headers, name),
-            Self::Subdomain(subdomains) => subdomains.tenant(asked.head),
-            Self::Path(prefix) => asked.path.tenant(prefix),
+            Self::Header(_) | Self::Subdomain(_) | Self::Path(_) => true,
+            Self::Token(_) | Self::Certificate(_) => false,
         }
     }
 
-    /// What to tell a client that named no tenant.
+    /// What to tell a client that did not use it.
     fn describe(&self) -> String {
         match self {
             Self::Header(name) => header::describe(name),
             Self::Subdomain(subdomains) => subdomains.describe(),
             Self::Path(prefix) => path::describe(prefix),
+            Self::Token(_) => "a bearer token".into(),
+            Self::Certificate(_) => "a client certificate".into(),
+        }
+    }
+}
+
+impl Credential<'_, '_> {
+    async fn principal(&self) -> Result<Rc<Principal>, IdentifyError> {
+        match self {
+            Self::Token(tokens, token) => tokens.principal(token).await,
+            Self::Certificate(certificates, shown) => certificates.principal(shown),
         }
     }
 }

@@ -6,7 +6,10 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use super::{identify::Identity, upstream::PoolLimits};
-use crate::config::{self, AccessLog, UpstreamSettings};
+use crate::{
+    config::{self, AccessLog, UpstreamSettings},
+    keyring::Keyrings,
+};
 
 /// What the request path reads of the configuration.
 pub struct Settings {
@@ -25,9 +28,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn new(source: &Arc<config::Settings>) -> Self {
+    pub(super) fn new(source: &Arc<config::Settings>, keyrings: &Keyrings) -> Self {
         Self {
-            identity: Identity::new(&source.identify),
+            identity: Identity::new(&source.identify, keyrings),
             identity_headers: source.identify.headers.clone(),
             upstream: source.upstream,
             pool: PoolLimits {

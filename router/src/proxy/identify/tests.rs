@@ -1,5 +1,6 @@
 //! Which tenant a request names, and what is never believed.
 
+use futures_util::FutureExt as _;
 use http::{HeaderValue, Request};
 use proptest::prelude::*;
 
@@ -10,12 +11,16 @@ use crate::proxy::classify::canonical;
 fn identity(sources: &[SourceKind]) -> Identity {
     let names = ["x-tenant-id", "x-scope-orgid"];
     let domain = |text: &str| serde_json::from_value(text.into()).expect("a domain");
-    Identity::new(&Identify {
+    let config = Identify {
         sources: sources.into(),
         headers: names.map(HeaderName::from_static).into(),
         subdomains: vec![domain("eu.obs.example.com"), domain("obs.example.com")],
         path_prefix: PathPrefix::default(),
-    })
+        authentication: Authentication::TrustedNetwork(Vec::new()),
+        issuers: Vec::new(),
+        certificate: None,
+    };
+    Identity::new(&config, &Keyrings::default())
 }
 
 fn by_header() -> Identity {
@@ -24,8 +29,17 @@ fn by_header() -> Identity {
 
 /// The tenant that a head names to an identity.
 fn tenant_of<'h>(head: &'h Parts, identity: &Identity) -> Result<&'h str, IdentifyError> {
-    let path = identity.divide(head.uri.path());
-    identity.identify(&Asked { head, path })
+    let asked = Asked {
+        head,
+        path: identity.divide(head.uri.path()),
+        client: None,
+        certificate: None,
+    };
+    let who = identity.identify(&asked).now_or_never();
+    match who.expect("nothing to wait for")?.tenant {
+        TenantName::Named(tenant) => Ok(tenant),
+        TenantName::Sole(principal) => panic!("{principal:?} without a credential"),
+    }
 }
 
 fn head(headers: &[(&'static str, &[u8])]) -> Parts {
