@@ -122,8 +122,8 @@ impl Control {
         &self.keyrings
     }
 
-    /// All metrics as text.
-    pub fn metrics_text(&self) -> String {
+    /// All metrics as text, in pieces.
+    pub fn metrics_text(&self) -> impl Iterator<Item = String> + Send + use<> {
         self.telemetry.render(&Scrape {
             cache: self.tenants.stats(),
             monitor: self.monitor.stats(),

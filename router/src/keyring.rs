@@ -17,7 +17,7 @@ use tokio::{
     time::{Duration, Instant, timeout},
 };
 
-pub use self::key_set::{KeyFault, KeySet, Signed};
+pub use self::key_set::{KeyFault, KeySet, KeySetFault, Signed};
 use crate::config::{KeySource, TokenIssuer};
 
 /// How long a request waits for keys to be read.

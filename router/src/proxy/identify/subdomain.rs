@@ -12,7 +12,7 @@ use crate::config::BaseDomain;
 
 /// The domains below which tenants have their names, the longest first.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Subdomains(Box<[BaseDomain]>);
+pub(super) struct Subdomains(Box<[BaseDomain]>);
 
 /// Why a host can't be trusted to name a tenant.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

@@ -7,6 +7,7 @@ use ring::{
         ECDSA_P256_SHA256_FIXED_SIGNING, ECDSA_P384_SHA384_FIXED_SIGNING, EcdsaKeyPair,
         Ed25519KeyPair, KeyPair as _, RSA_PKCS1_SHA256, RSA_PKCS1_SHA384, RSA_PKCS1_SHA512,
         RSA_PSS_SHA256, RSA_PSS_SHA384, RSA_PSS_SHA512, RsaEncoding, RsaKeyPair,
+        RsaPublicKeyComponents,
     },
 };
 use serde_json::{Value, json};
@@ -68,12 +69,8 @@ impl Signer {
     pub(crate) fn jwk(&self) -> Value {
         let mut jwk = match &self.key {
             Key::Rsa(key, _) => {
-                let public = key.public();
-                json!({
-                    "kty": "RSA",
-                    "n": encode(&public.modulus().big_endian_without_leading_zero().to_vec()),
-                    "e": encode(&public.exponent().big_endian_without_leading_zero().to_vec()),
-                })
+                let public = RsaPublicKeyComponents::<Vec<u8>>::from(key.public());
+                json!({"kty": "RSA", "n": encode(&public.n), "e": encode(&public.e)})
             }
             Key::Ecdsa(key, curve) => {
                 let point = &key.public_key().as_ref()[1..];

@@ -99,8 +99,8 @@ async fn a_token_without_a_signature_of_the_issuers_key_is_nobodys() {
     let (rsa, ec) = (Signer::new("RS256", "rsa"), Signer::new("ES256", "ec"));
     let tokens = tokens(rules(), &[&rsa, &ec]);
     let good = rsa.token(&claims());
-    let no_such_key = TokenFault::Key(KeyFault::NoSuchKey);
-    let bad = TokenFault::Key(KeyFault::BadSignature);
+    let no_such_key = IdentifyError::from(TokenFault::Key(KeyFault::NoSuchKey));
+    let bad = IdentifyError::from(TokenFault::Key(KeyFault::BadSignature));
 
     // Nothing signed, in every spelling.
     for alg in ["none", "None", "NONE", "nOnE", ""] {
@@ -130,37 +130,27 @@ async fn a_token_without_a_signature_of_the_issuers_key_is_nobodys() {
         ("ES384", "ec"),
     ] {
         let token = rsa.token_with(&json!({"alg": alg, "kid": kid}), &claims());
-        assert_eq!(refusal(&tokens, &token).await, no_such_key.into(), "{alg}");
+        assert_eq!(refusal(&tokens, &token).await, no_such_key, "{alg}");
     }
     // A key that is told, but not the one it is signed by, or none.
     let stranger = Signer::new("ES256", "ec");
-    assert_eq!(
-        refusal(&tokens, &stranger.token(&claims())).await,
-        bad.clone().into()
-    );
+    assert_eq!(refusal(&tokens, &stranger.token(&claims())).await, bad);
     let unknown = Signer::new("ES256", "unknown");
-    assert_eq!(
-        refusal(&tokens, &unknown.token(&claims())).await,
-        no_such_key.into()
-    );
+    let refused = refusal(&tokens, &unknown.token(&claims())).await;
+    assert_eq!(refused, no_such_key);
     let own =
         json!({"alg": "ES256", "kid": "ec", "jwk": stranger.jwk(), "jku": "https://evil.test"});
-    assert_eq!(
-        refusal(&tokens, &stranger.token_with(&own, &claims())).await,
-        bad.clone().into()
-    );
+    let refused = refusal(&tokens, &stranger.token_with(&own, &claims())).await;
+    assert_eq!(refused, bad);
     // Signed once, changed later.
     let (message, signature) = good.rsplit_once('.').expect("parts");
     let (header, _) = message.split_once('.').expect("parts");
     let other = encode(with("tenant", json!("globex")).to_string().as_bytes());
     let token = format!("{header}.{other}.{signature}");
-    assert_eq!(refusal(&tokens, &token).await, bad.into());
+    assert_eq!(refusal(&tokens, &token).await, bad);
     // One algorithm of a key for another.
     let token = rsa.token_with(&json!({"alg": "PS256", "kid": "rsa"}), &claims());
-    assert_eq!(
-        refusal(&tokens, &token).await,
-        TokenFault::Key(KeyFault::BadSignature).into()
-    );
+    assert_eq!(refusal(&tokens, &token).await, bad);
 }
 
 #[tokio::test(start_paused = true)]
