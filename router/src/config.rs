@@ -86,6 +86,8 @@ pub struct ListenerConfig {
     pub signal: Option<Signal>,
     /// With what it shows itself; without, it speaks in clear.
     pub tls: Option<TlsFiles>,
+    /// Whether each connection begins with a proxy's word on whom it speaks for.
+    pub proxy_protocol: bool,
     /// What one client connection may take.
     pub limits: ListenerLimits,
 }
@@ -98,6 +100,17 @@ pub struct TlsFiles {
     pub cert_file: PathBuf,
     /// Its key.
     pub key_file: PathBuf,
+    /// Whose client certificates are taken; without, none is asked for.
+    pub clients: Option<ClientAuthority>,
+}
+
+/// Who vouches for clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAuthority {
+    /// PEM file of the authorities.
+    pub ca_file: PathBuf,
+    /// Whether nobody is let in without a certificate.
+    pub required: bool,
 }
 
 /// What one client connection of a listener may take.
@@ -301,13 +314,21 @@ impl Config {
     }
 
     /// What of the listeners of `signal` only a restart can change.
-    fn sockets(&self, signal: Option<Signal>) -> Vec<(SocketAddr, bool, ListenerLimits)> {
+    fn sockets(&self, signal: Option<Signal>) -> Vec<(SocketAddr, bool, bool, ListenerLimits)> {
         let listeners = self
             .listeners
             .iter()
             .filter(|listener| listener.signal == signal);
         listeners
-            .map(|listener| (listener.address, listener.tls.is_some(), listener.limits))
+            .map(|listener| {
+                let tls = listener.tls.is_some();
+                (
+                    listener.address,
+                    tls,
+                    listener.proxy_protocol,
+                    listener.limits,
+                )
+            })
             .collect()
     }
 }

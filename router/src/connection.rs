@@ -35,8 +35,8 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 #[derive(Debug)]
 pub struct Connection {
     peer: Peer,
-    /// Whom a proxy in front of us speaks for, if it said so.
-    announced: OnceCell<Peer>,
+    /// Whom a proxy in front of us speaks for, if it said so; nobody knows whom, if it said that.
+    announced: OnceCell<Option<Peer>>,
     certificate: OnceCell<ClientCertificate>,
     signal: Option<Signal>,
     secure: bool,
@@ -123,17 +123,27 @@ impl Connection {
 
     /// The client's address, or that of the last proxy before us.
     pub fn peer(&self) -> IpAddr {
-        self.announced.get().unwrap_or(&self.peer).0
+        self.believed_peer().0
     }
 
     /// The same as text.
     pub fn peer_text(&self) -> &HeaderValue {
-        &self.announced.get().unwrap_or(&self.peer).1
+        &self.believed_peer().1
+    }
+
+    /// Whether a proxy speaks for somebody, but does not know for whom.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.announced.get(), Some(None))
     }
 
     /// Takes the word of a proxy, once, on who is at the other end.
-    pub(crate) fn announce(&self, peer: IpAddr) {
-        let _ = self.announced.set(Peer::new(peer));
+    pub(crate) fn announce(&self, peer: Option<IpAddr>) {
+        let _ = self.announced.set(peer.map(Peer::new));
+    }
+
+    fn believed_peer(&self) -> &Peer {
+        let announced = self.announced.get().and_then(Option::as_ref);
+        announced.unwrap_or(&self.peer)
     }
 
     /// What the client showed of itself when the connection began.

@@ -14,7 +14,7 @@ use tokio::sync::{Mutex, watch};
 use self::reload::Source;
 use crate::{
     config::{Config, Secret, Settings},
-    keyring::Keyrings,
+    credentials::Credentials,
     proxy::route::TenantRoute,
     telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
 };
@@ -49,7 +49,7 @@ pub struct Control {
     tenants: Arc<TenantCache<TenantRoute>>,
     monitor: Arc<Monitor>,
     telemetry: Arc<Telemetry>,
-    keyrings: Arc<Keyrings>,
+    credentials: Arc<Credentials>,
     settings: ArcSwap<Settings>,
     phase: watch::Sender<Phase>,
     log_level: Option<LogLevel>,
@@ -76,15 +76,17 @@ pub struct Parts {
 impl Control {
     /// Publishes what a configuration says, and has the keys of tokens followed that it names.
     pub fn new(parts: Parts, config: Config) -> Arc<Self> {
-        let keyrings = Arc::new(Keyrings::default());
-        keyrings.follow(&config.settings.identify.issuers);
+        let credentials = Arc::new(Credentials::default());
+        credentials
+            .keyrings
+            .follow(&config.settings.identify.issuers);
         let settings = ArcSwap::new(config.settings.clone());
         Arc::new(Self {
             repository: parts.repository,
             tenants: parts.tenants,
             monitor: parts.monitor,
             telemetry: parts.telemetry,
-            keyrings,
+            credentials,
             settings,
             phase: watch::Sender::new(Phase::Starting),
             log_level: parts.log_level.clone(),
@@ -117,9 +119,9 @@ impl Control {
         &self.telemetry
     }
 
-    /// The keys that tokens are verified by.
-    pub fn keyrings(&self) -> &Arc<Keyrings> {
-        &self.keyrings
+    /// What credentials are checked by.
+    pub fn credentials(&self) -> &Arc<Credentials> {
+        &self.credentials
     }
 
     /// All metrics as text, in pieces.
@@ -198,7 +200,7 @@ impl Control {
             Ok((_, fresh)) => {
                 if let Some(settings) = fresh {
                     // First, so that workers find the keyrings that their settings name.
-                    self.keyrings.follow(&settings.identify.issuers);
+                    self.credentials.keyrings.follow(&settings.identify.issuers);
                     self.settings.store(settings.clone());
                 }
                 self.rebuild_routes();

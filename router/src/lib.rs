@@ -5,11 +5,13 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod attempts;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod control;
+pub mod credentials;
 pub mod demo;
 pub mod keyring;
 pub mod listener;

@@ -68,7 +68,9 @@ pub async fn handle(
         settings: &settings,
         head: &head,
         path,
-        client: client::address(&head.headers, connection.peer(), trusts),
+        client: (!connection.is_anonymous())
+            .then(|| client::address(&head.headers, connection.peer(), trusts))
+            .flatten(),
         classified,
     };
     let mut response = match classified.verdict {
@@ -200,6 +202,7 @@ impl<'a> Line<'a> {
             head: self.head,
             path: self.path,
             client: self.client,
+            peer: self.connection.peer(),
             certificate: self.connection.certificate(),
         }
     }
@@ -298,7 +301,8 @@ impl<'a> Line<'a> {
     fn hop(&self) -> Hop<'_> {
         Hop {
             peer: self.connection.peer_text(),
-            trusted: self.settings.trusts(self.connection.peer()),
+            trusted: !self.connection.is_anonymous()
+                && self.settings.trusts(self.connection.peer()),
             secure: self.connection.is_secure(),
         }
     }

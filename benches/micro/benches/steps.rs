@@ -1,6 +1,6 @@
 //! Each step of a request by itself, in the order of the line: see `router::proxy`.
 
-use std::{hint::black_box, time::Duration};
+use std::{hint::black_box, net::Ipv4Addr, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
@@ -99,6 +99,7 @@ fn identifies(criterion: &mut Criterion) {
                     head,
                     path,
                     client: None,
+                    peer: Ipv4Addr::LOCALHOST.into(),
                     certificate: None,
                 };
                 let who = identity.identify(&asked).now_or_never();

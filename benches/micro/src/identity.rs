@@ -1,10 +1,9 @@
 //! Who may ask, as an operator writes it.
 
-use std::fs;
+use std::{fs, sync::Arc};
 
 use router::{
     config::{Config, Overrides},
-    keyring::Keyrings,
     proxy::identify::Identity,
 };
 
@@ -18,5 +17,5 @@ pub fn identity(section: &str) -> Identity {
     let file = folder.path().join("mirador.yaml");
     fs::write(&file, format!("identify: {section}\n")).expect("a file");
     let config = Config::load(Some(&file), &Overrides::default()).expect("a faultless section");
-    Identity::new(&config.settings.identify, &Keyrings::default())
+    Identity::new(&config.settings.identify, &Arc::default())
 }

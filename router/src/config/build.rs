@@ -44,7 +44,7 @@ pub(super) struct Built {
 /// Makes a configuration of what is written, and reports what is wrong with it.
 pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>) -> Built {
     let mut builder = Builder { document, report };
-    let listeners = builder.listeners(&raw.listen);
+    let listeners = builder.listeners(&raw.listen, !raw.trusted_proxies.is_empty());
     let RawConfig {
         admin,
         store,
@@ -55,7 +55,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         ..
     } = raw;
     let settings = Settings {
-        identify: builder.identify(identify),
+        identify: builder.identify(identify, &listeners),
         trusted_proxies: trusted_proxies
             .into_iter()
             .map(|network| network.0)

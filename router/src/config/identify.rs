@@ -27,6 +27,8 @@ pub struct Identify {
     pub issuers: Vec<TokenIssuer>,
     /// Where a client certificate names its tenant; there where they are a source.
     pub certificate: Option<CertificateRule>,
+    /// Credentials that are none, for which one address is forgiven per minute; at least 1.
+    pub max_failures_per_minute: u32,
 }
 
 /// Whether a name alone is believed: a header, a host or a path, without a credential.
@@ -81,7 +83,7 @@ pub enum KeyLocation {
     File(PathBuf),
     /// At this URL, as a JWKS.
     Url(Url),
-    /// Where this issuer's OpenID configuration says.
+    /// Where this issuer's `OpenID` configuration says.
     Discovery(String),
 }
 

@@ -65,6 +65,8 @@ pub(super) struct LongListener {
     #[serde(default)]
     pub(super) tls: Option<RawTls>,
     #[serde(default)]
+    pub(super) proxy_protocol: bool,
+    #[serde(default)]
     pub(super) limits: RawLimits,
 }
 
@@ -76,6 +78,17 @@ pub(super) struct RawListener(pub(super) LongListener);
 pub(super) struct RawTls {
     pub(super) cert_file: PathBuf,
     pub(super) key_file: PathBuf,
+    #[serde(default)]
+    pub(super) client_ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) client_certificates: Option<RawClientCertificates>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawClientCertificates {
+    Optional,
+    Required,
 }
 
 /// Limits that may be left to those of all listeners, and these to their defaults.
@@ -313,6 +326,7 @@ impl<A: Into<std::net::SocketAddr>> From<A> for RawListener {
         Self(LongListener {
             address,
             tls: None,
+            proxy_protocol: false,
             limits: RawLimits::default(),
         })
     }

@@ -48,7 +48,7 @@ impl ClientCertificate {
         {
             match name {
                 GeneralName::DNSName(name) => {
-                    names.push((CertificateField::SanDns, (*name).into()))
+                    names.push((CertificateField::SanDns, (*name).into()));
                 }
                 GeneralName::URI(name) => names.push((CertificateField::SanUri, (*name).into())),
                 GeneralName::RFC822Name(name) => {

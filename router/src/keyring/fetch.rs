@@ -1,4 +1,4 @@
-//! Reading keys: from a file, from a URL, or from where an issuer's OpenID configuration says.
+//! Reading keys: from a file, from a URL, or from where an issuer's `OpenID` configuration says.
 
 use std::{
     io,
@@ -63,7 +63,7 @@ enum FetchFault {
     Keys(#[from] KeySetFault),
 }
 
-/// Of an OpenID configuration, what is needed of it.
+/// Of an `OpenID` configuration, what is needed of it.
 #[derive(Deserialize)]
 struct OpenIdConfiguration {
     issuer: String,

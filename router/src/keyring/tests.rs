@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use super::*;
 use crate::config::{Algorithm, KeyLocation};
 
-fn parse(keys: Value) -> Option<usize> {
+fn parse(keys: &Value) -> Option<usize> {
     let json = json!({ "keys": keys }).to_string();
     KeySet::parse(json.as_bytes()).ok().map(|keys| keys.len())
 }
 
-fn ed25519(more: Value) -> Value {
+fn ed25519(more: &Value) -> Value {
     let mut key = json!({"kty": "OKP", "crv": "Ed25519", "x": "A".repeat(43)});
     for (name, value) in more.as_object().expect("a map") {
         key[name] = value.clone();
@@ -20,27 +20,27 @@ fn ed25519(more: Value) -> Value {
 
 #[test]
 fn only_public_keys_for_signatures_are_keys() {
-    let good = ed25519(json!({}));
-    assert_eq!(parse(json!([good])), Some(1));
+    let good = ed25519(&json!({}));
+    assert_eq!(parse(&json!([good])), Some(1));
     for other in [
         json!({"kty": "oct", "k": "c2VjcmV0"}),
         json!({"kty": "RSA", "n": "AQAB", "e": "AQAB"}),
         json!({"kty": "EC", "crv": "P-256", "x": "AQAB", "y": "AQAB"}),
         json!({"kty": "EC", "crv": "P-521", "x": "AQAB", "y": "AQAB"}),
         json!({"kty": "OKP", "crv": "X25519", "x": "A".repeat(43)}),
-        ed25519(json!({"use": "enc"})),
-        ed25519(json!({"key_ops": ["sign"]})),
-        ed25519(json!({"alg": "HS256"})),
-        ed25519(json!({"alg": "RS256"})),
-        ed25519(json!({"x": "!"})),
+        ed25519(&json!({"use": "enc"})),
+        ed25519(&json!({"key_ops": ["sign"]})),
+        ed25519(&json!({"alg": "HS256"})),
+        ed25519(&json!({"alg": "RS256"})),
+        ed25519(&json!({"x": "!"})),
         json!("key"),
         json!(null),
     ] {
-        assert_eq!(parse(json!([other])), None, "{other}");
-        assert_eq!(parse(json!([other, good])), Some(1), "{other}");
+        assert_eq!(parse(&json!([other])), None, "{other}");
+        assert_eq!(parse(&json!([other, good])), Some(1), "{other}");
     }
-    assert_eq!(parse(json!([])), None);
-    assert_eq!(parse(Value::Array(vec![good; 1000])), Some(100));
+    assert_eq!(parse(&json!([])), None);
+    assert_eq!(parse(&Value::Array(vec![good; 1000])), Some(100));
 }
 
 #[test]
@@ -55,15 +55,15 @@ fn without_an_id_a_key_has_to_be_the_only_one_of_its_kind() {
         message: b"message",
         signature: &[0; 64],
     };
-    let one = set(json!([ed25519(json!({"kid": "a"}))]));
+    let one = set(json!([ed25519(&json!({"kid": "a"}))]));
     assert_eq!(
         one.verify(&signed),
         Err(KeyFault::BadSignature),
         "it was tried"
     );
     let two = set(json!([
-        ed25519(json!({"kid": "a"})),
-        ed25519(json!({"kid": "b"}))
+        ed25519(&json!({"kid": "a"})),
+        ed25519(&json!({"kid": "b"}))
     ]));
     assert_eq!(two.verify(&signed), Err(KeyFault::NoSuchKey));
     let named = Signed {

@@ -128,13 +128,17 @@ impl ProxyError {
             Self::AmbiguousFraming | Self::MalformedPath | Self::ClientGone => {
                 StatusCode::BAD_REQUEST
             }
-            Self::Unidentified(error) => unidentified(error).0,
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             // 408 is permanent to OTLP exporters, which would drop the data.
-            Self::UnknownTenant | Self::SlowBody { .. } if ingestion => {
+            Self::UnknownTenant
+            | Self::SlowBody { .. }
+            // Prometheus drops what is answered with 429, and a good credential may have to wait.
+            | Self::Unidentified(IdentifyError::TooManyFailures { .. })
+                if ingestion => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::Unidentified(error) => unidentified(error).0,
             Self::PathDenied
             | Self::MissingScope(_)
             | Self::UnknownTenant
@@ -190,6 +194,8 @@ impl ProxyError {
             | Self::Unreachable { .. }
             | Self::LookupUnavailable
             | Self::Unidentified(IdentifyError::KeysUnavailable) => Some(SOON),
+            // Whole seconds, and not too early.
+            Self::Unidentified(IdentifyError::TooManyFailures { wait, .. }) => Some(*wait + SOON),
             _ if self.status(ingestion) == StatusCode::SERVICE_UNAVAILABLE => Some(LATER),
             _ => None,
         }
@@ -232,6 +238,9 @@ fn unidentified(error: &IdentifyError) -> (StatusCode, &'static str) {
         IdentifyError::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, "unauthenticated"),
         IdentifyError::Token(_) => (StatusCode::UNAUTHORIZED, "invalid_token"),
         IdentifyError::CertificateExpired => (StatusCode::UNAUTHORIZED, "invalid_certificate"),
+        IdentifyError::TooManyFailures { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "too_many_failures")
+        }
         IdentifyError::UntrustedNetwork => (StatusCode::FORBIDDEN, "untrusted_network"),
         IdentifyError::Claim(_)
         | IdentifyError::CertificateWithoutTenant(_)

@@ -22,7 +22,11 @@ mod subdomain;
 use std::{
     net::IpAddr,
     rc::Rc,
-    sync::atomic::{AtomicU64, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Instant,
 };
 
 use http::{HeaderName, request::Parts};
@@ -33,7 +37,7 @@ use self::{certificate::Certificates, jwt::Tokens, subdomain::Subdomains};
 use crate::{
     config::{Authentication, Identify, PathPrefix, SourceKind},
     connection::ClientCertificate,
-    keyring::Keyrings,
+    credentials::Credentials,
 };
 
 pub use self::{
@@ -51,6 +55,8 @@ pub struct Identity {
     /// Asked in this order. All names that are present must agree.
     sources: Vec<Source>,
     authentication: Authentication,
+    credentials: Arc<Credentials>,
+    max_failures_per_minute: u32,
     /// What divides a path, where paths are a source.
     path_prefix: Option<PathPrefix>,
 }
@@ -74,6 +80,8 @@ pub struct Asked<'h> {
     pub path: TenantPath<'h>,
     /// Where it comes from, if anybody can say: see [`client::address`].
     pub client: Option<IpAddr>,
+    /// Where its connection comes from.
+    pub peer: IpAddr,
     /// What its connection began with.
     pub certificate: Option<&'h ClientCertificate>,
 }
@@ -106,8 +114,8 @@ enum Credential<'a, 'h> {
 type Principals = SmallVec<[Rc<Principal>; 2]>;
 
 impl Identity {
-    /// What a configuration says; the keys of tokens are those of `keyrings`.
-    pub fn new(config: &Identify, keyrings: &Keyrings) -> Self {
+    /// What a configuration says. Credentials are checked by what all workers share.
+    pub fn new(config: &Identify, credentials: &Arc<Credentials>) -> Self {
         static GENERATIONS: AtomicU64 = AtomicU64::new(0);
         let generation = GENERATIONS.fetch_add(1, Ordering::Relaxed);
         let mut sources = Vec::new();
@@ -121,7 +129,10 @@ impl Identity {
                 }
                 SourceKind::Path => sources.push(Source::Path(config.path_prefix.clone())),
                 SourceKind::Jwt => {
-                    sources.push(Source::Token(Tokens::new(&config.issuers, keyrings)));
+                    sources.push(Source::Token(Tokens::new(
+                        &config.issuers,
+                        &credentials.keyrings,
+                    )));
                 }
                 SourceKind::Certificate => {
                     let rule = config.certificate.clone();
@@ -135,6 +146,8 @@ impl Identity {
         Self {
             sources,
             authentication: config.authentication.clone(),
+            credentials: credentials.clone(),
+            max_failures_per_minute: config.max_failures_per_minute,
             path_prefix: has_path.then(|| config.path_prefix.clone()),
         }
     }
@@ -156,9 +169,35 @@ impl Identity {
         let claim = self.read(asked)?;
         let mut principals = Principals::new();
         for credential in &claim.credentials {
-            principals.push(credential.principal().await?);
+            principals.push(match credential {
+                Credential::Certificate(certificates, shown) => certificates.principal(shown)?,
+                Credential::Token(tokens, token) => match tokens.known(token) {
+                    Some(principal) => principal,
+                    None => Box::pin(self.verify(tokens, token, asked)).await?,
+                },
+            });
         }
         self.decide(claim.named, principals, asked.client)
+    }
+
+    /// Whom a token shows that this worker does not know. An address that came with too many that
+    /// were none has to wait, whatever it shows: otherwise the right guess would get through.
+    async fn verify(
+        &self,
+        tokens: &Tokens,
+        token: &str,
+        asked: &Asked<'_>,
+    ) -> Result<Rc<Principal>, IdentifyError> {
+        let (attempts, most) = (&self.credentials.attempts, self.max_failures_per_minute);
+        let address = asked.client.unwrap_or(asked.peer);
+        if let Some(wait) = attempts.wait(address, most, Instant::now()) {
+            return Err(IdentifyError::TooManyFailures { address, wait });
+        }
+        let verified = tokens.verify(token).await;
+        if let Err(IdentifyError::Token(_)) = &verified {
+            attempts.failed(address, most, Instant::now());
+        }
+        verified
     }
 
     /// What the request says of itself, read in the order of the sources.
@@ -292,15 +331,6 @@ impl Source {
             Self::Path(prefix) => path::describe(prefix),
             Self::Token(_) => "a bearer token".into(),
             Self::Certificate(_) => "a client certificate".into(),
-        }
-    }
-}
-
-impl Credential<'_, '_> {
-    async fn principal(&self) -> Result<Rc<Principal>, IdentifyError> {
-        match self {
-            Self::Token(tokens, token) => tokens.principal(token).await,
-            Self::Certificate(certificates, shown) => certificates.principal(shown),
         }
     }
 }

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 use super::{identify::Identity, upstream::PoolLimits};
 use crate::{
     config::{self, AccessLog, UpstreamSettings},
-    keyring::Keyrings,
+    credentials::Credentials,
 };
 
 /// What the request path reads of the configuration.
@@ -28,9 +28,9 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn new(source: &Arc<config::Settings>, keyrings: &Keyrings) -> Self {
+    pub(super) fn new(source: &Arc<config::Settings>, credentials: &Arc<Credentials>) -> Self {
         Self {
-            identity: Identity::new(&source.identify, keyrings),
+            identity: Identity::new(&source.identify, credentials),
             identity_headers: source.identify.headers.clone(),
             upstream: source.upstream,
             pool: PoolLimits {

@@ -5,14 +5,14 @@ use url::Url;
 
 use super::{Builder, DAY, MILLISECOND, MINUTE, SECOND, ZERO};
 use crate::config::{
-    Authentication, BaseDomain, CertificateRule, Identify, KeyLocation, KeySource, SourceKind,
-    TokenIssuer,
+    Authentication, BaseDomain, CertificateRule, Identify, KeyLocation, KeySource, ListenerConfig,
+    SourceKind, TokenIssuer,
     raw::{RawAuthentication, RawIdentify, RawIssuer, RawIssuers},
     value::{Network, TenantHeader},
 };
 
 impl Builder<'_, '_> {
-    pub(super) fn identify(&mut self, raw: RawIdentify) -> Identify {
+    pub(super) fn identify(&mut self, raw: RawIdentify, listeners: &[ListenerConfig]) -> Identify {
         let sources = self.sources(&raw.sources);
         let has = |kind| sources.contains(&kind);
         let headers = self.tenant_headers(raw.headers);
@@ -45,6 +45,15 @@ impl Builder<'_, '_> {
             SourceKind::Certificate,
             has(SourceKind::Certificate),
         );
+        let asks = |listener: &ListenerConfig| {
+            let tls = listener.tls.as_ref();
+            tls.is_some_and(|tls| tls.clients.is_some())
+        };
+        if has(SourceKind::Certificate) && !listeners.iter().any(asks) {
+            let message = "no listener asks clients for certificates: name who vouches for them \
+                           in listen.public.tls.client_ca_file";
+            self.report.fault("identify.certificate", message);
+        }
         let has_credentials = has(SourceKind::Jwt) || has(SourceKind::Certificate);
         let networks = raw.trusted_networks;
         Identify {
@@ -55,6 +64,11 @@ impl Builder<'_, '_> {
             path_prefix: raw.path_prefix,
             issuers,
             certificate,
+            max_failures_per_minute: self.count(
+                "identify.max_failures_per_minute",
+                raw.max_failures_per_minute,
+                1..=1_000_000,
+            ),
         }
     }
 
@@ -92,9 +106,10 @@ impl Builder<'_, '_> {
         };
         let mut issuers: Vec<TokenIssuer> = Vec::new();
         for (n, issuer) in raw.into_iter().enumerate() {
-            let path = match one {
-                true => "identify.jwt".to_owned(),
-                false => self.report.item("identify.jwt", n),
+            let path = if one {
+                "identify.jwt".to_owned()
+            } else {
+                self.report.item("identify.jwt", n)
             };
             if issuers.iter().any(|known| known.issuer == issuer.issuer) {
                 let message = format!("the issuer {} stands in this list twice", issuer.issuer);

@@ -27,6 +27,7 @@ pub(in crate::config) struct RawIdentify {
     pub(in crate::config) trusted_networks: Vec<Network>,
     pub(in crate::config) jwt: RawIssuers,
     pub(in crate::config) certificate: Option<RawCertificate>,
+    pub(in crate::config) max_failures_per_minute: u32,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -95,6 +96,7 @@ impl Default for RawIdentify {
             trusted_networks: Vec::new(),
             jwt: RawIssuers::Many(Vec::new()),
             certificate: None,
+            max_failures_per_minute: 60,
         }
     }
 }

@@ -85,6 +85,7 @@ fn prometheus(error: &ProxyError, status: StatusCode, text: &str) -> String {
         StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => "timeout",
         StatusCode::UNAUTHORIZED => "unauthorized",
         StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
         _ => "bad_data",
     };
     json!({ "status": "error", "errorType": kind, "error": text, "reason": error.reason() })
@@ -102,7 +103,10 @@ fn grpc_status(error: &ProxyError, ingestion: bool) -> u16 {
         StatusCode::FORBIDDEN => grpc::PERMISSION_DENIED,
         StatusCode::METHOD_NOT_ALLOWED => grpc::UNIMPLEMENTED,
         StatusCode::GATEWAY_TIMEOUT => grpc::DEADLINE_EXCEEDED,
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => grpc::UNAVAILABLE,
+        // What gRPC has for 429 makes OTLP exporters drop their data.
+        StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::TOO_MANY_REQUESTS => grpc::UNAVAILABLE,
         _ => grpc::INTERNAL,
     };
     code.into()

@@ -1,6 +1,8 @@
 //! Why it is not clear who is asking, or why they may not. What each means to the client is decided
 //! in `proxy::error`.
 
+use std::{net::IpAddr, time::Duration};
+
 use http::HeaderName;
 use tenant_store::model::TenantIdError;
 use thiserror::Error;
@@ -64,6 +66,17 @@ pub enum IdentifyError {
     /// The token is not to be believed.
     #[error("the token is refused: {0}")]
     Token(#[from] TokenFault),
+    /// Too many credentials that were none came from there of late.
+    #[error(
+        "too many credentials from {address} were none: try again in {} s",
+        .wait.as_secs() + 1
+    )]
+    TooManyFailures {
+        /// From where.
+        address: IpAddr,
+        /// Until when.
+        wait: Duration,
+    },
     /// The token may be good, but there are no keys to tell by.
     #[error("the token can't be verified right now: the keys of its issuer can't be read")]
     KeysUnavailable,

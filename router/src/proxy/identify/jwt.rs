@@ -41,17 +41,17 @@ impl Tokens {
         }
     }
 
-    /// Whom a token shows. Waits only for keys, and only for a token of one that is not known.
-    pub(super) async fn principal(&self, token: &str) -> Result<Rc<Principal>, IdentifyError> {
-        let now = unix_now();
-        if let Some(principal) = self.known(token, now) {
-            return Ok(principal);
-        }
-        Box::pin(self.verify(token, now)).await
+    /// Whom a token shows that was verified before, by keys that are still the issuer's.
+    pub(super) fn known(&self, token: &str) -> Option<Rc<Principal>> {
+        self.known_at(token, unix_now())
     }
 
-    /// Whom a token shows that was verified before, by keys that are still the issuer's.
-    fn known(&self, token: &str, now: u64) -> Option<Rc<Principal>> {
+    /// Whom a token shows. Waits only for keys, and only for a token of one that is not known.
+    pub(super) async fn verify(&self, token: &str) -> Result<Rc<Principal>, IdentifyError> {
+        self.verify_at(token, unix_now()).await
+    }
+
+    fn known_at(&self, token: &str, now: u64) -> Option<Rc<Principal>> {
         let mut verified = self.verified.borrow_mut();
         let one = verified.get(token, now)?;
         let (_, keyring) = self.issuers.get(one.issuer)?;
@@ -59,7 +59,7 @@ impl Tokens {
         is_current.then(|| one.principal.clone())
     }
 
-    async fn verify(&self, token: &str, now: u64) -> Result<Rc<Principal>, IdentifyError> {
+    async fn verify_at(&self, token: &str, now: u64) -> Result<Rc<Principal>, IdentifyError> {
         let unverified = Unverified::parse(token)?;
         let position = self
             .issuers

@@ -19,8 +19,9 @@ fn identity(sources: &[SourceKind]) -> Identity {
         authentication: Authentication::TrustedNetwork(Vec::new()),
         issuers: Vec::new(),
         certificate: None,
+        max_failures_per_minute: 60,
     };
-    Identity::new(&config, &Keyrings::default())
+    Identity::new(&config, &Arc::default())
 }
 
 fn by_header() -> Identity {
@@ -33,6 +34,7 @@ fn tenant_of<'h>(head: &'h Parts, identity: &Identity) -> Result<&'h str, Identi
         head,
         path: identity.divide(head.uri.path()),
         client: None,
+        peer: [127, 0, 0, 1].into(),
         certificate: None,
     };
     let who = identity.identify(&asked).now_or_never();
