@@ -1,7 +1,10 @@
 //! Who is asking: a request names one tenant, in one way, or is refused.
 
+mod certificate;
+mod network;
 mod path;
 mod subdomain;
+mod token;
 
 use serde_json::{Value, json};
 

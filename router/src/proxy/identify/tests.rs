@@ -363,3 +363,80 @@ proptest! {
         }
     }
 }
+
+/// A credential for these tenants; all if there are none.
+fn principal(tenants: &[&str], scopes: &str) -> Rc<Principal> {
+    let ids = tenants.iter().map(|id| id.parse().expect("an id"));
+    Rc::new(Principal {
+        kind: CredentialKind::Token,
+        subject: "alice".into(),
+        tenants: Tenants::listed(ids.collect()).unwrap_or(Tenants::All),
+        scopes: scopes.parse().expect("scopes"),
+    })
+}
+
+/// What is decided for a name and credentials: the tenant, or the refusal.
+fn decision(named: Option<&str>, principals: &[Rc<Principal>]) -> Result<String, String> {
+    let identity = by_header();
+    let principals = principals.iter().cloned().collect();
+    let who = identity.decide(named, principals, None);
+    who.map(|who| who.tenant.as_str().to_owned())
+        .map_err(|error| error.to_string())
+}
+
+#[test]
+fn every_credential_has_to_be_good_for_the_tenant_that_is_named() {
+    let (acme, globex) = (principal(&["acme"], "all"), principal(&["globex"], "all"));
+    let both = principal(&["acme", "globex"], "all");
+    let all = principal(&[], "all");
+    for (named, principals, tenant) in [
+        (None, vec![acme.clone()], Some("acme")),
+        (Some("acme"), vec![acme.clone()], Some("acme")),
+        (Some("globex"), vec![both.clone()], Some("globex")),
+        (Some("initech"), vec![all.clone()], Some("initech")),
+        (None, vec![both.clone(), acme.clone()], Some("acme")),
+        (None, vec![all.clone(), globex.clone()], Some("globex")),
+        (Some("acme"), vec![both.clone(), all.clone()], Some("acme")),
+        (None, vec![acme.clone(), globex.clone()], None),
+        (Some("globex"), vec![acme.clone()], None),
+        (Some("globex"), vec![both.clone(), acme.clone()], None),
+        (Some("acme"), vec![acme, globex], None),
+        (None, vec![both.clone()], None),
+        (None, vec![both, all], None),
+    ] {
+        let found = decision(named, &principals);
+        assert_eq!(found.as_deref().ok(), tenant, "{named:?} {principals:?}");
+    }
+}
+
+#[test]
+fn two_credentials_may_do_together_what_each_may() {
+    let identity = by_header();
+    let principals = [
+        principal(&["acme"], "read"),
+        principal(&["acme"], "logs:all"),
+    ];
+    let who = identity.decide(None, principals.into_iter().collect(), None);
+    let scopes: Vec<_> = who.expect("acme").scopes.iter().collect();
+    let told: Vec<_> = scopes.iter().map(ToString::to_string).collect();
+    assert_eq!(told, ["logs:read"]);
+}
+
+proptest! {
+    /// Whatever is named and shown: who gets through is allowed by all that was shown.
+    #[test]
+    fn nobody_gets_a_tenant_that_a_credential_does_not_allow(
+        named in prop::option::of("(acme|globex|initech)"),
+        shown in prop::collection::vec(prop::collection::vec("(acme|globex|initech)", 1..3), 1..3),
+    ) {
+        let each = shown.iter().map(|tenants| {
+            let tenants: Vec<_> = tenants.iter().map(String::as_str).collect();
+            principal(&tenants, "all")
+        });
+        let principals: Vec<_> = each.collect();
+        if let Ok(tenant) = decision(named.as_deref(), &principals) {
+            prop_assert!(shown.iter().all(|tenants| tenants.contains(&tenant)));
+            prop_assert!(named.is_none_or(|named| named == tenant));
+        }
+    }
+}
