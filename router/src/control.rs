@@ -8,15 +8,17 @@ use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
 use health::{Availability, Monitor};
-use tenant_store::{cache::TenantCache, repository::TenantRepository};
+use tenant_store::{cache::TenantCache, repository::Repository};
 use tokio::sync::{Mutex, watch};
 
 use self::reload::Source;
 use crate::{
-    config::{Config, Secret, Settings},
+    config::{Config, Settings},
     credentials::Credentials,
+    keys::KeyRing,
     proxy::route::TenantRoute,
     telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
+    tiers::Tiers,
 };
 
 pub use reload::{ReloadError, Reloaded};
@@ -45,8 +47,10 @@ pub enum Readiness {
 
 /// What is published to workers and to the admin API.
 pub struct Control {
-    repository: Arc<dyn TenantRepository>,
+    repository: Arc<Repository>,
     tenants: Arc<TenantCache<TenantRoute>>,
+    tiers: Arc<Tiers>,
+    keys: Arc<KeyRing>,
     monitor: Arc<Monitor>,
     telemetry: Arc<Telemetry>,
     credentials: Arc<Credentials>,
@@ -60,15 +64,21 @@ pub struct Control {
 #[derive(Debug)]
 pub struct Parts {
     /// Where tenants are kept.
-    pub repository: Arc<dyn TenantRepository>,
+    pub repository: Arc<Repository>,
     /// What is known of them.
     pub tenants: Arc<TenantCache<TenantRoute>>,
+    /// What they inherit from.
+    pub tiers: Arc<Tiers>,
+    /// The API keys that requests may come with.
+    pub keys: Arc<KeyRing>,
     /// Who is alive.
     pub monitor: Arc<Monitor>,
     /// The router's metrics.
     pub telemetry: Arc<Telemetry>,
     /// The certificates that a reload replaces, by address; `None` where there is none.
     pub certificates: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
+    /// The admin listener's certificate, likewise; `None` if it speaks in clear.
+    pub admin_certificate: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     /// The level that a reload changes; `None` where the process does not log.
     pub log_level: Option<LogLevel>,
 }
@@ -76,7 +86,10 @@ pub struct Parts {
 impl Control {
     /// Publishes what a configuration says, and has the keys of tokens followed that it names.
     pub fn new(parts: Parts, config: Config) -> Arc<Self> {
-        let credentials = Arc::new(Credentials::default());
+        let credentials = Arc::new(Credentials {
+            api_keys: Some(parts.keys.clone()),
+            ..Credentials::default()
+        });
         credentials
             .keyrings
             .follow(&config.settings.identify.issuers);
@@ -84,13 +97,20 @@ impl Control {
         Arc::new(Self {
             repository: parts.repository,
             tenants: parts.tenants,
+            tiers: parts.tiers,
+            keys: parts.keys,
             monitor: parts.monitor,
             telemetry: parts.telemetry,
             credentials,
             settings,
             phase: watch::Sender::new(Phase::Starting),
             log_level: parts.log_level.clone(),
-            source: Mutex::new(Source::new(config, parts.certificates, parts.log_level)),
+            source: Mutex::new(Source::new(
+                config,
+                parts.certificates,
+                parts.admin_certificate,
+                parts.log_level,
+            )),
         })
     }
 
@@ -99,19 +119,24 @@ impl Control {
         self.settings.load_full()
     }
 
-    /// The token that the admin API asks for; `None` if none is configured.
-    pub fn admin_token(&self) -> Option<Secret> {
-        self.settings.load().admin_token.clone()
-    }
-
     /// Where tenants are kept.
-    pub fn repository(&self) -> &Arc<dyn TenantRepository> {
+    pub fn repository(&self) -> &Arc<Repository> {
         &self.repository
     }
 
     /// What is known of tenants.
     pub fn tenants(&self) -> &Arc<TenantCache<TenantRoute>> {
         &self.tenants
+    }
+
+    /// What tenants inherit from.
+    pub fn tiers(&self) -> &Arc<Tiers> {
+        &self.tiers
+    }
+
+    /// The API keys that requests may come with.
+    pub fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
     }
 
     /// The router's metrics.
@@ -189,6 +214,15 @@ impl Control {
         }
     }
 
+    /// Reads the configuration again and tells what [`Control::reload`] would do, which may still
+    /// refuse a log level.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn rehearse_reload(&self) -> Result<Reloaded, ReloadError> {
+        self.source.lock().await.rehearse()
+    }
+
     /// Reads the configuration again and publishes what may change while running.
     ///
     /// # Errors
@@ -201,6 +235,7 @@ impl Control {
                 if let Some(settings) = fresh {
                     // First, so that workers find the keyrings that their settings name.
                     self.credentials.keyrings.follow(&settings.identify.issuers);
+                    self.keys.set_secret(settings.key_secret.clone());
                     self.settings.store(settings.clone());
                 }
                 self.rebuild_routes();

@@ -6,6 +6,7 @@
 
 pub mod admin;
 pub mod attempts;
+pub mod audit_log;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -14,10 +15,12 @@ pub mod control;
 pub mod credentials;
 pub mod demo;
 pub mod keyring;
+pub mod keys;
 pub mod listener;
 pub mod proxy;
 pub mod serve;
 pub mod telemetry;
+pub mod tiers;
 pub mod tls;
 pub mod worker;
 

@@ -5,17 +5,30 @@
 
 mod deployment;
 mod duration;
+mod effective;
 mod endpoint;
+mod feature;
 mod field;
 mod identity;
-mod scope;
+mod key;
+#[cfg(feature = "openapi")]
+pub mod schema;
+mod scopes;
 mod tenant;
+mod tier;
 mod upstream;
 
 pub use deployment::{BalancingPolicy, Deployment, HealthCheck, Hosting};
 pub use duration::{DurationError, HumanDuration};
+pub use effective::{Effective, RuleError, ValueSource, effective, rules};
 pub use endpoint::{Endpoint, EndpointProtocol, EndpointUrl, EndpointUrlError};
+pub use feature::{Feature, Features};
 pub use identity::{Email, EmailError, Signal, TenantId, TenantIdError, Tier, TierError};
-pub use scope::{Access, Scope, ScopeError, Scopes};
+pub use key::{
+    Access, AllowedTenants, ApiKey, ApiKeyId, ApiKeyIdError, KeyHash, KeyHashError, KeyState,
+    Scope, ScopeError,
+};
+pub use scopes::{Scopes, ScopesError};
 pub use tenant::{Deployments, Quotas, Revision, Status, Tenant, TenantRecord};
+pub use tier::{HealthSettings, Limits, Retention, TierDefinition};
 pub use upstream::{SecretSource, UpstreamAuth, UpstreamTls};

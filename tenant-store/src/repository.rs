@@ -1,25 +1,46 @@
-//! Where tenants are kept: the contract every store fulfils.
+//! Where tenants, tiers and API keys are kept: the contract every store fulfils, and the rules that
+//! hold whichever store it is.
+//!
+//! A back end is a [`RecordStore`]: it keeps raw records. On any of them stands a [`Repository`],
+//! which knows what the records say and which writes make sense. [`TenantRepository`] is the part
+//! of it that the cache of tenants reads.
 //!
 //! Knows no caches and no requests. A store may be slow, locked or gone; whoever calls decides
 //! what that means.
 
+mod audit;
 mod change;
+mod error;
+mod kept;
+mod record;
 pub mod sqlite;
+mod store;
+mod typed;
 
-use std::{fmt, path::PathBuf, sync::Arc, time::Duration};
+use std::{fmt, time::Duration};
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use crate::model::{Revision, Status, Tenant, TenantId, TenantRecord};
+pub use self::{
+    audit::{AuditEvent, AuditQuery, Author},
+    error::RepositoryError,
+    kept::{Kept, Stored},
+    record::{
+        BATCH_MAX, Committed, Kind, KindError, Record, RecordKey, RecordPage, RecordQuery,
+        RecordStatus, RecordWrite,
+    },
+    store::RecordStore,
+    typed::{KeptPage, KeptWritten, Repository},
+};
+use crate::model::{Revision, Status, Tenant, TenantId, TenantRecord, Tier};
 
 /// Keeps tenants. All methods are cancel-safe: dropped half-way, a write has happened whole, with
 /// its audit event, or not at all.
 #[async_trait]
 pub trait TenantRepository: Send + Sync + fmt::Debug + 'static {
-    /// The record of one tenant, tombstones (`Status::Deleted`) included; `None` if it never was.
+    /// The record of one tenant, tombstones (`Status::Deleted`) included; `None` if it never was,
+    /// or was purged.
     ///
     /// # Errors
     /// The store can't be asked.
@@ -57,6 +78,31 @@ pub trait TenantRepository: Send + Sync + fmt::Debug + 'static {
         by: &Author,
     ) -> Result<Written, RepositoryError>;
 
+    /// Brings a tombstone back as it was before it was deleted, its status included. One that is
+    /// alive is left as it is.
+    ///
+    /// # Errors
+    /// As [`TenantRepository::delete`].
+    async fn restore(
+        &self,
+        id: &TenantId,
+        expect: Expect,
+        by: &Author,
+    ) -> Result<Written, RepositoryError>;
+
+    /// Forgets a tombstone, or with `alive_too` any tenant, for good. What is answered is the
+    /// tombstone that readers should believe in; the store keeps no more of it than its revision.
+    ///
+    /// # Errors
+    /// `NotDeleted` if it is alive and not `alive_too`; otherwise as [`TenantRepository::delete`].
+    async fn purge(
+        &self,
+        id: &TenantId,
+        alive_too: bool,
+        expect: Expect,
+        by: &Author,
+    ) -> Result<Written, RepositoryError>;
+
     /// The position after the newest change: where a reader who has just listed everything
     /// *before* asking goes on from.
     ///
@@ -64,7 +110,7 @@ pub trait TenantRepository: Send + Sync + fmt::Debug + 'static {
     /// The store can't be asked.
     async fn position(&self) -> Result<ChangeCursor, RepositoryError>;
 
-    /// Which tenants changed after `after`, each named at least once, in no more than one batch.
+    /// Which records changed after `after`, each named at least once, in no more than one batch.
     /// Waits up to `patience` for a change if there is none, then answers an empty batch.
     ///
     /// # Errors
@@ -75,21 +121,17 @@ pub trait TenantRepository: Send + Sync + fmt::Debug + 'static {
         patience: Duration,
     ) -> Result<Changes, RepositoryError>;
 
-    /// Audit events, newest first, those before `before` only if it is given.
+    /// Audit events, newest first.
     ///
     /// # Errors
     /// The store can't be asked.
-    async fn audit(
-        &self,
-        before: Option<u64>,
-        limit: u16,
-    ) -> Result<Vec<AuditEvent>, RepositoryError>;
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, RepositoryError>;
 
     /// What kind of store this is, as in `store.kind`.
     fn kind(&self) -> &'static str;
 }
 
-/// What a writer believes the tenant to be.
+/// What a writer believes a record to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Expect {
     /// Whatever it is.
@@ -110,10 +152,11 @@ pub struct Written {
 }
 
 /// Whether a write made something new, changed something, or found it so already.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
-    /// There was no such tenant, or a tombstone.
+    /// There was none, or a tombstone.
     Created,
     /// It was another before.
     Updated,
@@ -121,10 +164,21 @@ pub enum Outcome {
     Unchanged,
     /// It is a tombstone now.
     Deleted,
+    /// It was a tombstone, and is as it was before that.
+    Restored,
+    /// Nothing is left of it.
+    Purged,
 }
 
 impl Outcome {
-    const ALL: [Self; 4] = [Self::Created, Self::Updated, Self::Unchanged, Self::Deleted];
+    const ALL: [Self; 6] = [
+        Self::Created,
+        Self::Updated,
+        Self::Unchanged,
+        Self::Deleted,
+        Self::Restored,
+        Self::Purged,
+    ];
 
     /// The lower-case name, as in audit events.
     pub const fn as_str(self) -> &'static str {
@@ -133,25 +187,32 @@ impl Outcome {
             Self::Updated => "updated",
             Self::Unchanged => "unchanged",
             Self::Deleted => "deleted",
+            Self::Restored => "restored",
+            Self::Purged => "purged",
         }
     }
 
-    fn from_name(name: &str) -> Option<Self> {
+    /// The outcome of that name, if there is one.
+    pub fn from_name(name: &str) -> Option<Self> {
         Self::ALL
             .into_iter()
             .find(|outcome| outcome.as_str() == name)
     }
 }
 
-/// Which records, and from where.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Which tenants, and from where.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ListQuery {
     /// Ids after this one; from the beginning if `None`.
     pub after: Option<TenantId>,
-    /// At most so many, 1 to 1000; stores cap what is more.
+    /// At most so many, 1 to 1000; what is outside is brought within.
     pub limit: u16,
     /// Only this status; without it, all but tombstones.
     pub status: Option<Status>,
+    /// Only this tier.
+    pub tier: Option<Tier>,
+    /// Only those with this label, key and value.
+    pub label: Option<(String, String)>,
 }
 
 /// One page of records.
@@ -167,106 +228,33 @@ pub struct Page {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub struct ChangeCursor(pub u64);
 
-/// Tenants that changed.
+/// Records that changed, of all kinds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Changes {
-    /// Their ids, each once.
-    pub ids: Vec<TenantId>,
+    /// Which, each once.
+    pub keys: Vec<RecordKey>,
     /// Where to ask on from.
     pub next: ChangeCursor,
 }
 
-/// On whose behalf something is written.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Author {
-    /// Who, e.g. `admin-token`.
-    pub name: Arc<str>,
-    /// From where, e.g. a peer address; empty if unknown.
-    pub origin: String,
-    /// The request that asked for it; empty if none did.
-    pub request_id: String,
+impl Changes {
+    /// The tenants among them.
+    pub fn tenants(&self) -> impl Iterator<Item = TenantId> {
+        self.keys.iter().filter_map(RecordKey::as_tenant)
+    }
 }
 
-/// One line of the append-only account of writes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AuditEvent {
-    /// Its place in the sequence, rising.
-    pub sequence: u64,
-    /// When it happened.
-    pub at: Timestamp,
-    /// Who did it.
-    pub author: String,
-    /// From where.
-    pub origin: String,
-    /// The request that asked for it.
-    pub request_id: String,
-    /// What was done.
-    pub outcome: Outcome,
-    /// To whom.
-    pub tenant: TenantId,
-    /// The revision before, if there was one.
-    pub before: Option<Revision>,
-    /// The revision after.
-    pub after: Revision,
-}
-
-/// Why a store did not do as asked.
-#[derive(Debug, Error)]
-#[non_exhaustive]
-pub enum RepositoryError {
-    /// The tenant is not as the writer believed.
-    #[error("tenant {id} is {found}, not {expected}; read it again and repeat the change on that")]
-    Conflict {
-        /// Which tenant.
-        id: TenantId,
-        /// How it was believed to be, in words.
-        expected: String,
-        /// How it is, in words.
-        found: String,
-        /// The revision it is at, if it is there.
-        revision: Option<Revision>,
-    },
-    /// There is no such tenant.
-    #[error("there is no tenant {0}")]
-    Missing(TenantId),
-    /// The tenant breaks a rule of its own model, and would not be read back.
-    #[error("tenant {id} is not well-formed and was not stored: {source}")]
-    Invalid {
-        /// Which tenant.
-        id: TenantId,
-        /// The rule it breaks.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The store can't be reached, is locked, or refused: trying again may help.
-    #[error("the {kind} store can't {action}: {source}")]
-    Unavailable {
-        /// The store's kind.
-        kind: &'static str,
-        /// What it was asked to do.
-        action: &'static str,
-        /// What it said.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// The store could not be opened.
-    #[error("the {kind} store {} can't be opened: {source}", path.display())]
-    Open {
-        /// The store's kind.
-        kind: &'static str,
-        /// Where it should be.
-        path: PathBuf,
-        /// What is wrong there.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// What is stored does not read as a tenant: somebody else wrote it, or a newer Mirador.
-    #[error("the stored record of tenant {id} can't be read: {source}")]
-    Corrupt {
-        /// Which tenant, as stored.
-        id: String,
-        /// What is wrong with it.
-        #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
-    },
+/// What a store says, as the error of its `kind` while doing `action`.
+pub(crate) fn unavailable<E>(
+    kind: &'static str,
+    action: &'static str,
+) -> impl Fn(E) -> RepositoryError + Copy
+where
+    E: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    move |source| RepositoryError::Unavailable {
+        kind,
+        action,
+        source: source.into(),
+    }
 }

@@ -20,7 +20,7 @@ use tenant_store::{
     cache::{CacheConfig, Known, TenantCache},
     model::{Revision, Tenant, TenantId, TenantRecord},
     repository::{
-        Author, Expect, TenantRepository,
+        Author, Expect, Repository, TenantRepository,
         sqlite::{SqliteOptions, SqliteRepository},
     },
 };
@@ -130,18 +130,18 @@ async fn serve_all_for_a_while(cache: &Cache) {
 
 /// Opens the store, however often it takes: a busy machine may need longer to sync its first pages
 /// to disk than these options wait.
-async fn open(directory: &TempDir) -> SqliteRepository {
+async fn open(directory: &TempDir) -> Repository {
     let path = directory.path().join("mirador.db");
     for _ in 0..300 {
         match SqliteRepository::open_with(&path, OPTIONS).await {
-            Ok(store) => return store,
+            Ok(store) => return Repository::new(store),
             Err(error) => eprintln!("again: {error}"),
         }
     }
     panic!("the store could not be opened within half a minute");
 }
 
-async fn put(store: &SqliteRepository, name: &str, display_name: &str) {
+async fn put(store: &Repository, name: &str, display_name: &str) {
     let tenant: Tenant = serde_json::from_value(serde_json::json!({
         "id": name,
         "display_name": display_name,

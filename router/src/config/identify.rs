@@ -142,7 +142,7 @@ pub struct TenantPattern {
 
 /// A place where a request says for whom it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[serde(rename_all = "snake_case")]
 pub enum SourceKind {
     /// A header.
     Header,
@@ -150,6 +150,8 @@ pub enum SourceKind {
     Subdomain,
     /// The beginning of its path.
     Path,
+    /// An API key.
+    ApiKey,
     /// A signed token.
     Jwt,
     /// A client certificate.
@@ -173,6 +175,7 @@ impl SourceKind {
             Self::Header => "header",
             Self::Subdomain => "subdomain",
             Self::Path => "path",
+            Self::ApiKey => "api_key",
             Self::Jwt => "jwt",
             Self::Certificate => "certificate",
         }

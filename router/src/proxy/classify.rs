@@ -7,11 +7,13 @@
 
 mod canonical;
 mod deny;
+mod feature;
 mod operation;
 
 use tenant_store::model::Signal;
 
 pub(super) use canonical::canonical;
+pub use feature::feature_of;
 pub use operation::Operation;
 
 /// What a path asks for.

@@ -12,7 +12,7 @@ mod answer;
 use std::{io, time::Duration};
 
 use http::StatusCode;
-use tenant_store::model::{Scope, Signal, Status};
+use tenant_store::model::{Feature, Scope, Signal, Status};
 use thiserror::Error;
 
 use super::{identify::IdentifyError, upstream::UpstreamError};
@@ -57,6 +57,9 @@ pub enum ProxyError {
     /// The tenant was suspended or deleted while the request was on its way.
     #[error("the tenant is served no longer")]
     Withdrawn,
+    /// The tenant's operators, or its tier, switched this off.
+    #[error("{0} is switched off for this tenant")]
+    FeatureOff(Feature),
     /// The tenant has no backend for this signal.
     #[error("the tenant has no deployment for {0}")]
     NoDeployment(Signal),
@@ -141,6 +144,7 @@ impl ProxyError {
             Self::Unidentified(error) => unidentified(error).0,
             Self::PathDenied
             | Self::MissingScope(_)
+            | Self::FeatureOff(_)
             | Self::UnknownTenant
             | Self::Withdrawn
             | Self::NotServed(Status::Suspended) => StatusCode::FORBIDDEN,
@@ -172,6 +176,7 @@ impl ProxyError {
             Self::NotServed(Status::Suspended) => "suspended",
             Self::NotServed(_) => "not_ready",
             Self::Withdrawn => "withdrawn",
+            Self::FeatureOff(_) => "feature_off",
             Self::NoDeployment(_) => "no_deployment",
             Self::Misconfigured(_) => "misconfigured",
             Self::LookupUnavailable => "lookup_unavailable",
@@ -204,8 +209,14 @@ impl ProxyError {
     /// What a client that is told to show a credential is told of them, for `WWW-Authenticate`.
     pub fn challenge(&self) -> Option<&'static str> {
         match self {
+            Self::Unidentified(IdentifyError::Unauthenticated { basic: true, .. }) => {
+                Some("Basic realm=\"mirador\", Bearer realm=\"mirador\"")
+            }
             Self::Unidentified(IdentifyError::Unauthenticated { .. }) => {
                 Some("Bearer realm=\"mirador\"")
+            }
+            Self::Unidentified(IdentifyError::Key(_)) => {
+                Some("Basic realm=\"mirador\", Bearer realm=\"mirador\", error=\"invalid_token\"")
             }
             Self::Unidentified(error) if unidentified(error).0 == StatusCode::UNAUTHORIZED => {
                 Some("Bearer realm=\"mirador\", error=\"invalid_token\"")
@@ -236,6 +247,7 @@ fn unidentified(error: &IdentifyError) -> (StatusCode, &'static str) {
         | IdentifyError::Conflict { .. } => (StatusCode::BAD_REQUEST, "malformed_tenant"),
         IdentifyError::Choose { .. } => (StatusCode::BAD_REQUEST, "tenant_not_chosen"),
         IdentifyError::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        IdentifyError::Key(_) => (StatusCode::UNAUTHORIZED, "invalid_key"),
         IdentifyError::Token(_) => (StatusCode::UNAUTHORIZED, "invalid_token"),
         IdentifyError::CertificateExpired => (StatusCode::UNAUTHORIZED, "invalid_certificate"),
         IdentifyError::TooManyFailures { .. } => {

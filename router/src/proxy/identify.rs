@@ -6,15 +6,15 @@
 //! never guessed. Whether the tenant exists is decided later.
 //!
 //! Reading a request is pure. Only a token that this worker has not seen before may have to wait
-//! for its issuer's keys. A source whose credential is looked up elsewhere, as keys that the store
-//! holds are, is one more [`Credential`] and one more way to a [`Principal`].
+//! for its issuer's keys; API keys are held in memory.
 
-mod bearer;
+mod authorization;
 mod certificate;
 pub mod client;
 mod error;
 mod header;
 mod jwt;
+mod key;
 mod path;
 mod principal;
 mod subdomain;
@@ -33,13 +33,18 @@ use http::{HeaderName, request::Parts};
 use smallvec::SmallVec;
 use tenant_store::model::Scopes;
 
-use self::{certificate::Certificates, jwt::Tokens, subdomain::Subdomains};
+use self::{
+    authorization::Authorization, certificate::Certificates, jwt::Tokens, key::ApiKeys,
+    subdomain::Subdomains,
+};
 use crate::{
+    attempts::Attempts,
     config::{Authentication, Identify, PathPrefix, SourceKind},
     connection::ClientCertificate,
     credentials::Credentials,
 };
 
+pub(super) use self::key::API_KEY;
 pub use self::{
     error::{IdentifyError, Malformed},
     jwt::{ClaimFault, TokenFault},
@@ -57,6 +62,8 @@ pub struct Identity {
     authentication: Authentication,
     credentials: Arc<Credentials>,
     max_failures_per_minute: u32,
+    /// Whether API keys are a source.
+    has_keys: bool,
     /// What divides a path, where paths are a source.
     path_prefix: Option<PathPrefix>,
 }
@@ -67,6 +74,7 @@ enum Source {
     Header(HeaderName),
     Subdomain(Subdomains),
     Path(PathPrefix),
+    Key(ApiKeys),
     Token(Tokens),
     Certificate(Certificates),
 }
@@ -105,10 +113,19 @@ struct Claim<'a, 'h> {
     credentials: SmallVec<[Credential<'a, 'h>; 2]>,
 }
 
-/// Something that shows who is asking, and who can tell.
+/// Something that shows who is asking.
 enum Credential<'a, 'h> {
+    /// It does so at once.
+    Shown(Rc<Principal>),
+    /// A token, and who can tell.
     Token(&'a Tokens, &'h str),
-    Certificate(&'a Certificates, &'h ClientCertificate),
+}
+
+/// Where somebody may try to show who they are, or has to wait.
+struct Door<'a> {
+    attempts: &'a Attempts,
+    most: u32,
+    address: IpAddr,
 }
 
 type Principals = SmallVec<[Rc<Principal>; 2]>;
@@ -128,6 +145,11 @@ impl Identity {
                     sources.push(Source::Subdomain(Subdomains::new(&config.subdomains)));
                 }
                 SourceKind::Path => sources.push(Source::Path(config.path_prefix.clone())),
+                SourceKind::ApiKey => {
+                    let beside_tokens = config.sources.contains(&SourceKind::Jwt);
+                    let keys = credentials.api_keys.clone();
+                    sources.extend(keys.map(|keys| Source::Key(ApiKeys::new(keys, beside_tokens))));
+                }
                 SourceKind::Jwt => {
                     sources.push(Source::Token(Tokens::new(
                         &config.issuers,
@@ -143,11 +165,15 @@ impl Identity {
             }
         }
         let has_path = config.sources.contains(&SourceKind::Path);
+        let has_keys = sources
+            .iter()
+            .any(|source| matches!(source, Source::Key(_)));
         Self {
             sources,
             authentication: config.authentication.clone(),
             credentials: credentials.clone(),
             max_failures_per_minute: config.max_failures_per_minute,
+            has_keys,
             path_prefix: has_path.then(|| config.path_prefix.clone()),
         }
     }
@@ -170,7 +196,7 @@ impl Identity {
         let mut principals = Principals::new();
         for credential in &claim.credentials {
             principals.push(match credential {
-                Credential::Certificate(certificates, shown) => certificates.principal(shown)?,
+                Credential::Shown(principal) => principal.clone(),
                 Credential::Token(tokens, token) => match tokens.known(token) {
                     Some(principal) => principal,
                     None => Box::pin(self.verify(tokens, token, asked)).await?,
@@ -180,22 +206,26 @@ impl Identity {
         self.decide(claim.named, principals, asked.client)
     }
 
-    /// Whom a token shows that this worker does not know. An address that came with too many that
-    /// were none has to wait, whatever it shows: otherwise the right guess would get through.
+    fn door(&self, asked: &Asked<'_>) -> Door<'_> {
+        Door {
+            attempts: &self.credentials.attempts,
+            most: self.max_failures_per_minute,
+            address: asked.client.unwrap_or(asked.peer),
+        }
+    }
+
+    /// Whom a token shows that this worker does not know.
     async fn verify(
         &self,
         tokens: &Tokens,
         token: &str,
         asked: &Asked<'_>,
     ) -> Result<Rc<Principal>, IdentifyError> {
-        let (attempts, most) = (&self.credentials.attempts, self.max_failures_per_minute);
-        let address = asked.client.unwrap_or(asked.peer);
-        if let Some(wait) = attempts.wait(address, most, Instant::now()) {
-            return Err(IdentifyError::TooManyFailures { address, wait });
-        }
+        let door = self.door(asked);
+        door.admit()?;
         let verified = tokens.verify(token).await;
         if let Err(IdentifyError::Token(_)) = &verified {
-            attempts.failed(address, most, Instant::now());
+            door.failed();
         }
         verified
     }
@@ -209,14 +239,24 @@ impl Identity {
                 Source::Header(name) => header::tenant(&asked.head.headers, name)?,
                 Source::Subdomain(subdomains) => subdomains.tenant(asked.head)?,
                 Source::Path(prefix) => asked.path.tenant(prefix)?,
+                Source::Key(keys) => {
+                    let found = |principal| credentials.push(Credential::Shown(principal));
+                    keys.principals(&asked.head.headers, &self.door(asked), found)?;
+                    continue;
+                }
                 Source::Token(tokens) => {
-                    let token = bearer::token(&asked.head.headers)?;
-                    credentials.extend(token.map(|token| Credential::Token(tokens, token)));
+                    if let Some(Authorization::Bearer(token)) =
+                        authorization::read(&asked.head.headers)?
+                        && !(self.has_keys && token.starts_with(key::PREFIX))
+                    {
+                        credentials.push(Credential::Token(tokens, token));
+                    }
                     continue;
                 }
                 Source::Certificate(certificates) => {
-                    let shown = asked.certificate;
-                    credentials.extend(shown.map(|c| Credential::Certificate(certificates, c)));
+                    if let Some(shown) = asked.certificate {
+                        credentials.push(Credential::Shown(certificates.principal(shown)?));
+                    }
                     continue;
                 }
             };
@@ -263,10 +303,11 @@ impl Identity {
         {
             return Err(IdentifyError::NotAllowed(other.kind));
         }
-        let scopes = principals.iter().map(|principal| principal.scopes);
+        let scopes = principals.iter().map(|p| p.scopes_for(tenant.as_str()));
+        let scopes = scopes.fold(Scopes::ALL, Scopes::and);
         Ok(Identified {
             tenant,
-            scopes: scopes.fold(Scopes::ALL, Scopes::and),
+            scopes,
             principal: principals.into_iter().next(),
         })
     }
@@ -303,6 +344,7 @@ impl Identity {
             named => Err(IdentifyError::Unauthenticated {
                 expected: self.expected(|source| !source.is_name()),
                 named: named.is_some(),
+                basic: self.has_keys,
             }),
         }
     }
@@ -314,12 +356,31 @@ impl Identity {
     }
 }
 
+impl Door<'_> {
+    /// An address that came with too many credentials that were none has to wait, whatever it
+    /// shows: otherwise the right guess would get through.
+    fn admit(&self) -> Result<(), IdentifyError> {
+        match self.attempts.wait(self.address, self.most, Instant::now()) {
+            None => Ok(()),
+            Some(wait) => Err(IdentifyError::TooManyFailures {
+                address: self.address,
+                wait,
+            }),
+        }
+    }
+
+    fn failed(&self) {
+        let now = Instant::now();
+        self.attempts.failed(self.address, self.most, now);
+    }
+}
+
 impl Source {
     /// Whether it names a tenant, and shows nothing.
     fn is_name(&self) -> bool {
         match self {
             Self::Header(_) | Self::Subdomain(_) | Self::Path(_) => true,
-            Self::Token(_) | Self::Certificate(_) => false,
+            Self::Key(_) | Self::Token(_) | Self::Certificate(_) => false,
         }
     }
 
@@ -329,6 +390,7 @@ impl Source {
             Self::Header(name) => header::describe(name),
             Self::Subdomain(subdomains) => subdomains.describe(),
             Self::Path(prefix) => path::describe(prefix),
+            Self::Key(_) => "an API key".into(),
             Self::Token(_) => "a bearer token".into(),
             Self::Certificate(_) => "a client certificate".into(),
         }

@@ -5,9 +5,12 @@ use std::{fmt, net::IpAddr, sync::Arc};
 use http::HeaderName;
 use ipnet::IpNet;
 
-use super::{identify::Identity, upstream::PoolLimits};
+use super::{
+    identify::{API_KEY, Identity},
+    upstream::PoolLimits,
+};
 use crate::{
-    config::{self, AccessLog, UpstreamSettings},
+    config::{self, AccessLog, Identify, SourceKind, UpstreamSettings},
     credentials::Credentials,
 };
 
@@ -31,7 +34,7 @@ impl Settings {
     pub(super) fn new(source: &Arc<config::Settings>, credentials: &Arc<Credentials>) -> Self {
         Self {
             identity: Identity::new(&source.identify, credentials),
-            identity_headers: source.identify.headers.clone(),
+            identity_headers: identity_headers(&source.identify),
             upstream: source.upstream,
             pool: PoolLimits {
                 idle_per_peer: source.upstream.max_idle_per_endpoint,
@@ -52,6 +55,15 @@ impl Settings {
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&peer))
     }
+}
+
+/// What names tenants, and what shows who asks.
+fn identity_headers(identify: &Identify) -> Vec<HeaderName> {
+    let mut headers = identify.headers.clone();
+    if identify.sources.contains(&SourceKind::ApiKey) {
+        headers.push(API_KEY);
+    }
+    headers
 }
 
 impl fmt::Debug for Settings {

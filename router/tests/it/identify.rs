@@ -1,6 +1,7 @@
 //! Who is asking: a request names one tenant, in one way, or is refused.
 
 mod certificate;
+mod key;
 mod network;
 mod path;
 mod subdomain;

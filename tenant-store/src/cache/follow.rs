@@ -61,9 +61,8 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         let position = self.bounded("tell its position", limit, position).await?;
         let mut count = 0;
         let mut query = ListQuery {
-            after: None,
             limit: PAGE,
-            status: None,
+            ..ListQuery::default()
         };
         while count < self.capacity() {
             let read_at = self.clock.now();
@@ -118,11 +117,7 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         let changes = self.repository.changes(after, PATIENCE);
         let changes = self.bounded("tell what changed", limit, changes).await?;
         self.counters.reached();
-        let concerned: Vec<TenantId> = changes
-            .ids
-            .into_iter()
-            .filter(|id| self.concerns(id))
-            .collect();
+        let concerned: Vec<TenantId> = changes.tenants().filter(|id| self.concerns(id)).collect();
         self.reread(&concerned).await?;
         *self.followed_to.lock() = Some(changes.next);
         Ok(())

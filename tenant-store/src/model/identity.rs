@@ -98,6 +98,7 @@ impl<'de> Deserialize<'de> for TenantId {
 }
 
 /// What is observed: the three kinds of telemetry a tenant has a deployment for.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Signal {
@@ -139,6 +140,17 @@ impl Tier {
     /// The name as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// One of the names that are built in, which are well-formed.
+    pub(super) fn built_in(name: &'static str) -> Self {
+        Self(name.into())
+    }
+}
+
+impl fmt::Display for Tier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
     }
 }
 

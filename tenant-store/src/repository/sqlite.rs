@@ -3,7 +3,7 @@
 //!
 //! Readers never wait for a writer. Writers queue, within a process for the one writing
 //! connection, between processes for the file's lock, both for no longer than the busy timeout.
-//! The audit table's sequence is the change feed.
+//! The sequence of audit events is the change feed.
 //!
 //! Commits are synced to disk (`synchronous=FULL`): a write that was answered survives a power
 //! cut. It costs one fsync per write, and writes are rare; losing the last ones would let
@@ -27,13 +27,13 @@ use tokio::{
 
 use self::{file::DatabaseFile, rows::migrate};
 use super::{
-    AuditEvent, Author, ChangeCursor, Changes, Expect, ListQuery, Outcome, Page, RepositoryError,
-    TenantRepository, Written,
-    change::{self, Change},
+    AuditEvent, AuditQuery, Author, ChangeCursor, Changes, Committed, Record, RecordKey,
+    RecordPage, RecordQuery, RecordStore, RecordWrite, RepositoryError, unavailable,
 };
-use crate::model::{Tenant, TenantId, TenantRecord};
 
 const KIND: &str = "sqlite";
+
+const WRITE: &str = "write a record";
 
 /// Reading connections: each is a thread, and a read takes some 50 µs.
 const READERS: u32 = 4;
@@ -62,7 +62,7 @@ impl Default for SqliteOptions {
     }
 }
 
-/// Tenants in an `SQLite` file.
+/// Records in an `SQLite` file.
 #[derive(Debug)]
 pub struct SqliteRepository {
     file: DatabaseFile,
@@ -96,12 +96,6 @@ impl SqliteRepository {
                 path: path.to_owned(),
                 source,
             })
-    }
-
-    /// Closes the file; whatever is asked later fails. Leaving it out loses nothing.
-    pub async fn close(&self) {
-        self.readers.close().await;
-        self.writer.close().await;
     }
 
     async fn connect(
@@ -139,89 +133,55 @@ impl SqliteRepository {
             written: watch::Sender::new(()),
         })
     }
-
-    /// Decides on a change and writes it, in one transaction that holds the file's write lock
-    /// from before the reading.
-    async fn write(
-        &self,
-        id: &TenantId,
-        by: &Author,
-        decide: impl FnOnce(Option<TenantRecord>, Timestamp) -> Result<Change, RepositoryError> + Send,
-    ) -> Result<Written, RepositoryError> {
-        const ACTION: &str = "write a tenant";
-        self.file.check(ACTION)?;
-        let mut connection = self.writer.acquire().await.map_err(unavailable(ACTION))?;
-        let result = write_on(&mut connection, id, by, decide).await;
-        match &result {
-            Ok(written) if written.outcome != Outcome::Unchanged => {
-                self.written.send_replace(());
-            }
-            // SQLite itself rolls back after some faults, behind the driver's back: such a
-            // connection is not used again.
-            Err(RepositoryError::Unavailable { .. }) => connection.close_on_drop(),
-            _ => {}
-        }
-        result
-    }
 }
 
-async fn write_on(
+async fn commit_on(
     connection: &mut SqliteConnection,
-    id: &TenantId,
+    write: &RecordWrite,
     by: &Author,
-    decide: impl FnOnce(Option<TenantRecord>, Timestamp) -> Result<Change, RepositoryError> + Send,
-) -> Result<Written, RepositoryError> {
-    let failed = unavailable("write a tenant");
+) -> Result<Committed, RepositoryError> {
+    let failed = failed(WRITE);
     let transaction = connection.begin_with("BEGIN IMMEDIATE").await;
     let mut transaction = transaction.map_err(failed)?;
-    let held = rows::tenant(&mut *transaction, id).await?;
-    let now = Timestamp::now();
-    let change = decide(held, now)?;
-    if let Change::Write {
-        record,
-        outcome,
-        before,
-    } = &change
-    {
-        rows::store(&mut transaction, record).await?;
-        rows::account(&mut transaction, record, *outcome, *before, by).await?;
-        transaction.commit().await.map_err(failed)?;
+    if !rows::store(&mut transaction, write).await? {
+        return Ok(Committed::Overtaken);
     }
-    Ok(change.into())
+    rows::account(&mut transaction, write, by).await?;
+    transaction.commit().await.map_err(failed)?;
+    Ok(Committed::Done)
 }
 
 #[async_trait]
-impl TenantRepository for SqliteRepository {
-    async fn get(&self, id: &TenantId) -> Result<Option<TenantRecord>, RepositoryError> {
-        self.file.check("read a tenant")?;
-        rows::tenant(&self.readers, id).await
+impl RecordStore for SqliteRepository {
+    async fn read(&self, key: &RecordKey) -> Result<Option<Record>, RepositoryError> {
+        self.file.check("read a record")?;
+        rows::record(&self.readers, key).await
     }
 
-    async fn list(&self, query: &ListQuery) -> Result<Page, RepositoryError> {
-        self.file.check("list tenants")?;
+    async fn page(&self, query: &RecordQuery) -> Result<RecordPage, RepositoryError> {
+        self.file.check("list records")?;
         rows::page(&self.readers, query).await
     }
 
-    async fn put(
-        &self,
-        tenant: &Tenant,
-        expect: Expect,
-        by: &Author,
-    ) -> Result<Written, RepositoryError> {
-        self.write(&tenant.id, by, |held, now| {
-            change::put(tenant, held, expect, now)
-        })
-        .await
+    async fn commit(&self, write: &RecordWrite, by: &Author) -> Result<Committed, RepositoryError> {
+        self.file.check(WRITE)?;
+        let mut connection = self.writer.acquire().await.map_err(failed(WRITE))?;
+        let result = commit_on(&mut connection, write, by).await;
+        match &result {
+            Ok(Committed::Done) => {
+                self.written.send_replace(());
+            }
+            Ok(Committed::Overtaken) => {}
+            // SQLite itself rolls back after some faults, behind the driver's back: such a
+            // connection is not used again.
+            Err(_) => connection.close_on_drop(),
+        }
+        result
     }
 
-    async fn delete(
-        &self,
-        id: &TenantId,
-        expect: Expect,
-        by: &Author,
-    ) -> Result<Written, RepositoryError> {
-        self.write(id, by, |held, now| change::delete(id, held, expect, now))
-            .await
+    async fn touch(&self, key: &RecordKey, used_at: Timestamp) -> Result<(), RepositoryError> {
+        self.file.check("note a use")?;
+        rows::touch(&self.writer, key, used_at).await
     }
 
     async fn position(&self) -> Result<ChangeCursor, RepositoryError> {
@@ -250,13 +210,14 @@ impl TenantRepository for SqliteRepository {
         }
     }
 
-    async fn audit(
-        &self,
-        before: Option<u64>,
-        limit: u16,
-    ) -> Result<Vec<AuditEvent>, RepositoryError> {
+    async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, RepositoryError> {
         self.file.check("read its audit events")?;
-        rows::audit(&self.readers, before, limit).await
+        rows::audit(&self.readers, query).await
+    }
+
+    async fn close(&self) {
+        self.readers.close().await;
+        self.writer.close().await;
     }
 
     fn kind(&self) -> &'static str {
@@ -265,10 +226,6 @@ impl TenantRepository for SqliteRepository {
 }
 
 /// What the driver says, as the store's error while doing `action`.
-fn unavailable(action: &'static str) -> impl Fn(sqlx::Error) -> RepositoryError + Copy {
-    move |source| RepositoryError::Unavailable {
-        kind: KIND,
-        action,
-        source: source.into(),
-    }
+fn failed(action: &'static str) -> impl Fn(sqlx::Error) -> RepositoryError + Copy {
+    unavailable(KIND, action)
 }

@@ -2,12 +2,14 @@
 
 use std::time::Duration;
 
-use tenant_store::repository::{ChangeCursor, Expect, ListQuery};
+use tenant_store::repository::{
+    ChangeCursor, Changes, Expect, Kind, ListQuery, RecordKey, TenantRepository,
+};
 use tokio::time::timeout;
 
 use crate::{
     Store,
-    samples::{delete, id, named, put, tenant},
+    samples::{delete, id, keep, key, named, put, tenant, tier},
 };
 
 /// Longer than any test should take: a feed that hangs fails, one that is slow does not.
@@ -23,12 +25,10 @@ pub(crate) async fn names_what_changed_after_a_position(store: &impl Store) {
     delete(&*store, id("bb"), Expect::Anything).await.unwrap();
 
     let changes = store.changes(start, Duration::ZERO).await.unwrap();
-    let mut ids = changes.ids.clone();
-    ids.sort();
-    assert_eq!(ids, [id("aa"), id("bb")]);
+    assert_eq!(tenants(&changes), [id("aa"), id("bb")]);
     assert_eq!(changes.next, store.position().await.unwrap());
     let later = store.changes(changes.next, Duration::ZERO).await.unwrap();
-    assert_eq!((later.ids, later.next), (vec![], changes.next));
+    assert_eq!((later.keys, later.next), (vec![], changes.next));
 }
 
 pub(crate) async fn a_write_wakes_who_waits(store: &impl Store) {
@@ -40,7 +40,7 @@ pub(crate) async fn a_write_wakes_who_waits(store: &impl Store) {
     });
     put(&*store, tenant("acme"), Expect::Absent).await.unwrap();
     let changes = timeout(DEADLINE, waiting).await.expect("it was not woken");
-    assert_eq!(changes.unwrap().unwrap().ids, [id("acme")]);
+    assert_eq!(tenants(&changes.unwrap().unwrap()), [id("acme")]);
 }
 
 pub(crate) async fn sees_writes_of_another_instance(store: &impl Store) {
@@ -53,7 +53,7 @@ pub(crate) async fn sees_writes_of_another_instance(store: &impl Store) {
     });
     put(&*writer, tenant("acme"), Expect::Absent).await.unwrap();
     let changes = timeout(DEADLINE, waiting).await.expect("it never looked");
-    assert_eq!(changes.unwrap().unwrap().ids, [id("acme")]);
+    assert_eq!(tenants(&changes.unwrap().unwrap()), [id("acme")]);
     assert!(reader.get(&id("acme")).await.unwrap().is_some());
 }
 
@@ -71,11 +71,11 @@ pub(crate) async fn waits_no_longer_than_told(store: &impl Store) {
     let patience = Duration::from_millis(20);
     let waited = timeout(DEADLINE, store.changes(ChangeCursor(0), patience)).await;
     let changes = waited.expect("it goes on waiting").unwrap();
-    assert_eq!(changes.ids, []);
+    assert_eq!(changes.keys, []);
     // A position that was never reached is not an error: the reader finds out by asking.
     let ahead = ChangeCursor(u64::MAX);
     let changes = store.changes(ahead, Duration::ZERO).await.unwrap();
-    assert_eq!((changes.ids, changes.next), (vec![], ahead));
+    assert_eq!((changes.keys, changes.next), (vec![], ahead));
 }
 
 /// More changes than a batch, read while they are being written: a reader that asked for the
@@ -92,9 +92,8 @@ pub(crate) async fn position_before_a_listing_misses_nothing(store: &impl Store)
     });
     let mut cursor = reader.position().await.unwrap();
     let query = ListQuery {
-        after: None,
         limit: 1_000,
-        status: None,
+        ..ListQuery::default()
     };
     let listed = reader.list(&query).await.unwrap().records;
     let mut seen: Vec<_> = listed.into_iter().map(|record| record.tenant.id).collect();
@@ -103,7 +102,7 @@ pub(crate) async fn position_before_a_listing_misses_nothing(store: &impl Store)
             let changes = reader.changes(cursor, DEADLINE).await.unwrap();
             assert!(changes.next > cursor);
             cursor = changes.next;
-            seen.extend(changes.ids);
+            seen.extend(changes.tenants());
             if seen.contains(&id(&format!("t-{:04}", TENANTS - 1))) {
                 return;
             }
@@ -116,4 +115,31 @@ pub(crate) async fn position_before_a_listing_misses_nothing(store: &impl Store)
     seen.sort();
     seen.dedup();
     assert_eq!(seen.len(), TENANTS);
+}
+
+/// The feed is one for all kinds; who follows one of them picks its own.
+pub(crate) async fn names_records_of_every_kind(store: &impl Store) {
+    let store = store.open().await;
+    let start = store.position().await.unwrap();
+    put(&*store, tenant("acme"), Expect::Absent).await.unwrap();
+    let written = keep(&store, tier("gold"), Expect::Absent);
+    written.await.unwrap();
+    let written = keep(&store, key("abcdef012345", "acme"), Expect::Absent);
+    written.await.unwrap();
+    let changes = store.changes(start, Duration::ZERO).await.unwrap();
+    assert_eq!(tenants(&changes), [id("acme")]);
+    let mut keys = changes.keys;
+    keys.sort();
+    let expected = [
+        RecordKey::new(Kind::Tenant, "acme"),
+        RecordKey::new(Kind::Tier, "gold"),
+        RecordKey::new(Kind::Key, "abcdef012345"),
+    ];
+    assert_eq!(keys, expected);
+}
+
+fn tenants(changes: &Changes) -> Vec<tenant_store::model::TenantId> {
+    let mut ids: Vec<_> = changes.tenants().collect();
+    ids.sort();
+    ids
 }

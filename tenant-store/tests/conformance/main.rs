@@ -9,20 +9,23 @@
 
 mod audit;
 mod changes;
+mod kinds;
 mod paging;
 mod samples;
 mod sqlite;
 mod text;
+mod tombstones;
+mod upgrade;
 mod writes;
 
 use std::sync::Arc;
 
-use tenant_store::repository::TenantRepository;
+use tenant_store::repository::Repository;
 
 /// A store of a test's own, empty at first.
 pub(crate) trait Store {
     /// A repository on the same data, as another process would open it.
-    async fn open(&self) -> Arc<dyn TenantRepository>;
+    async fn open(&self) -> Arc<Repository>;
 }
 
 /// Makes one test of each demand, for the store that `$store` makes.
@@ -41,15 +44,21 @@ macro_rules! conformance {
             $store;
             audit::{
                 each_write_has_its_audit_event, audit_is_paged_newest_first,
+                audit_is_filtered, audit_tells_what_changed,
                 a_refused_write_leaves_no_trace, a_dropped_write_is_whole_or_nothing,
             },
             changes::{
                 names_what_changed_after_a_position, a_write_wakes_who_waits,
                 sees_writes_of_another_instance, an_unchanged_put_is_no_change,
                 waits_no_longer_than_told, position_before_a_listing_misses_nothing,
+                names_records_of_every_kind,
+            },
+            kinds::{
+                kinds_do_not_meet, tiers_are_built_in_until_defined, keeps_keys,
+                keys_are_listed_by_tenant, a_use_is_noted_and_changes_nothing,
             },
             paging::{
-                lists_ten_thousand_in_pages, lists_by_status, caps_the_limit,
+                lists_ten_thousand_in_pages, lists_by_status, lists_by_tier_and_label, caps_the_limit,
             },
             text::{
                 keeps_any_text_of_a_tenant, keeps_any_text_of_an_author, keeps_every_field,
@@ -60,6 +69,11 @@ macro_rules! conformance {
                 a_tombstone_is_succeeded, deleting_what_never_was_is_an_error,
                 one_of_many_writers_wins_each_revision, survives_closing,
                 refuses_what_would_not_read_back,
+            },
+            tombstones::{
+                a_tombstone_is_restored_as_it_was, only_tombstones_are_restored,
+                what_was_purged_is_gone, only_tombstones_are_purged_unless_told,
+                what_was_purged_never_comes_back, racing_ends_leave_one_truth,
             },
         }
     };

@@ -1,8 +1,10 @@
 //! Tenants and authors to write.
 
 use tenant_store::{
-    model::{Tenant, TenantId},
-    repository::{Author, Expect, RepositoryError, TenantRepository, Written},
+    model::{ApiKey, Tenant, TenantId, TierDefinition},
+    repository::{
+        Author, Expect, Kept, KeptWritten, Repository, RepositoryError, TenantRepository, Written,
+    },
 };
 
 pub(crate) fn id(text: &str) -> TenantId {
@@ -26,12 +28,49 @@ pub(crate) fn named(id: &str, display_name: &str) -> Tenant {
     }
 }
 
+/// A tier with an opinion on everything.
+pub(crate) fn tier(name: &str) -> TierDefinition {
+    serde_json::from_value(serde_json::json!({
+        "name": name,
+        "description": "for conformance",
+        "hosting": "shared",
+        "quotas": {"storage_bytes": u64::MAX},
+        "limits": {"max_query_range": "1d"},
+        "retention": {"logs": "30d"},
+        "features": {"vmui": false},
+        "health": {"healthy_after": 3},
+    }))
+    .unwrap()
+}
+
+pub(crate) fn key(id: &str, tenant: &str) -> ApiKey {
+    serde_json::from_value(serde_json::json!({
+        "id": id,
+        "name": "agents",
+        "tenant": tenant,
+        "allowed": ["acme", "globex"],
+        "scopes": ["logs:read", "metrics:write"],
+        "expires_at": "2030-01-01T00:00:00Z",
+        "hash": "0123456789abcdef".repeat(4),
+    }))
+    .unwrap()
+}
+
 pub(crate) fn author() -> Author {
     Author {
         name: "admin-token".into(),
         origin: "127.0.0.1:40000".into(),
         request_id: "req-1".into(),
     }
+}
+
+/// Puts anything on behalf of [`author`].
+pub(crate) async fn keep<T: Kept>(
+    store: &Repository,
+    value: T,
+    expect: Expect,
+) -> Result<KeptWritten<T>, RepositoryError> {
+    store.store_as(&value, expect, &author()).await
 }
 
 /// Puts a tenant on behalf of [`author`].

@@ -2,11 +2,16 @@
 
 use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
 
+use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
-use tenant_store::repository::{
-    ChangeCursor, Expect, ListQuery, RepositoryError, TenantRepository,
-    sqlite::{SqliteOptions, SqliteRepository},
+use tenant_store::{
+    model::Tenant,
+    repository::{
+        AuditQuery, ChangeCursor, Expect, Kind, ListQuery, RecordKey, Repository, RepositoryError,
+        TenantRepository,
+        sqlite::{SqliteOptions, SqliteRepository},
+    },
 };
 use tokio::{task::JoinSet, time::timeout};
 
@@ -31,19 +36,18 @@ impl SqliteFile {
         self.0.path().join("mirador's 100%? #1.db")
     }
 
-    async fn repository(&self) -> SqliteRepository {
-        SqliteRepository::open(&self.path()).await.unwrap()
+    async fn repository(&self) -> Repository {
+        Repository::new(SqliteRepository::open(&self.path()).await.unwrap())
     }
 
     /// One that gives up on a lock soon.
-    async fn impatient(&self) -> SqliteRepository {
+    async fn impatient(&self) -> Repository {
         let options = SqliteOptions {
             busy_timeout: Duration::from_millis(50),
             poll_interval: Duration::from_millis(10),
         };
-        SqliteRepository::open_with(&self.path(), options)
-            .await
-            .unwrap()
+        let store = SqliteRepository::open_with(&self.path(), options).await;
+        Repository::new(store.unwrap())
     }
 
     /// Another program that uses the file.
@@ -54,7 +58,7 @@ impl SqliteFile {
 }
 
 impl Store for SqliteFile {
-    async fn open(&self) -> Arc<dyn TenantRepository> {
+    async fn open(&self) -> Arc<Repository> {
         Arc::new(self.repository().await)
     }
 }
@@ -100,13 +104,13 @@ async fn a_local_write_wakes_without_polling() {
         ..SqliteOptions::default()
     };
     let store = SqliteRepository::open_with(&file.path(), options).await;
-    let store = store.unwrap();
+    let store = Repository::new(store.unwrap());
     let patience = DEADLINE * 2;
     let (changes, written) = tokio::join!(
         timeout(DEADLINE, store.changes(ChangeCursor(0), patience)),
         put(&store, tenant("acme"), Expect::Absent),
     );
-    assert_eq!(changes.expect("it slept on").unwrap().ids, [id("acme")]);
+    assert_eq!(changes.expect("it slept on").unwrap().keys, [acme()]);
     assert_eq!(written.unwrap().record.revision.0, 1);
 }
 
@@ -118,7 +122,7 @@ async fn many_open_a_new_file_at_once() {
     for number in 0..8 {
         let path = file.path();
         opening.spawn(async move {
-            let store = SqliteRepository::open(&path).await.unwrap();
+            let store = Repository::new(SqliteRepository::open(&path).await.unwrap());
             let tenant = tenant(&format!("t-{number}"));
             put(&store, tenant, Expect::Absent).await.unwrap();
         });
@@ -126,7 +130,12 @@ async fn many_open_a_new_file_at_once() {
     while let Some(opened) = opening.join_next().await {
         opened.unwrap();
     }
-    let events = file.repository().await.audit(None, 100).await.unwrap();
+    let events = file
+        .repository()
+        .await
+        .audit(&AuditQuery::newest(100))
+        .await
+        .unwrap();
     assert_eq!(events.len(), 8);
 }
 
@@ -161,7 +170,7 @@ async fn a_writer_elsewhere_stops_writes_only() {
     assert!(matches!(error, Err(RepositoryError::Unavailable { .. })));
     assert!(store.get(&id("acme")).await.unwrap().is_some());
     let changes = store.changes(ChangeCursor(0), Duration::ZERO).await;
-    assert_eq!(changes.unwrap().ids, [id("acme")]);
+    assert_eq!(changes.unwrap().keys, [acme()]);
 
     lock.rollback().await.unwrap();
     put(&store, named("acme", "other"), Expect::Anything)
@@ -210,7 +219,7 @@ async fn a_displaced_file_is_an_error() {
     fs::rename(file.path(), &aside).unwrap();
     for said in ["is gone", "was replaced"] {
         let errors = every_call(&store).await;
-        assert_eq!(errors.len(), 7);
+        assert_eq!(errors.len(), 8);
         for error in errors {
             assert!(error.contains(said), "{error}");
         }
@@ -234,7 +243,7 @@ async fn a_corrupted_file_is_an_error() {
     let length = fs::metadata(file.path()).unwrap().len();
     fs::write(file.path(), vec![0xa5; usize::try_from(length).unwrap()]).unwrap();
     let errors = timeout(DEADLINE, every_call(&store)).await;
-    assert_eq!(errors.expect("it hung").len(), 7);
+    assert_eq!(errors.expect("it hung").len(), 8);
 }
 
 /// A record that is no tenant fails by name, and hides no other.
@@ -248,23 +257,26 @@ async fn an_unreadable_record_is_named() {
     let mut intruder = file.intruder().await;
     let specs = [r#"{"id": "acme", "tomorrow": 1}"#, r#"{"id": "globex"}"#];
     for spec in specs {
-        sqlx::query("UPDATE tenants SET spec = ? WHERE id = 'acme'")
+        sqlx::query("UPDATE records SET document = ? WHERE id = 'acme'")
             .bind(spec)
             .execute(&mut intruder)
             .await
             .unwrap();
         let error = store.get(&id("acme")).await.unwrap_err();
-        assert!(matches!(&error, RepositoryError::Corrupt { id, .. } if id == "acme"));
+        assert!(matches!(&error, RepositoryError::Corrupt { key, .. } if *key == acme()));
     }
     assert!(store.get(&id("globex")).await.unwrap().is_some());
 }
 
-/// The errors of all seven calls, those that fail.
-async fn every_call(store: &SqliteRepository) -> Vec<String> {
+fn acme() -> RecordKey {
+    RecordKey::new(Kind::Tenant, "acme")
+}
+
+/// The errors of all eight calls, those that fail.
+async fn every_call(store: &Repository) -> Vec<String> {
     let query = ListQuery {
-        after: None,
         limit: 1_000,
-        status: None,
+        ..ListQuery::default()
     };
     let (acme, by) = (id("t-1"), author());
     let results = [
@@ -275,9 +287,10 @@ async fn every_call(store: &SqliteRepository) -> Vec<String> {
             .await
             .err(),
         store.delete(&acme, Expect::Anything, &by).await.err(),
+        store.touch::<Tenant>("t-1", Timestamp::now()).await.err(),
         store.position().await.err(),
         store.changes(ChangeCursor(0), Duration::ZERO).await.err(),
-        store.audit(None, 1_000).await.err(),
+        store.audit(&AuditQuery::newest(1_000)).await.err(),
     ];
     results
         .into_iter()

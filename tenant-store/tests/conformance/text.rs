@@ -2,7 +2,7 @@
 
 use tenant_store::{
     model::Tenant,
-    repository::{Author, Expect},
+    repository::{AuditQuery, Author, Expect, TenantRepository},
 };
 
 use crate::{
@@ -51,7 +51,7 @@ pub(crate) async fn keeps_any_text_of_an_author(store: &impl Store) {
         };
         let tenant = named("acme", &number.to_string());
         store.put(&tenant, Expect::Anything, &by).await.unwrap();
-        let event = store.audit(None, 1).await.unwrap().remove(0);
+        let event = store.audit(&AuditQuery::newest(1)).await.unwrap().remove(0);
         let said = [&event.author, &event.origin, &event.request_id];
         assert_eq!(said, [text; 3], "{text:.40?}");
     }
@@ -68,6 +68,12 @@ pub(crate) async fn keeps_every_field(store: &impl Store) {
         "tier": "enterprise",
         "labels": {"region": "eu"},
         "features": {"beta": false},
+        "limits": {
+            "max_query_lookback": "7d", "max_query_range": "1d", "max_query_duration": "30s",
+            "max_request_bytes": 1, "max_response_bytes": u64::MAX, "max_concurrent_tails": 2,
+        },
+        "retention": {"metrics": "30d", "logs": "7d", "traces": "3d"},
+        "health": {"interval": "5s", "timeout": "1s", "healthy_after": 2, "unhealthy_after": 4},
         "quotas": {
             "requests_per_second": 100, "concurrent_requests": u32::MAX,
             "ingest_bytes_per_day": u64::MAX, "storage_bytes": 1,

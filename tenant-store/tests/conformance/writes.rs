@@ -2,7 +2,7 @@
 
 use tenant_store::{
     model::{Revision, Status},
-    repository::{Expect, Outcome, RepositoryError},
+    repository::{AuditQuery, Expect, Kind, Outcome, RecordKey, RepositoryError, TenantRepository},
 };
 
 use crate::{
@@ -63,7 +63,7 @@ pub(crate) async fn an_equal_put_changes_nothing(store: &impl Store) {
     let second = put().await.unwrap();
     assert_eq!(second.outcome, Outcome::Unchanged);
     assert_eq!(second.record, first.record);
-    assert_eq!(store.audit(None, 10).await.unwrap().len(), 1);
+    assert_eq!(store.audit(&AuditQuery::newest(10)).await.unwrap().len(), 1);
 }
 
 pub(crate) async fn deleting_leaves_a_tombstone(store: &impl Store) {
@@ -95,7 +95,7 @@ pub(crate) async fn deleting_leaves_a_tombstone(store: &impl Store) {
             .outcome,
         Outcome::Unchanged
     );
-    assert_eq!(store.audit(None, 10).await.unwrap().len(), 2);
+    assert_eq!(store.audit(&AuditQuery::newest(10)).await.unwrap().len(), 2);
 }
 
 /// Revisions go on rising over a tombstone: readers ignore what is older than what they hold.
@@ -119,12 +119,13 @@ pub(crate) async fn a_tombstone_is_succeeded(store: &impl Store) {
 pub(crate) async fn deleting_what_never_was_is_an_error(store: &impl Store) {
     let store = store.open().await;
     let nobody = id("nobody");
+    let missing = RecordKey::new(Kind::Tenant, "nobody");
     let deleted = delete(&*store, nobody.clone(), Expect::Anything).await;
-    assert!(matches!(deleted, Err(RepositoryError::Missing(id)) if id == nobody));
+    assert!(matches!(deleted, Err(RepositoryError::Missing(key)) if key == missing));
     let mut marked = tenant("nobody");
     marked.status = Status::Deleted;
     let put = put(&*store, marked, Expect::Anything).await;
-    assert!(matches!(put, Err(RepositoryError::Missing(id)) if id == nobody));
+    assert!(matches!(put, Err(RepositoryError::Missing(key)) if key == missing));
 }
 
 /// Twenty writers, on two instances, go through ten rounds of compare-and-set.
@@ -157,7 +158,7 @@ pub(crate) async fn one_of_many_writers_wins_each_revision(store: &impl Store) {
         }
         assert_eq!(won, 1, "in round {round}");
     }
-    let events = instances[1].audit(None, 100).await.unwrap();
+    let events = instances[1].audit(&AuditQuery::newest(100)).await.unwrap();
     let revisions: Vec<u64> = events.iter().rev().map(|event| event.after.0).collect();
     assert_eq!(revisions, (1..=ROUNDS + 1).collect::<Vec<_>>());
 }
@@ -167,13 +168,13 @@ pub(crate) async fn survives_closing(store: &impl Store) {
     let put = put(&*first, tenant("acme"), Expect::Anything);
     let written = put.await.unwrap().record;
     let position = first.position().await.unwrap();
-    let events = first.audit(None, 10).await.unwrap();
+    let events = first.audit(&AuditQuery::newest(10)).await.unwrap();
     drop(first);
 
     let second = store.open().await;
     assert_eq!(second.get(&id("acme")).await.unwrap(), Some(written));
     assert_eq!(second.position().await.unwrap(), position);
-    assert_eq!(second.audit(None, 10).await.unwrap(), events);
+    assert_eq!(second.audit(&AuditQuery::newest(10)).await.unwrap(), events);
 }
 
 /// A tenant put together in code may break the rules that one read from a file can't. It must not
@@ -186,7 +187,7 @@ pub(crate) async fn refuses_what_would_not_read_back(store: &impl Store) {
     }
     let error = put(&*store, tenant, Expect::Anything).await.unwrap_err();
     assert!(
-        matches!(&error, RepositoryError::Invalid { id: acme, .. } if *acme == id("acme")),
+        matches!(&error, RepositoryError::Invalid { key, .. } if key.as_tenant() == Some(id("acme"))),
         "{error:?}"
     );
     assert_eq!(store.get(&id("acme")).await.unwrap(), None);

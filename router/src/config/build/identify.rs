@@ -12,7 +12,12 @@ use crate::config::{
 };
 
 impl Builder<'_, '_> {
-    pub(super) fn identify(&mut self, raw: RawIdentify, listeners: &[ListenerConfig]) -> Identify {
+    pub(super) fn identify(
+        &mut self,
+        raw: RawIdentify,
+        listeners: &[ListenerConfig],
+        has_key_secret: bool,
+    ) -> Identify {
         let sources = self.sources(&raw.sources);
         let has = |kind| sources.contains(&kind);
         let headers = self.tenant_headers(raw.headers);
@@ -54,7 +59,13 @@ impl Builder<'_, '_> {
                            in listen.public.tls.client_ca_file";
             self.report.fault("identify.certificate", message);
         }
-        let has_credentials = has(SourceKind::Jwt) || has(SourceKind::Certificate);
+        if has(SourceKind::ApiKey) && !has_key_secret {
+            let message = "no API key could be checked: name the secret in keys.secret_file or \
+                           keys.secret_env";
+            self.report.fault("identify.sources", message);
+        }
+        let credentials = [SourceKind::ApiKey, SourceKind::Jwt, SourceKind::Certificate];
+        let has_credentials = credentials.into_iter().any(has);
         let networks = raw.trusted_networks;
         Identify {
             authentication: self.authentication(raw.authentication, networks, has_credentials),
@@ -86,7 +97,8 @@ impl Builder<'_, '_> {
             RawAuthentication::Required => {
                 if !has_credentials {
                     let message = "nobody could get in: identify.sources names no source of \
-                                   credentials, add `jwt` or `certificate`";
+                                   credentials, add \
+                                   `api_key`, `jwt` or `certificate`";
                     self.report.fault("identify.authentication", message);
                 }
                 if !networks.is_empty() {

@@ -70,6 +70,7 @@ impl Certificates {
             subject: certificate.subject().into(),
             tenants,
             scopes: Scopes::ALL,
+            owner: None,
         })
     }
 

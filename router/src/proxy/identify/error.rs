@@ -12,7 +12,7 @@ use super::{
     jwt::{ClaimFault, TokenFault},
     subdomain::HostFault,
 };
-use crate::config::PathPrefix;
+use crate::{config::PathPrefix, keys::KeyRefusal};
 
 /// Why a request is nobody's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -59,10 +59,15 @@ pub enum IdentifyError {
         expected: String,
         /// Whether a tenant is named all the same.
         named: bool,
+        /// Whether a name and a password would do, for which browsers ask.
+        basic: bool,
     },
     /// There is no credential that could be asked for, and names are not believed from there.
     #[error("a tenant's name is not believed from the network of this address")]
     UntrustedNetwork,
+    /// The key opens nothing.
+    #[error(transparent)]
+    Key(#[from] KeyRefusal),
     /// The token is not to be believed.
     #[error("the token is refused: {0}")]
     Token(#[from] TokenFault),
@@ -77,8 +82,8 @@ pub enum IdentifyError {
         /// Until when.
         wait: Duration,
     },
-    /// The token may be good, but there are no keys to tell by.
-    #[error("the token can't be verified right now: the keys of its issuer can't be read")]
+    /// The credential may be good, but there are no keys to tell by.
+    #[error("the credential can't be verified right now: there are no keys to verify it by yet")]
     KeysUnavailable,
     /// The token is good, but entitles to nothing.
     #[error("the token names no tenant: {0}")]

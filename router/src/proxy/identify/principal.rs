@@ -15,11 +15,15 @@ pub struct Principal {
     pub tenants: Tenants,
     /// What it may do there.
     pub scopes: Scopes,
+    /// The only tenant it may administer; without, all of them.
+    pub owner: Option<TenantId>,
 }
 
 /// A kind of credential.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum CredentialKind {
+    /// An API key.
+    ApiKey,
     /// A signed token.
     Token,
     /// A client certificate.
@@ -46,10 +50,21 @@ pub enum TenantName<'h> {
     Sole(Rc<Principal>),
 }
 
+impl Principal {
+    /// What it may do with a tenant, of those it may ask for.
+    pub fn scopes_for(&self, tenant: &str) -> Scopes {
+        match &self.owner {
+            Some(owner) if owner.as_str() != tenant => self.scopes.without_admin(),
+            _ => self.scopes,
+        }
+    }
+}
+
 impl CredentialKind {
     /// The name in logs.
     pub const fn as_str(self) -> &'static str {
         match self {
+            Self::ApiKey => "api_key",
             Self::Token => "jwt",
             Self::Certificate => "certificate",
         }
@@ -59,6 +74,7 @@ impl CredentialKind {
 impl fmt::Display for CredentialKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
+            Self::ApiKey => "the API key",
             Self::Token => "the token",
             Self::Certificate => "the client certificate",
         })

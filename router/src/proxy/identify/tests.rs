@@ -372,6 +372,7 @@ fn principal(tenants: &[&str], scopes: &str) -> Rc<Principal> {
         subject: "alice".into(),
         tenants: Tenants::listed(ids.collect()).unwrap_or(Tenants::All),
         scopes: scopes.parse().expect("scopes"),
+        owner: None,
     })
 }
 

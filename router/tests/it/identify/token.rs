@@ -336,7 +336,8 @@ async fn a_name_chooses_among_the_tenants_of_a_token_and_no_others() {
 async fn a_token_does_what_its_scopes_say() {
     let signer = Signer::new("EdDSA", "a");
     let scoped = json!({"jwt": {
-        "scope_claim": "scope", "scopes": {"view": ["read"], "push": ["metrics:write"]},
+        "scope_claim": "scope",
+        "scopes": {"view": ["read"], "push": ["metrics:write"], "own": ["metrics:admin"]},
     }});
     let folder = tempfile::tempdir().expect("a folder");
     let file = folder.path().join("keys.json");
@@ -354,7 +355,9 @@ async fn a_token_does_what_its_scopes_say() {
         ("push", "POST /api/v1/write", 200),
         ("push", "POST /insert/jsonline", 403),
         ("push", "GET /api/v1/query", 403),
-        ("push view", "GET /an/unknown/path", 200),
+        ("push view", "GET /an/unknown/path", 403),
+        ("own", "GET /an/unknown/path", 200),
+        ("own", "GET /api/v1/query", 403),
         ("read", "GET /api/v1/query", 403),
         ("", "GET /api/v1/query", 403),
     ] {

@@ -15,8 +15,8 @@ use super::id;
 use crate::{
     model::{Revision, Status, Tenant, TenantId, TenantRecord},
     repository::{
-        AuditEvent, Author, ChangeCursor, Changes, Expect, ListQuery, Page, RepositoryError,
-        TenantRepository, Written,
+        AuditEvent, AuditQuery, Author, ChangeCursor, Changes, Expect, Kind, ListQuery, Page,
+        RecordKey, RepositoryError, TenantRepository, Written,
     },
 };
 
@@ -94,11 +94,20 @@ impl Scripted {
                 source: "the cable is cut".into(),
             }),
             Mood::Garbling => Err(RepositoryError::Corrupt {
-                id: id.into(),
+                key: RecordKey::new(Kind::Tenant, id),
                 source: "moths".into(),
             }),
         }
     }
+}
+
+/// The keys of these tenants, and some of other kinds with the same ids, which are no concern of
+/// the cache's.
+fn named(ids: &[TenantId]) -> Vec<RecordKey> {
+    let kinds = [Kind::Key, Kind::Tenant, Kind::Tier];
+    ids.iter()
+        .flat_map(|id| kinds.map(|kind| RecordKey::new(kind, id.as_str())))
+        .collect()
 }
 
 /// A record as a store would hold it.
@@ -152,6 +161,25 @@ impl TenantRepository for Scripted {
         unreachable!("the cache never writes")
     }
 
+    async fn restore(
+        &self,
+        _: &TenantId,
+        _: Expect,
+        _: &Author,
+    ) -> Result<Written, RepositoryError> {
+        unreachable!("the cache never writes")
+    }
+
+    async fn purge(
+        &self,
+        _: &TenantId,
+        _: bool,
+        _: Expect,
+        _: &Author,
+    ) -> Result<Written, RepositoryError> {
+        unreachable!("the cache never writes")
+    }
+
     async fn position(&self) -> Result<ChangeCursor, RepositoryError> {
         self.follows.fetch_add(1, Ordering::SeqCst);
         let position = ChangeCursor(self.log.borrow().len() as u64);
@@ -170,7 +198,7 @@ impl TenantRepository for Scripted {
         let changes = {
             let log = log.borrow();
             Changes {
-                ids: log.get(from..).unwrap_or_default().to_vec(),
+                keys: named(log.get(from..).unwrap_or_default()),
                 next: ChangeCursor(after.0.max(log.len() as u64)),
             }
         };
@@ -181,7 +209,7 @@ impl TenantRepository for Scripted {
         self.answer("", changes).await
     }
 
-    async fn audit(&self, _: Option<u64>, _: u16) -> Result<Vec<AuditEvent>, RepositoryError> {
+    async fn audit(&self, _: &AuditQuery) -> Result<Vec<AuditEvent>, RepositoryError> {
         unreachable!("the cache reads no audit events")
     }
 

@@ -10,23 +10,28 @@ use sqlx::{
     query, query_as, query_scalar,
 };
 
-use super::unavailable;
+use super::{WRITE, failed};
 use crate::{
-    model::{Revision, TenantId, TenantRecord},
+    model::{Revision, TenantId, Tier},
     repository::{
-        AuditEvent, Author, ChangeCursor, Changes, ListQuery, Outcome, Page, RepositoryError,
+        AuditEvent, AuditQuery, Author, BATCH_MAX, ChangeCursor, Changes, Kind, Outcome, Record,
+        RecordKey, RecordPage, RecordQuery, RecordStatus, RecordWrite, RepositoryError,
     },
 };
 
-/// Records in a page, audit events in an answer and changes in a batch, at most.
-const BATCH_MAX: u16 = 1_000;
-
 /// The schema's versions; what was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "tenants",
-    include_str!("../../../migrations/sqlite/0001_tenants.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "tenants",
+        include_str!("../../../migrations/sqlite/0001_tenants.sql"),
+    ),
+    (
+        2,
+        "records",
+        include_str!("../../../migrations/sqlite/0002_records.sql"),
+    ),
+];
 
 /// Brings the schema up to date: all steps in one transaction that holds the write lock, so that
 /// processes that start together don't trip over each other.
@@ -43,111 +48,152 @@ pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), BoxDynError> {
     Ok(())
 }
 
-type TenantRow = (String, i64, String, String, String);
+type RecordRow = (
+    String,
+    String,
+    i64,
+    String,
+    String,
+    String,
+    String,
+    Option<String>,
+);
 
-/// One tenant, tombstones included.
-pub(super) async fn tenant(
+/// One record, whatever its status.
+pub(super) async fn record(
     on: impl SqliteExecutor<'_>,
-    id: &TenantId,
-) -> Result<Option<TenantRecord>, RepositoryError> {
-    let row: Option<TenantRow> =
-        query_as("SELECT id, revision, spec, created_at, updated_at FROM tenants WHERE id = ?")
-            .bind(id.as_str())
-            .fetch_optional(on)
-            .await
-            .map_err(unavailable("read a tenant"))?;
-    row.map(record).transpose()
+    key: &RecordKey,
+) -> Result<Option<Record>, RepositoryError> {
+    let row: Option<RecordRow> = query_as(
+        "SELECT kind, id, revision, status, document, created_at, updated_at, used_at \
+         FROM records WHERE kind = ? AND id = ?",
+    )
+    .bind(key.kind.as_str())
+    .bind(&*key.id)
+    .fetch_optional(on)
+    .await
+    .map_err(failed("read a record"))?;
+    row.map(read).transpose()
 }
 
-/// One page of tenants, and whether there is another.
+/// One page of records, and whether there is another.
 pub(super) async fn page(
     on: impl SqliteExecutor<'_>,
-    wanted: &ListQuery,
-) -> Result<Page, RepositoryError> {
-    let limit = wanted.limit.clamp(1, BATCH_MAX);
-    let rows: Vec<TenantRow> = query_as(
-        "SELECT id, revision, spec, created_at, updated_at FROM tenants \
-         WHERE id > ?1 AND CASE WHEN ?2 IS NULL THEN status <> 'deleted' ELSE status = ?2 END \
-         ORDER BY id LIMIT ?3",
+    wanted: &RecordQuery,
+) -> Result<RecordPage, RepositoryError> {
+    let limit = wanted.bounded_limit();
+    let (key, value) = wanted.label.clone().unzip();
+    let rows: Vec<RecordRow> = query_as(
+        "SELECT kind, id, revision, status, document, created_at, updated_at, used_at \
+         FROM records WHERE kind = ?1 AND id > ?2 \
+         AND CASE WHEN ?3 IS NULL THEN status IN ('provisioning', 'active', 'suspended') \
+             ELSE status = ?3 END \
+         AND (?4 IS NULL OR json_extract(document, '$.tier') = ?4) \
+         AND (?5 IS NULL OR json_extract(document, '$.tenant') = ?5) \
+         AND (?6 IS NULL OR EXISTS (SELECT 1 FROM json_each(document, '$.labels') \
+              WHERE json_each.key = ?6 AND json_each.value = ?7)) \
+         ORDER BY id LIMIT ?8",
     )
-    .bind(wanted.after.as_ref().map_or("", TenantId::as_str))
-    .bind(wanted.status.map(crate::model::Status::as_str))
-    .bind(i64::from(limit) + 1) // one more, to tell whether there is another page
+    .bind(wanted.kind.as_str())
+    .bind(wanted.after.as_deref().unwrap_or(""))
+    .bind(wanted.status.map(RecordStatus::as_str))
+    .bind(wanted.tier.as_ref().map(Tier::as_str))
+    .bind(wanted.tenant.as_ref().map(TenantId::as_str))
+    .bind(key)
+    .bind(value)
+    .bind(i64::try_from(limit + 1).unwrap_or(i64::MAX)) // one more, to tell whether there is another page
     .fetch_all(on)
     .await
-    .map_err(unavailable("list tenants"))?;
-    let more = rows.len() > usize::from(limit);
-    let mut records = Vec::with_capacity(rows.len());
-    for row in rows.into_iter().take(limit.into()) {
-        records.push(record(row)?);
-    }
-    let last = records.last().filter(|_| more);
-    let next = last.map(|record: &TenantRecord| record.tenant.id.clone());
-    Ok(Page { records, next })
+    .map_err(failed("list records"))?;
+    let records = rows.into_iter().map(read).collect::<Result<_, _>>()?;
+    Ok(RecordPage::cut(records, limit))
 }
 
-/// Creates or replaces a tenant's row.
+/// Creates or replaces a record's row if it is still as expected. False if it is not.
 pub(super) async fn store(
     on: &mut SqliteConnection,
-    record: &TenantRecord,
+    write: &RecordWrite,
+) -> Result<bool, RepositoryError> {
+    let record = &write.record;
+    let statement = match write.before {
+        None => query(
+            "INSERT INTO records (revision, status, document, created_at, updated_at, kind, id) \
+             VALUES (?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
+        ),
+        Some(_) => query(
+            "UPDATE records SET revision = ?, status = ?, document = ?, created_at = ?, \
+             updated_at = ? WHERE kind = ? AND id = ? AND revision = ?",
+        ),
+    };
+    let statement = statement
+        .bind(integer(record.revision.0))
+        .bind(record.status.as_str())
+        .bind(&record.document)
+        .bind(record.created_at.to_string())
+        .bind(record.updated_at.to_string())
+        .bind(record.key.kind.as_str())
+        .bind(&*record.key.id);
+    let statement = match write.before {
+        None => statement,
+        Some(Revision(before)) => statement.bind(integer(before)),
+    };
+    let done = statement.execute(on).await.map_err(failed(WRITE))?;
+    Ok(done.rows_affected() == 1)
+}
+
+/// Notes a use, if it is later than what is noted.
+pub(super) async fn touch(
+    on: &SqlitePool,
+    key: &RecordKey,
+    used_at: Timestamp,
 ) -> Result<(), RepositoryError> {
-    let tenant = &record.tenant;
-    let spec = serde_json::to_string(tenant).map_err(|source| RepositoryError::Unavailable {
-        kind: super::KIND,
-        action: "write a tenant",
-        source: source.into(),
-    })?;
     query(
-        "INSERT INTO tenants (id, revision, status, spec, created_at, updated_at) \
-         VALUES (?, ?, ?, ?, ?, ?) \
-         ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, status = excluded.status, \
-         spec = excluded.spec, created_at = excluded.created_at, updated_at = excluded.updated_at",
+        "UPDATE records SET used_at = ?1 \
+         WHERE kind = ?2 AND id = ?3 AND (used_at IS NULL OR used_at < ?1)",
     )
-    .bind(tenant.id.as_str())
-    .bind(integer(record.revision.0))
-    .bind(tenant.status.as_str())
-    .bind(spec)
-    .bind(record.created_at.to_string())
-    .bind(record.updated_at.to_string())
+    .bind(comparable(used_at))
+    .bind(key.kind.as_str())
+    .bind(&*key.id)
     .execute(on)
     .await
-    .map_err(unavailable("write a tenant"))?;
+    .map_err(failed("note a use"))?;
     Ok(())
 }
 
-/// Puts down who made `record` what it is now.
+/// Puts down who made a record what it is now.
 pub(super) async fn account(
     on: &mut SqliteConnection,
-    record: &TenantRecord,
-    outcome: Outcome,
-    before: Option<Revision>,
+    write: &RecordWrite,
     by: &Author,
 ) -> Result<(), RepositoryError> {
+    let record = &write.record;
     query(
-        "INSERT INTO audit (at, author, origin, request_id, outcome, tenant, before_revision, \
-         after_revision) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+        "INSERT INTO events (at, author, origin, request_id, outcome, kind, id, before_revision, \
+         after_revision, changes) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
     )
-    .bind(record.updated_at.to_string())
+    .bind(comparable(record.updated_at))
     .bind(&*by.name)
     .bind(&by.origin)
     .bind(&by.request_id)
-    .bind(outcome.as_str())
-    .bind(record.tenant.id.as_str())
-    .bind(before.map(|Revision(count)| integer(count)))
+    .bind(write.outcome.as_str())
+    .bind(record.key.kind.as_str())
+    .bind(&*record.key.id)
+    .bind(write.before.map(|Revision(count)| integer(count)))
     .bind(integer(record.revision.0))
+    .bind((!write.changes.is_null()).then(|| write.changes.to_string()))
     .execute(on)
     .await
-    .map_err(unavailable("write an audit event"))?;
+    .map_err(failed("write an audit event"))?;
     Ok(())
 }
 
 /// The last sequence number ever given. Not `max(sequence)`, which old rows being pruned could
 /// take back.
 pub(super) async fn position(on: impl SqliteExecutor<'_>) -> Result<ChangeCursor, RepositoryError> {
-    let last: Option<i64> = query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'audit'")
+    let last: Option<i64> = query_scalar("SELECT seq FROM sqlite_sequence WHERE name = 'events'")
         .fetch_optional(on)
         .await
-        .map_err(unavailable("tell its position"))?;
+        .map_err(failed("tell its position"))?;
     Ok(ChangeCursor(natural(last.unwrap_or(0))))
 }
 
@@ -156,31 +202,37 @@ pub(super) async fn changes(
     on: impl SqliteExecutor<'_>,
     after: ChangeCursor,
 ) -> Result<Changes, RepositoryError> {
-    let rows: Vec<(i64, String)> =
-        query_as("SELECT sequence, tenant FROM audit WHERE sequence > ? ORDER BY sequence LIMIT ?")
-            .bind(integer(after.0))
-            .bind(i64::from(BATCH_MAX))
-            .fetch_all(on)
-            .await
-            .map_err(unavailable("tell what changed"))?;
+    let rows: Vec<(i64, String, String)> = query_as(
+        "SELECT sequence, kind, id FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
+    )
+    .bind(integer(after.0))
+    .bind(i64::from(BATCH_MAX))
+    .fetch_all(on)
+    .await
+    .map_err(failed("tell what changed"))?;
     let next = rows
         .last()
-        .map_or(after, |(sequence, _)| ChangeCursor(natural(*sequence)));
+        .map_or(after, |(sequence, ..)| ChangeCursor(natural(*sequence)));
     let mut seen = HashSet::new();
-    let mut ids = Vec::new();
-    for (sequence, tenant) in rows {
-        match TenantId::from_str(&tenant) {
-            Ok(id) if seen.insert(id.clone()) => ids.push(id),
-            Ok(_) => {}
-            // No reader can hold such a tenant, and stopping here would hide all later changes.
-            Err(error) => tracing::error!(%error, tenant, sequence, "skipped an audit event"),
+    let mut keys = Vec::new();
+    for (sequence, kind, id) in rows {
+        match kind.parse::<Kind>() {
+            Ok(kind) => {
+                let key = RecordKey::new(kind, &id);
+                if seen.insert(key.clone()) {
+                    keys.push(key);
+                }
+            }
+            // No reader can hold such a record, and stopping here would hide all later changes.
+            Err(error) => tracing::error!(%error, id, sequence, "skipped an audit event"),
         }
     }
-    Ok(Changes { ids, next })
+    Ok(Changes { keys, next })
 }
 
-type AuditRow = (
+type EventRow = (
     i64,
+    String,
     String,
     String,
     String,
@@ -189,64 +241,90 @@ type AuditRow = (
     String,
     Option<i64>,
     i64,
+    Option<String>,
 );
 
 /// Audit events, newest first.
 pub(super) async fn audit(
     on: impl SqliteExecutor<'_>,
-    before: Option<u64>,
-    limit: u16,
+    wanted: &AuditQuery,
 ) -> Result<Vec<AuditEvent>, RepositoryError> {
-    let rows: Vec<AuditRow> = query_as(
-        "SELECT sequence, at, author, origin, request_id, outcome, tenant, before_revision, \
-         after_revision FROM audit WHERE sequence < ? ORDER BY sequence DESC LIMIT ?",
+    let rows: Vec<EventRow> = query_as(
+        "SELECT sequence, at, author, origin, request_id, outcome, kind, id, before_revision, \
+         after_revision, changes FROM events WHERE sequence < ?1 \
+         AND (?2 IS NULL OR kind = ?2) AND (?3 IS NULL OR id = ?3) \
+         AND (?4 IS NULL OR author = ?4) AND (?5 IS NULL OR request_id = ?5) \
+         AND (?6 IS NULL OR outcome = ?6) \
+         AND (?7 IS NULL OR at >= ?7) AND (?8 IS NULL OR at < ?8) \
+         ORDER BY sequence DESC LIMIT ?9",
     )
-    .bind(before.map_or(i64::MAX, integer))
-    .bind(limit.clamp(1, BATCH_MAX))
+    .bind(wanted.before.map_or(i64::MAX, integer))
+    .bind(wanted.kind.map(Kind::as_str))
+    .bind(&wanted.id)
+    .bind(&wanted.author)
+    .bind(&wanted.request_id)
+    .bind(wanted.outcome.map(Outcome::as_str))
+    .bind(wanted.since.map(comparable))
+    .bind(wanted.until.map(comparable))
+    .bind(i64::try_from(wanted.bounded_limit()).unwrap_or(i64::MAX))
     .fetch_all(on)
     .await
-    .map_err(unavailable("read its audit events"))?;
+    .map_err(failed("read its audit events"))?;
     rows.into_iter().map(event).collect()
 }
 
-fn record(row: TenantRow) -> Result<TenantRecord, RepositoryError> {
-    let (id, revision, spec, created_at, updated_at) = row;
-    let read = || -> Result<TenantRecord, Box<dyn Error + Send + Sync>> {
-        let tenant: crate::model::Tenant = serde_json::from_str(&spec)?;
-        if tenant.id.as_str() != id {
-            return Err(format!("it says it is tenant {}", tenant.id).into());
-        }
-        Ok(TenantRecord {
-            tenant,
+fn read(row: RecordRow) -> Result<Record, RepositoryError> {
+    let (kind, id, revision, status, document, created_at, updated_at, used_at) = row;
+    let key = RecordKey::new(kind.parse().unwrap_or(Kind::Tenant), &id);
+    let read = || -> Result<Record, Box<dyn Error + Send + Sync>> {
+        kind.parse::<Kind>()?;
+        let status = RecordStatus::from_name(&status)
+            .ok_or_else(|| format!("{status:?} is no status of a record"))?;
+        Ok(Record {
+            key: key.clone(),
             revision: Revision(natural(revision)),
+            status,
+            document,
             created_at: created_at.parse()?,
             updated_at: updated_at.parse()?,
+            used_at: used_at.map(|used_at| used_at.parse()).transpose()?,
         })
     };
     read().map_err(|source| RepositoryError::Corrupt {
-        id: id.clone(),
+        key: key.clone(),
         source,
     })
 }
 
-fn event(row: AuditRow) -> Result<AuditEvent, RepositoryError> {
-    let (sequence, at, author, origin, request_id, outcome, tenant, before, after) = row;
-    let corrupt = |source| RepositoryError::Corrupt {
-        id: tenant.clone(),
-        source,
+fn event(row: EventRow) -> Result<AuditEvent, RepositoryError> {
+    let (sequence, at, author, origin, request_id, outcome, kind, id, before, after, changes) = row;
+    let read = || -> Result<AuditEvent, Box<dyn Error + Send + Sync>> {
+        let outcome = Outcome::from_name(&outcome)
+            .ok_or_else(|| format!("{outcome:?} is no outcome of a write"))?;
+        let changes = changes.map(|changes| serde_json::from_str(&changes));
+        Ok(AuditEvent {
+            sequence: natural(sequence),
+            at: Timestamp::from_str(&at)?,
+            author,
+            origin,
+            request_id,
+            outcome,
+            kind: kind.parse()?,
+            id: id.clone(),
+            before: before.map(|count| Revision(natural(count))),
+            after: Revision(natural(after)),
+            changes: changes.transpose()?.unwrap_or_default(),
+        })
     };
-    Ok(AuditEvent {
-        sequence: natural(sequence),
-        at: Timestamp::from_str(&at).map_err(|error| corrupt(error.into()))?,
-        author,
-        origin,
-        request_id,
-        outcome: Outcome::from_name(&outcome)
-            .ok_or_else(|| corrupt(format!("{outcome:?} is no outcome of a write").into()))?,
-        tenant: TenantId::from_str(&tenant).map_err(|error| corrupt(error.into()))?,
-        before: before.map(|count| Revision(natural(count))),
-        after: Revision(natural(after)),
+    read().map_err(|source| RepositoryError::Corrupt {
+        key: RecordKey::new(kind.parse().unwrap_or(Kind::Tenant), &id),
+        source,
     })
+}
+
+/// A time as text whose order is that of the times.
+fn comparable(at: Timestamp) -> String {
+    format!("{at:.9}")
 }
 
 /// `SQLite`'s integers are signed. Counts of ours begin at 0 and can't reach 2^63; a cursor that

@@ -50,6 +50,7 @@ pub(super) fn principal(
         subject: subject.into(),
         tenants: tenants(claims, rules)?,
         scopes: scopes(claims, rules),
+        owner: None,
     };
     Ok((principal, until))
 }

@@ -77,6 +77,7 @@ mod tests {
             subject: "".into(),
             tenants: Tenants::All,
             scopes: Scopes::ALL,
+            owner: None,
         };
         One {
             principal: Rc::new(principal),

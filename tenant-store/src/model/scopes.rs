@@ -1,70 +1,34 @@
-//! What a credential may do: read or write, each for a signal.
+//! A set of scopes: what a credential may do.
 
 use std::{fmt, str::FromStr};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use thiserror::Error;
 
-use super::Signal;
-
-/// What is done to a tenant's data.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Access {
-    /// It is queried.
-    Read,
-    /// More of it comes in.
-    Write,
-}
-
-/// One thing that may be done: `metrics:read`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Scope {
-    /// To which data.
-    pub signal: Signal,
-    /// What.
-    pub access: Access,
-}
+use super::{Access, Scope, Signal};
 
 /// A set of scopes.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Scopes(u8);
+pub struct Scopes(u16);
 
 /// Why a word is no scope.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("expected all, read, write, a signal with one of these such as metrics:read, not {0:?}")]
-pub struct ScopeError(String);
+#[error(
+    "expected all, read, write, admin, or a signal with one of these such as metrics:read, not {0:?}"
+)]
+pub struct ScopesError(String);
 
-const ACCESSES: [Access; 2] = [Access::Read, Access::Write];
-
-impl Access {
-    /// The name in texts.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Read => "read",
-            Self::Write => "write",
-        }
-    }
-}
-
-impl Scope {
-    const fn bit(self) -> u8 {
-        let access = match self.access {
-            Access::Read => 0,
-            Access::Write => 1,
-        };
-        1 << (2 * self.signal as u8 + access)
-    }
-}
+const ACCESSES: [Access; 3] = [Access::Read, Access::Write, Access::Admin];
 
 impl Scopes {
     /// Nothing.
     pub const NONE: Self = Self(0);
     /// Everything.
-    pub const ALL: Self = Self(0b11_1111);
+    pub const ALL: Self = Self(0b1_1111_1111);
 
     /// Whether it has a scope.
     pub const fn allows(self, scope: Scope) -> bool {
-        self.0 & scope.bit() != 0
+        self.0 & bit(scope) != 0
     }
 
     /// What is in either.
@@ -79,6 +43,14 @@ impl Scopes {
         Self(self.0 & other.0)
     }
 
+    /// What is in it but administration.
+    #[must_use]
+    pub fn without_admin(self) -> Self {
+        self.iter()
+            .filter(|scope| scope.access != Access::Admin)
+            .collect()
+    }
+
     /// Each scope it has.
     pub fn iter(self) -> impl Iterator<Item = Scope> {
         let each = |signal| ACCESSES.map(|access| Scope { signal, access });
@@ -91,7 +63,7 @@ impl Scopes {
 
 impl From<Scope> for Scopes {
     fn from(scope: Scope) -> Self {
-        Self(scope.bit())
+        Self(bit(scope))
     }
 }
 
@@ -103,11 +75,11 @@ impl FromIterator<Scope> for Scopes {
     }
 }
 
-/// One word may stand for several scopes: `all`, `read`, `write`, `logs:all`.
+/// One word may stand for several scopes: `all`, `read`, `logs:all`.
 impl FromStr for Scopes {
-    type Err = ScopeError;
+    type Err = ScopesError;
 
-    fn from_str(word: &str) -> Result<Self, ScopeError> {
+    fn from_str(word: &str) -> Result<Self, ScopesError> {
         let (signal, access) = word.split_once(':').unwrap_or(("all", word));
         let signals = Signal::ALL
             .into_iter()
@@ -117,16 +89,14 @@ impl FromStr for Scopes {
             .filter(|scope| access == "all" || scope.access.as_str() == access)
             .collect();
         if scopes == Self::NONE || word.starts_with("all:") {
-            return Err(ScopeError(word.into()));
+            return Err(ScopesError(word.into()));
         }
         Ok(scopes)
     }
 }
 
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.signal.as_str(), self.access.as_str())
-    }
+const fn bit(scope: Scope) -> u16 {
+    1 << (3 * scope.signal as u16 + scope.access as u16)
 }
 
 impl fmt::Debug for Scopes {
@@ -161,9 +131,10 @@ mod tests {
         for (word, scopes) in [
             ("metrics:read", vec!["metrics:read"]),
             ("traces:write", vec!["traces:write"]),
-            ("logs:all", vec!["logs:read", "logs:write"]),
+            ("logs:all", vec!["logs:read", "logs:write", "logs:admin"]),
             ("read", vec!["metrics:read", "logs:read", "traces:read"]),
             ("write", vec!["metrics:write", "logs:write", "traces:write"]),
+            ("logs:admin", vec!["logs:admin"]),
         ] {
             let set: Scopes = word.parse().expect("scopes");
             let told: Vec<_> = set.iter().map(|scope| scope.to_string()).collect();
@@ -176,7 +147,7 @@ mod tests {
             "metrics:",
             ":read",
             "Read",
-            "logs:admin",
+            "logs:owner",
             "all:read",
             "read ",
         ] {
@@ -189,7 +160,10 @@ mod tests {
         let text = r#"["metrics:read","logs:all"]"#;
         let set: Scopes = serde_json::from_str(text).expect("scopes");
         let written = serde_json::to_string(&set).expect("JSON");
-        assert_eq!(written, r#"["metrics:read","logs:read","logs:write"]"#);
+        assert_eq!(
+            written,
+            r#"["metrics:read","logs:read","logs:write","logs:admin"]"#
+        );
         assert_eq!(serde_json::from_str::<Scopes>(&written).ok(), Some(set));
         assert!(serde_json::from_str::<Scopes>(r#"["everything"]"#).is_err());
     }
