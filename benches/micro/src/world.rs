@@ -66,6 +66,11 @@ impl World {
         }
     }
 
+    /// Does something on the world's runtime.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     /// What builds routes.
     pub fn builder(&self) -> &RouteBuilder {
         &self.builder
