@@ -1,21 +1,26 @@
 //! API keys: made, listed, replaced, revoked. A token is answered once, when it is made.
 
-use std::{collections::BTreeSet, sync::Arc};
+mod record;
+mod write;
+
+use std::sync::Arc;
 
 use axum::{
     Json,
     extract::State,
-    http::{HeaderMap, HeaderValue, StatusCode, header},
+    http::{HeaderMap, HeaderValue, header},
     response::{IntoResponse, Response},
 };
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tenant_store::{
-    model::{AllowedTenants, ApiKey, ApiKeyId, HumanDuration, KeyState, Revision, Scope, TenantId},
-    repository::{Author, Expect, KeptWritten, Kind, Outcome, RecordQuery, Repository, Stored},
+    model::{ApiKey, ApiKeyId, HumanDuration, KeyState},
+    repository::{Expect, KeptWritten, Kind, RecordQuery},
 };
-use utoipa::ToSchema;
 
+use self::{
+    record::{KeyPage, KeyRecord, MintedKey, NewKey, name_of},
+    write::{find, mint, secret, write},
+};
 use super::{
     body::JsonOrYamlBody,
     caller::By,
@@ -24,92 +29,18 @@ use super::{
     precondition::{Match, etag},
     query::{Arguments, KeyPath, TenantPath},
     read, rehearsal,
-    schema::{Moment, Overlap},
+    schema::Overlap,
     tenants::{OUTCOME, living, only_dry_run},
 };
-use crate::{
-    control::Control,
-    keys::{KeySecret, new_id, new_token},
-};
+use crate::{control::Control, keys::new_id};
+
+pub(super) use write::forget_all;
 
 /// How long a replaced key is accepted at most.
 const LONGEST_OVERLAP: HumanDuration = HumanDuration::from_secs(30 * 24 * 3600);
 
 /// How long it is where nothing is said.
 const OVERLAP: HumanDuration = HumanDuration::from_secs(24 * 3600);
-
-/// What a new key is to be.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct NewKey {
-    /// What people call it; 1 to 256 characters on one line.
-    #[schema(
-        min_length = 1,
-        max_length = 256,
-        pattern = r"^[^\x00-\x1f\x7f-\x9f]*$"
-    )]
-    name: String,
-    /// The tenants it may be used for.
-    #[serde(default)]
-    allowed: AllowedTenants,
-    /// What it may be used for.
-    #[schema(value_type = Option<Vec<Scope>>, required = true)]
-    scopes: BTreeSet<Scope>,
-    /// From when on it is refused, if ever.
-    #[serde(default)]
-    #[schema(value_type = Option<Moment>)]
-    expires_at: Option<Timestamp>,
-}
-
-/// A key, without what is secret of it.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct KeyRecord {
-    id: ApiKeyId,
-    /// What its token begins with.
-    prefix: String,
-    name: String,
-    /// The tenant it belongs to.
-    tenant: TenantId,
-    allowed: AllowedTenants,
-    scopes: BTreeSet<Scope>,
-    /// Whether it is accepted: `usable`, `revoked`, `expired` or `retired`.
-    state: &'static str,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    expires_at: Option<Timestamp>,
-    /// The key that takes its place, once it was rotated.
-    replaced_by: Option<ApiKeyId>,
-    /// Until when it is accepted beside that one.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    retires_at: Option<Timestamp>,
-    #[schema(value_type = Option<String>, format = DateTime)]
-    revoked_at: Option<Timestamp>,
-    /// When it was last used; noted some minutes late.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    last_used_at: Option<Timestamp>,
-    revision: Revision,
-    #[schema(value_type = String, format = DateTime)]
-    created_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
-    updated_at: Timestamp,
-}
-
-/// A new key with its token, which is shown here and nowhere else.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct MintedKey {
-    /// The token: `mir_<id>_<secret>`. Empty in a dry run.
-    token: String,
-    #[serde(flatten)]
-    key: KeyRecord,
-}
-
-/// One page of keys.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct KeyPage {
-    /// In the order of their ids.
-    keys: Vec<KeyRecord>,
-    /// What to send as `after` for the page after this one; `null` on the last.
-    next: Option<String>,
-}
 
 /// List a tenant's keys
 ///
@@ -405,137 +336,4 @@ fn answer(written: KeptWritten<ApiKey>) -> Response {
     let record = KeyRecord::of(written.record, Timestamp::now());
     let headers = [(header::ETAG, etag(record.revision)), (OUTCOME, outcome)];
     (headers, Json(record)).into_response()
-}
-
-/// Makes a key with this id, of which there is none yet.
-async fn mint(
-    control: &Control,
-    secret: &KeySecret,
-    id: ApiKeyId,
-    draft: impl FnOnce(ApiKeyId, tenant_store::model::KeyHash) -> ApiKey,
-    dry_run: bool,
-    author: &Author,
-) -> Result<Response, ApiError> {
-    let token = new_token(&id);
-    let key = draft(id, secret.hash(&token));
-    // Fields that only parsing checks.
-    let form = serde_json::to_value(&key).and_then(serde_json::from_value::<ApiKey>);
-    form.map_err(|error| ApiError::fault("name", Some(key.name.clone()), error.to_string()))?;
-    let written = write(control, &key, Expect::Absent, dry_run, author).await?;
-    let minted = MintedKey {
-        token: if dry_run { String::new() } else { token },
-        key: KeyRecord::of(written.record, Timestamp::now()),
-    };
-    let outcome = HeaderValue::from_static(Outcome::Created.as_str());
-    let tag = etag(minted.key.revision);
-    let place = format!(
-        "/api/v1/tenants/{}/keys/{}",
-        minted.key.tenant, minted.key.id
-    );
-    let headers = [(header::ETAG, tag), (OUTCOME, outcome)];
-    let location = [(header::LOCATION, place)];
-    Ok((StatusCode::CREATED, headers, location, Json(minted)).into_response())
-}
-
-/// Writes a key, or tells what that would do. What was written is so for requests at once.
-async fn write(
-    control: &Control,
-    key: &ApiKey,
-    expect: Expect,
-    dry_run: bool,
-    author: &Author,
-) -> Result<KeptWritten<ApiKey>, ApiError> {
-    let repository = control.repository();
-    if dry_run {
-        return Ok(rehearsal::put(repository, key, expect).await?);
-    }
-    let written = repository.store_as(key, expect, author).await?;
-    control.keys().take_in(&written);
-    Ok(written)
-}
-
-/// Forgets all keys of a tenant that is to be no more: whoever comes to have its id must not
-/// inherit them.
-pub(super) async fn forget_all(
-    control: &Control,
-    tenant: &TenantId,
-    author: &Author,
-) -> Result<(), ApiError> {
-    let repository = control.repository();
-    let mut query = RecordQuery {
-        tenant: Some(tenant.clone()),
-        ..RecordQuery::all(Kind::Key)
-    };
-    loop {
-        let page = repository.page::<ApiKey>(query.clone()).await?;
-        for stored in page.records {
-            let id = stored.value.id.as_str();
-            let forgotten = repository.forget::<ApiKey>(id, true, Expect::Anything, author);
-            control.keys().take_in(&forgotten.await?);
-        }
-        query.after = page.next;
-        if query.after.is_none() {
-            return Ok(());
-        }
-    }
-}
-
-/// A key of the tenant the path names: another tenant's is not there.
-async fn find(repository: &Repository, path: &KeyPath) -> Result<Stored<ApiKey>, ApiError> {
-    let stored = repository.find::<ApiKey>(path.key.as_str()).await?;
-    stored
-        .filter(|stored| !stored.deleted && stored.value.tenant == path.tenant)
-        .ok_or_else(|| ApiError::UnknownKey {
-            tenant: path.tenant.clone(),
-            key: path.key.clone(),
-        })
-}
-
-fn secret(control: &Control) -> Result<KeySecret, ApiError> {
-    let settings = control.settings();
-    settings.key_secret.clone().ok_or(ApiError::NoKeySecret)
-}
-
-impl KeyRecord {
-    fn of(stored: Stored<ApiKey>, now: Timestamp) -> Self {
-        let state = name_of(stored.value.state_at(now));
-        let ApiKey {
-            id,
-            name,
-            tenant,
-            allowed,
-            scopes,
-            expires_at,
-            replaced_by,
-            retires_at,
-            revoked_at,
-            hash: _,
-        } = stored.value;
-        Self {
-            prefix: format!("mir_{id}_"),
-            id,
-            name,
-            tenant,
-            allowed,
-            scopes,
-            state,
-            expires_at,
-            replaced_by,
-            retires_at,
-            revoked_at,
-            last_used_at: stored.used_at,
-            revision: stored.revision,
-            created_at: stored.created_at,
-            updated_at: stored.updated_at,
-        }
-    }
-}
-
-fn name_of(state: KeyState) -> &'static str {
-    match state {
-        KeyState::Usable => "usable",
-        KeyState::Revoked => "revoked",
-        KeyState::Expired => "expired",
-        KeyState::Retired => "retired",
-    }
 }
