@@ -56,7 +56,7 @@ impl Caller {
         ));
         let credentials = Arc::new(Credentials::default());
         world.block_on(async {
-            credentials.keyrings.follow(&settings.identify.issuers);
+            credentials.keyrings.follow(settings.key_sources());
             let keyring = credentials.keyrings.of(&settings.identify.issuers[0].keys);
             while keyring.keys().is_none() {
                 keyring.refresh().await;

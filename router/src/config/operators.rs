@@ -183,10 +183,12 @@ impl Operators {
 
     /// Whose certificate this is, going by what `names` says of the names in it.
     pub fn by_certificate(&self, has: impl Fn(&CertificateName) -> bool) -> Option<&Operator> {
-        self.listed.iter().find(|operator| match &operator.credential {
-            Credential::Certificate(name) => has(name),
-            Credential::Token(_) => false,
-        })
+        self.listed
+            .iter()
+            .find(|operator| match &operator.credential {
+                Credential::Certificate(name) => has(name),
+                Credential::Token(_) => false,
+            })
     }
 }
 

@@ -1,6 +1,11 @@
 //! `identify` as it is written.
 
-use std::{collections::BTreeMap, fmt, marker::PhantomData, path::{Path, PathBuf}};
+use std::{
+    collections::BTreeMap,
+    fmt,
+    marker::PhantomData,
+    path::{Path, PathBuf},
+};
 
 use serde::{
     Deserialize, Deserializer,
@@ -157,7 +162,9 @@ impl<T> RawIssuers<T> {
             Self::One(issuer) => vec![(path.to_owned(), &**issuer)],
             Self::Many(issuers) => {
                 let numbered = issuers.iter().enumerate();
-                numbered.map(|(n, issuer)| (item(path, n), issuer)).collect()
+                numbered
+                    .map(|(n, issuer)| (item(path, n), issuer))
+                    .collect()
             }
         }
     }

@@ -15,6 +15,7 @@ use crate::support::{
     client::{RawClient, RawReply, ask},
     eventually,
     h2::H2Client,
+    login::publisher,
     mirador::Mirador,
     signer::{Signer, jwks, unsigned},
     tenant::Tenant,
@@ -375,22 +376,6 @@ async fn a_token_does_what_its_scopes_say() {
             assert!(challenge.contains("insufficient_scope"), "{scope}: {line}");
         }
     }
-}
-
-/// Somebody who publishes keys over HTTP, which may change.
-fn publisher(keys: &Arc<Mutex<Value>>) -> Upstream {
-    let keys = keys.clone();
-    Upstream::start(move |asked| {
-        let base = format!("http://{}", asked.head.get("host").unwrap_or_default());
-        let body = match asked.target() {
-            "/keys" => keys.lock().clone(),
-            "/.well-known/openid-configuration" => {
-                json!({"issuer": base, "jwks_uri": format!("{base}/keys")})
-            }
-            _ => return reply(404, "", ""),
-        };
-        reply(200, "Content-Type: application/json\r\n", &body.to_string())
-    })
 }
 
 #[tokio::test]
