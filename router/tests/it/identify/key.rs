@@ -285,6 +285,84 @@ async fn a_key_opens_its_tenants_and_does_what_its_scopes_say() {
     assert_eq!(world.ask(&headers).await.status(), 403);
 }
 
+/// Each scope is good for what it says, and for nothing of the other eight.
+#[tokio::test]
+async fn each_scope_opens_one_kind_of_operation_of_one_signal() {
+    let world = World::new(json!({})).await;
+    let operations = [
+        ("metrics:read", "GET /api/v1/query_range?query=up"),
+        ("metrics:write", "POST /api/v1/import/prometheus"),
+        ("metrics:admin", "GET /an/unknown/path"),
+        ("logs:read", "GET /select/logsql/tail?query=*"),
+        ("logs:write", "POST /insert/elasticsearch/_bulk"),
+        ("logs:admin", "GET /vl/an/unknown/path"),
+        ("traces:read", "GET /select/jaeger/api/services"),
+        ("traces:write", "POST /insert/opentelemetry/v1/traces"),
+        ("traces:admin", "GET /vt/an/unknown/path"),
+    ];
+    for (scope, _) in operations {
+        let key = world.key("acme", json!({"scopes": [scope]})).await;
+        for (needed, line) in operations {
+            let headers = format!("{}Content-Length: 0\r\n", bearer(&key.token));
+            let reply = world.send(line, &headers).await;
+            let expected = if scope == needed { 200 } else { 403 };
+            assert_eq!(reply.status(), expected, "{scope}: {line}");
+            if expected == 403 {
+                let challenge = reply.head.get("www-authenticate").unwrap_or_default();
+                assert!(challenge.contains("insufficient_scope"), "{challenge}");
+            }
+        }
+    }
+    assert_eq!(world.reached(), (operations.len(), 0));
+}
+
+#[tokio::test]
+async fn no_path_takes_a_key_to_another_tenant() {
+    let world = World::new(json!({})).await;
+    let scopes = json!(["metrics:read", "metrics:write", "metrics:admin"]);
+    let key = world.key("acme", json!({"scopes": scopes})).await;
+    for (target, status) in [
+        ("/t/globex/api/v1/query", 403),
+        ("/t/acme/../globex/api/v1/query", 400),
+        ("/t/acme/%2e%2e/globex/api/v1/query", 400),
+        ("/t/acme%2f..%2fglobex/api/v1/query", 400),
+        ("/t/acme/..%5cglobex/api/v1/query", 200),
+        ("/%74/globex/api/v1/query", 400),
+        ("//t/globex/api/v1/query", 400),
+        ("/t/acme/t/globex/api/v1/query", 200),
+        ("/t/GLOBEX/api/v1/query", 400),
+        ("/t/acme;globex/api/v1/query", 400),
+        ("/t/acme/api/v1/query?tenant=globex&X-Tenant-ID=globex", 200),
+    ] {
+        let line = format!("GET {target}");
+        let reply = world.send(&line, &bearer(&key.token)).await;
+        assert_eq!(reply.status(), status, "{target}: {}", reply.body.text());
+    }
+    assert_eq!(world.reached(), (3, 0), "whatever it was, it was acme's");
+}
+
+#[tokio::test]
+async fn a_key_that_is_replaced_is_taken_until_the_overlap_is_over() {
+    let world = World::new(json!({})).await;
+    let old = world.key("acme", json!({})).await;
+    let began = std::time::Instant::now();
+    let overlap = std::time::Duration::from_secs(3);
+    let new = world.change(Method::POST, &old, "/rotate?overlap=3s").await;
+    let new = bearer(new["token"].as_str().expect("a token"));
+    let old = bearer(&old.token);
+    let status = async |headers: &str| world.ask(headers).await.status();
+    assert_eq!((status(&old).await, status(&new).await), (200, 200));
+    eventually("the overlap's end", async || {
+        let status = status(&old).await;
+        assert!(status == 200 || began.elapsed() >= overlap, "too early");
+        (status == 401).then_some(())
+    })
+    .await;
+    let told = world.ask(&old).await.body.text();
+    assert!(told.contains("replaced by another"), "{told}");
+    assert_eq!(status(&new).await, 200, "its successor goes on");
+}
+
 #[tokio::test]
 async fn a_key_that_ends_opens_nothing_from_then_on() {
     let world = World::new(json!({})).await;

@@ -5,12 +5,19 @@ use std::sync::Arc;
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 
-use super::upstream::{Upstream, reply};
+use super::upstream::{Asked, Step, Upstream, reply};
 
 /// Somebody who publishes keys over HTTP, which may change, and says where by `OpenID` discovery.
 pub(crate) fn publisher(keys: &Arc<Mutex<Value>>) -> Upstream {
+    Upstream::start(publishing(keys))
+}
+
+/// What such a one answers.
+pub(crate) fn publishing(
+    keys: &Arc<Mutex<Value>>,
+) -> impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static {
     let keys = keys.clone();
-    Upstream::start(move |asked| {
+    move |asked| {
         let base = format!("http://{}", asked.head.get("host").unwrap_or_default());
         let body = match asked.target() {
             "/keys" => keys.lock().clone(),
@@ -20,5 +27,5 @@ pub(crate) fn publisher(keys: &Arc<Mutex<Value>>) -> Upstream {
             _ => return reply(404, "", ""),
         };
         reply(200, "Content-Type: application/json\r\n", &body.to_string())
-    })
+    }
 }
