@@ -1,5 +1,7 @@
 //! Tenants named by API keys, from the admin API to the request and back.
 
+mod ends;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use reqwest::Method;
 use serde_json::{Value, json};
@@ -339,103 +341,6 @@ async fn no_path_takes_a_key_to_another_tenant() {
         assert_eq!(reply.status(), status, "{target}: {}", reply.body.text());
     }
     assert_eq!(world.reached(), (3, 0), "whatever it was, it was acme's");
-}
-
-#[tokio::test]
-async fn a_key_that_is_replaced_is_taken_until_the_overlap_is_over() {
-    let world = World::new(json!({})).await;
-    let old = world.key("acme", json!({})).await;
-    let began = std::time::Instant::now();
-    let overlap = std::time::Duration::from_secs(3);
-    let new = world.change(Method::POST, &old, "/rotate?overlap=3s").await;
-    let new = bearer(new["token"].as_str().expect("a token"));
-    let old = bearer(&old.token);
-    let status = async |headers: &str| world.ask(headers).await.status();
-    assert_eq!((status(&old).await, status(&new).await), (200, 200));
-    eventually("the overlap's end", async || {
-        let status = status(&old).await;
-        assert!(status == 200 || began.elapsed() >= overlap, "too early");
-        (status == 401).then_some(())
-    })
-    .await;
-    let told = world.ask(&old).await.body.text();
-    assert!(told.contains("replaced by another"), "{told}");
-    assert_eq!(status(&new).await, 200, "its successor goes on");
-}
-
-#[tokio::test]
-async fn a_key_that_ends_opens_nothing_from_then_on() {
-    let world = World::new(json!({})).await;
-    let (revoked, deleted) = (
-        world.key("acme", json!({})).await,
-        world.key("acme", json!({})).await,
-    );
-    let soon = jiff::Timestamp::now() + std::time::Duration::from_secs(2);
-    let expiring = world
-        .key("acme", json!({"expires_at": soon.to_string()}))
-        .await;
-    let rotated = world.key("acme", json!({})).await;
-    // Each has been used on every connection there is.
-    for key in [&revoked, &deleted, &expiring, &rotated] {
-        assert_eq!(world.ask(&bearer(&key.token)).await.status(), 200);
-    }
-    world.change(Method::POST, &revoked, "/revoke").await;
-    assert_eq!(world.ask(&bearer(&revoked.token)).await.status(), 401);
-    world.change(Method::DELETE, &deleted, "").await;
-    assert_eq!(world.ask(&bearer(&deleted.token)).await.status(), 401);
-    let successor = world
-        .change(Method::POST, &rotated, "/rotate?overlap=1h")
-        .await;
-    let successor = successor["token"].as_str().expect("a token");
-    assert_eq!(world.ask(&bearer(successor)).await.status(), 200);
-    assert_eq!(world.ask(&bearer(&rotated.token)).await.status(), 200);
-    eventually("the key's end", async || {
-        let status = world.ask(&bearer(&expiring.token)).await.status();
-        assert!(status == 200 || jiff::Timestamp::now() >= soon, "too early");
-        (status == 401).then_some(())
-    })
-    .await;
-    let late = jiff::Timestamp::now().duration_since(soon);
-    assert!(late.as_secs() < 5, "{late}");
-    // With the tenant, its keys end.
-    let path = "/api/v1/tenants/acme";
-    let gone = world
-        .mirador
-        .admin(Method::DELETE, path)
-        .header("If-Match", "*");
-    assert!(gone.send().await.expect("an answer").status().is_success());
-    assert_ne!(world.ask(&bearer(&rotated.token)).await.status(), 200);
-}
-
-/// Another router on the same store learns of it within the bound that is stated for tenants.
-#[tokio::test]
-async fn a_key_that_is_revoked_elsewhere_opens_nothing_within_the_bound_of_suspensions() {
-    let mut world = World::new(json!({})).await;
-    let key = world.key("acme", json!({})).await;
-    let other = world.another().await;
-    let ask = async |mirador: &Mirador| {
-        let mut client = RawClient::connect(mirador.address()).await;
-        client.send(request(QUERY, &bearer(&key.token), "")).await;
-        client.reply().await.expect("a reply").status()
-    };
-    eventually("the other router to know the key", async || {
-        (ask(&other).await == 200).then_some(())
-    })
-    .await;
-    world.change(Method::POST, &key, "/revoke").await;
-    let revoked = std::time::Instant::now();
-    eventually("the other router to refuse it", async || {
-        (ask(&other).await == 401).then_some(())
-    })
-    .await;
-    let took = revoked.elapsed();
-    eprintln!("a revocation took {took:?} to reach the other router");
-    assert!(took < std::time::Duration::from_secs(5), "{took:?}");
-    // Keys survive a restart.
-    let still = world.key("acme", json!({})).await;
-    world.mirador.restart().await;
-    assert_eq!(world.ask(&bearer(&still.token)).await.status(), 200);
-    assert_eq!(world.ask(&bearer(&key.token)).await.status(), 401);
 }
 
 #[tokio::test]
