@@ -57,7 +57,9 @@ impl Caller {
         let credentials = Arc::new(Credentials::default());
         world.block_on(async {
             credentials.keyrings.follow(settings.key_sources());
-            let keyring = credentials.keyrings.of(&settings.identify.issuers[0].keys);
+            let keyring = credentials
+                .keyrings
+                .of(&settings.identify.issuers[0].trust.keys);
             while keyring.keys().is_none() {
                 keyring.refresh().await;
             }
