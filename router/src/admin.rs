@@ -27,6 +27,7 @@ mod select;
 mod status;
 mod tenants;
 mod tiers;
+mod token;
 mod transfer;
 mod validate;
 

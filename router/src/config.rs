@@ -34,8 +34,11 @@ pub use self::{
     identify::{
         Algorithm, Authentication, BaseDomain, CertificateField, CertificateRule, ClaimPath,
         Identify, KeyLocation, KeySource, PathPrefix, SourceKind, TenantPattern, TokenIssuer,
+        TokenTrust,
     },
-    operators::{CertificateName, Credential, Operator, Operators, Role, TokenHash},
+    operators::{
+        CertificateName, Credential, Operator, OperatorIssuer, Operators, Role, TokenHash,
+    },
     overrides::Overrides,
     value::{LogFormat, Secret},
 };
@@ -90,6 +93,15 @@ pub struct Settings {
     /// Failed attempts to authenticate to the admin API that one address has per minute, at least
     /// 1.
     pub max_login_failures: u32,
+}
+
+impl Settings {
+    /// Where the keys of all issuers are, whoever's tokens they sign.
+    pub fn key_sources(&self) -> impl Iterator<Item = &KeySource> + Clone {
+        let of_clients = self.identify.issuers.iter().map(|issuer| &issuer.trust);
+        let of_operators = self.operators.issuers().iter().map(|issuer| &issuer.trust);
+        of_clients.chain(of_operators).map(|trust| &trust.keys)
+    }
 }
 
 /// One address that clients connect to.

@@ -90,9 +90,7 @@ impl Control {
             api_keys: Some(parts.keys.clone()),
             ..Credentials::default()
         });
-        credentials
-            .keyrings
-            .follow(&config.settings.identify.issuers);
+        credentials.keyrings.follow(config.settings.key_sources());
         let settings = ArcSwap::new(config.settings.clone());
         Arc::new(Self {
             repository: parts.repository,
@@ -234,7 +232,7 @@ impl Control {
             Ok((_, fresh)) => {
                 if let Some(settings) = fresh {
                     // First, so that workers find the keyrings that their settings name.
-                    self.credentials.keyrings.follow(&settings.identify.issuers);
+                    self.credentials.keyrings.follow(settings.key_sources());
                     self.keys.set_secret(settings.key_secret.clone());
                     self.settings.store(settings.clone());
                 }

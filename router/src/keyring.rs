@@ -18,7 +18,7 @@ use tokio::{
 };
 
 pub use self::key_set::{KeyFault, KeySet, KeySetFault, Signed};
-use crate::config::{KeySource, TokenIssuer};
+use crate::config::KeySource;
 
 /// How long a request waits for keys to be read.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -55,19 +55,15 @@ struct Readings {
 }
 
 impl Keyrings {
-    /// Follows the sources of these issuers and no others. What is known of those that stay is
-    /// kept, while each is read again soon. Has to be called on the control plane's runtime.
-    pub fn follow(&self, issuers: &[TokenIssuer]) {
+    /// Follows these sources and no others. What is known of those that stay is kept, while each is
+    /// read again soon. Has to be called on the control plane's runtime.
+    pub fn follow<'s>(&self, sources: impl Iterator<Item = &'s KeySource> + Clone) {
         let mut followed = self.0.lock();
-        let is_wanted = |one: &Followed| issuers.iter().any(|i| i.keys == one.keyring.source);
-        followed.retain(is_wanted);
-        for issuer in issuers {
-            match followed
-                .iter()
-                .find(|one| one.keyring.source == issuer.keys)
-            {
+        followed.retain(|one| sources.clone().any(|source| *source == one.keyring.source));
+        for source in sources {
+            match followed.iter().find(|one| one.keyring.source == *source) {
                 Some(one) => one.keyring.wanted.notify_one(),
-                None => followed.push(Followed::start(issuer.keys.clone())),
+                None => followed.push(Followed::start(source.clone())),
             }
         }
     }

@@ -56,8 +56,10 @@ impl Caller {
         ));
         let credentials = Arc::new(Credentials::default());
         world.block_on(async {
-            credentials.keyrings.follow(&settings.identify.issuers);
-            let keyring = credentials.keyrings.of(&settings.identify.issuers[0].keys);
+            credentials.keyrings.follow(settings.key_sources());
+            let keyring = credentials
+                .keyrings
+                .of(&settings.identify.issuers[0].trust.keys);
             while keyring.keys().is_none() {
                 keyring.refresh().await;
             }

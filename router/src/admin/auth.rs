@@ -9,11 +9,12 @@ use axum::{
     response::Response,
 };
 
-use super::{error::ApiError, listener::Peer};
+use super::{error::ApiError, listener::Peer, token};
 use crate::{
     attempts::Attempts,
-    config::{Operator, Role},
+    config::{Operator, Operators, Role},
     control::Control,
+    jwt::unix_now,
 };
 
 /// What the door needs to know.
@@ -68,24 +69,39 @@ pub(super) async fn authenticate(
     let peer = peer.map(|ConnectInfo(peer)| peer.clone());
     let address = peer.as_ref().map(|peer| peer.address.ip());
     door.admit(address)?;
-    let operator = match credential(request.headers()) {
-        Sent::Token(token) => settings.operators.by_token(token),
+    let operators = &settings.operators;
+    let caller = match credential(request.headers()) {
+        Sent::Token(token) => by_token(&door.control, operators, token).await,
         Sent::Nothing => peer
             .as_ref()
             .and_then(|peer| peer.certificate.as_deref())
-            .and_then(|shown| settings.operators.by_certificate(|name| shown.has(name))),
-        Sent::Unusable => None,
+            .and_then(|shown| operators.by_certificate(|name| shown.has(name)))
+            .map(Caller::of)
+            .ok_or(ApiError::Unauthenticated),
+        Sent::Unusable => Err(ApiError::Unauthenticated),
     };
-    let Some(Operator { name, role, .. }) = operator else {
-        door.failed(address, Instant::now());
-        return Err(ApiError::Unauthenticated);
-    };
-    let caller = Caller {
-        name: name.clone(),
-        role: *role,
-    };
+    let caller = caller.inspect_err(|error| {
+        if error.is_failure_to_authenticate() {
+            door.failed(address, Instant::now());
+        }
+    })?;
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
+}
+
+async fn by_token(
+    control: &Control,
+    operators: &Operators,
+    token: &str,
+) -> Result<Caller, ApiError> {
+    if let Some(operator) = operators.by_token(token) {
+        return Ok(Caller::of(operator));
+    }
+    if operators.issuers().is_empty() {
+        return Err(ApiError::Unauthenticated);
+    }
+    let keyrings = &control.credentials().keyrings;
+    token::caller(operators.issuers(), keyrings, token, unix_now()).await
 }
 
 /// Lets operators of this role, or of one that may do more, through.
@@ -100,6 +116,13 @@ pub(super) async fn require(
 }
 
 impl Caller {
+    fn of(Operator { name, role, .. }: &Operator) -> Self {
+        Self {
+            name: name.clone(),
+            role: *role,
+        }
+    }
+
     /// Refuses what needs a role that this caller's does not suffice for.
     pub(super) fn require(&self, needed: Role) -> Result<(), ApiError> {
         if self.role >= needed {

@@ -18,7 +18,7 @@ use tenant_store::{
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::{config::Role, control::ReloadError};
+use crate::{config::Role, control::ReloadError, jwt::TokenFault};
 
 /// The media type of a problem document.
 pub(super) const PROBLEM_JSON: &str = "application/problem+json";
@@ -106,6 +106,20 @@ pub(super) enum ApiError {
          certificate that belongs to one"
     )]
     Unauthenticated,
+    #[error("the token is not believed: {0}")]
+    TokenRefused(TokenFault),
+    #[error("there are no keys of the token's issuer's to verify it by yet; try again")]
+    NoIssuerKeys,
+    #[error(
+        "the token names no operator: in the claim {claim} it needs a name of 1 to 128 bytes \
+         without spaces"
+    )]
+    NamelessToken { claim: String },
+    #[error(
+        "{operator} has no role here: nothing in the token's claim {claim} stands in the \
+         issuer's `roles` in `admin.jwt`"
+    )]
+    NoRole { operator: Arc<str>, claim: String },
     #[error(
         "no admin token is configured, so nobody may do this: write one to a file, name that \
          file in `admin.token_file`, or list `admin.operators`, and reload"
@@ -216,6 +230,14 @@ const fn nature(status: StatusCode, kind: &'static str, title: &'static str) -> 
     }
 }
 
+const UNAUTHENTICATED: Nature = nature(
+    StatusCode::UNAUTHORIZED,
+    "unauthenticated",
+    "not authenticated",
+);
+
+const FORBIDDEN: Nature = nature(StatusCode::FORBIDDEN, "forbidden", "not allowed");
+
 const KEY_REUSED: Nature = nature(
     StatusCode::UNPROCESSABLE_ENTITY,
     "idempotency-key-reused",
@@ -241,12 +263,13 @@ impl ApiError {
     fn nature(&self) -> Nature {
         use StatusCode as S;
         match self {
-            Self::Unauthenticated => {
-                nature(S::UNAUTHORIZED, "unauthenticated", "not authenticated")
-            }
-            Self::NoToken | Self::NoGenerator | Self::NotTheGenerator | Self::Forbidden { .. } => {
-                nature(S::FORBIDDEN, "forbidden", "not allowed")
-            }
+            Self::Unauthenticated | Self::TokenRefused(_) => UNAUTHENTICATED,
+            Self::NoToken
+            | Self::NoGenerator
+            | Self::NotTheGenerator
+            | Self::NamelessToken { .. }
+            | Self::NoRole { .. }
+            | Self::Forbidden { .. } => FORBIDDEN,
             Self::TooManyAttempts { .. } => nature(
                 S::TOO_MANY_REQUESTS,
                 "too-many-attempts",
@@ -298,6 +321,7 @@ impl ApiError {
             | Self::LookupFailed(_)
             | Self::TooSlow(_)
             | Self::Busy(_)
+            | Self::NoIssuerKeys
             | Self::KeysExhausted => nature(
                 S::SERVICE_UNAVAILABLE,
                 "unavailable",
@@ -321,6 +345,20 @@ impl ApiError {
                 format!("expected {expected}"),
             )],
             _ => Vec::new(),
+        }
+    }
+
+    /// Whether somebody has tried to show who they are, and is nobody.
+    pub(super) fn is_failure_to_authenticate(&self) -> bool {
+        self.challenge().is_some()
+    }
+
+    /// How to authenticate (RFC 6750 section 3), where that is what was missing.
+    fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::Unauthenticated => Some(r#"Bearer realm="mirador admin""#),
+            Self::TokenRefused(_) => Some(r#"Bearer realm="mirador admin", error="invalid_token""#),
+            _ => None,
         }
     }
 
@@ -382,9 +420,11 @@ impl IntoResponse for ApiError {
         } = self.nature();
         let mut response = status.into_response();
         let headers = response.headers_mut();
-        if let Self::Unauthenticated = self {
-            let challenge = HeaderValue::from_static("Bearer realm=\"mirador admin\"");
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
+        if let Some(challenge) = self.challenge() {
+            headers.insert(
+                header::WWW_AUTHENTICATE,
+                HeaderValue::from_static(challenge),
+            );
         }
         if let Some(seconds) = self.retry_after() {
             headers.insert(header::RETRY_AFTER, seconds.into());

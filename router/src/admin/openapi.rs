@@ -82,8 +82,8 @@ pub(super) fn blank() -> OpenApi {
     let bearer = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(
-            "An operator's token, or the admin token. A client certificate does as well where the \
-             listener speaks TLS.",
+            "An operator's token, the admin token, or a token of an issuer of operators. A client \
+             certificate does as well where the listener speaks TLS.",
         ))
         .build();
     components.add_security_scheme("operator", SecurityScheme::Http(bearer));

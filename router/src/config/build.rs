@@ -4,6 +4,7 @@
 mod admin;
 mod identify;
 mod listeners;
+mod tokens;
 
 use std::{
     fmt, fs, io,

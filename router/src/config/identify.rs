@@ -40,17 +40,11 @@ pub enum Authentication {
     TrustedNetwork(Vec<IpNet>),
 }
 
-/// Somebody whose tokens are believed, and what their claims mean.
+/// Somebody whose tokens are believed, and what their claims mean for tenants.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct TokenIssuer {
-    /// What `iss` must be, to the letter.
-    pub issuer: String,
-    /// Of these, one must be in `aud`.
-    pub audiences: Vec<String>,
-    /// How its tokens may be signed.
-    pub algorithms: Vec<Algorithm>,
-    /// Where its keys are.
-    pub keys: KeySource,
+    /// Which tokens are believed.
+    pub trust: TokenTrust,
     /// The claim that names tenants.
     pub tenant_claim: ClaimPath,
     /// The value there that means every tenant.
@@ -59,6 +53,19 @@ pub struct TokenIssuer {
     pub scope_claim: Option<ClaimPath>,
     /// What the words of that claim mean; without any, they are scopes themselves.
     pub scopes: BTreeMap<String, Scopes>,
+}
+
+/// Which tokens of an issuer are believed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenTrust {
+    /// What `iss` must be, to the letter.
+    pub issuer: String,
+    /// Of these, one must be in `aud`.
+    pub audiences: Vec<String>,
+    /// How its tokens may be signed.
+    pub algorithms: Vec<Algorithm>,
+    /// Where its keys are.
+    pub keys: KeySource,
     /// How far its clock may be from ours.
     pub leeway: Duration,
 }

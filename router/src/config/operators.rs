@@ -1,12 +1,15 @@
 //! Who may use the admin API, and for what. No secret is kept here: of a token, its hash.
 
-use std::{fmt, sync::Arc};
+use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 use subtle::{Choice, ConstantTimeEq};
 
-use super::Secret;
+use super::{
+    Secret,
+    identify::{ClaimPath, TokenTrust},
+};
 
 /// What an operator may do. Later ones may do what earlier ones may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Deserialize)]
@@ -113,34 +116,60 @@ pub struct Operator {
     pub credential: Credential,
 }
 
+/// Somebody whose tokens show operators, and what their claims mean.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OperatorIssuer {
+    /// Which tokens are believed.
+    pub trust: TokenTrust,
+    /// The claim that names the operator.
+    pub name_claim: ClaimPath,
+    /// The claim that says what they are, as a word or a list of words.
+    pub role_claim: ClaimPath,
+    /// What these words entitle to, at least one; all others to nothing.
+    pub roles: BTreeMap<String, Role>,
+}
+
 /// All who may use the admin API.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Operators(Vec<Operator>);
+pub struct Operators {
+    listed: Vec<Operator>,
+    issuers: Vec<OperatorIssuer>,
+}
 
 impl Operators {
     /// The name under which the holder of the one token of `admin.token_file` is known.
     pub const ADMIN_TOKEN: &'static str = "admin-token";
 
-    /// The operators that are listed, and whoever holds the one admin token.
-    pub(super) fn new(mut listed: Vec<Operator>, admin_token: Option<&Secret>) -> Self {
+    /// The operators that are listed, whoever holds the one admin token, and those whom issuers
+    /// name.
+    pub(super) fn new(
+        mut listed: Vec<Operator>,
+        admin_token: Option<&Secret>,
+        issuers: Vec<OperatorIssuer>,
+    ) -> Self {
         listed.extend(admin_token.map(|token| Operator {
             name: Self::ADMIN_TOKEN.into(),
             role: Role::Admin,
             credential: Credential::Token(TokenHash::of(token.expose())),
         }));
-        Self(listed)
+        Self { listed, issuers }
     }
 
     /// Whether there is none: then nobody may use the admin API.
     pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.listed.is_empty() && self.issuers.is_empty()
+    }
+
+    /// Whose tokens show operators that are not listed.
+    pub fn issuers(&self) -> &[OperatorIssuer] {
+        &self.issuers
     }
 
     /// Whose token this is. Takes as long whatever it is.
     pub fn by_token(&self, token: &str) -> Option<&Operator> {
         let sent = TokenHash::of(token);
         let mut found = None;
-        for operator in &self.0 {
+        for operator in &self.listed {
             let same = match &operator.credential {
                 Credential::Token(hash) => hash.0.ct_eq(&sent.0),
                 Credential::Certificate(_) => Choice::from(0),
@@ -154,10 +183,12 @@ impl Operators {
 
     /// Whose certificate this is, going by what `names` says of the names in it.
     pub fn by_certificate(&self, has: impl Fn(&CertificateName) -> bool) -> Option<&Operator> {
-        self.0.iter().find(|operator| match &operator.credential {
-            Credential::Certificate(name) => has(name),
-            Credential::Token(_) => false,
-        })
+        self.listed
+            .iter()
+            .find(|operator| match &operator.credential {
+                Credential::Certificate(name) => has(name),
+                Credential::Token(_) => false,
+            })
     }
 }
 
@@ -179,7 +210,7 @@ mod tests {
             operator("alice", Role::Viewer, "a"),
             operator("bob", Role::Operator, "b"),
         ];
-        let operators = Operators::new(listed, Some(&Secret::new("root".into())));
+        let operators = Operators::new(listed, Some(&Secret::new("root".into())), Vec::new());
         let name = |token| operators.by_token(token).map(|operator| &*operator.name);
         assert_eq!(name("a"), Some("alice"));
         assert_eq!(name("b"), Some("bob"));

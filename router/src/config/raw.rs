@@ -16,7 +16,9 @@ use serde::{
 };
 use tenant_store::model::HumanDuration;
 
-pub(super) use self::identify::{RawAuthentication, RawIdentify, RawIssuer, RawIssuers};
+pub(super) use self::identify::{
+    RawAuthentication, RawIdentify, RawIssuer, RawIssuers, RawOperatorIssuer, RawTrust,
+};
 use super::{
     Role,
     value::{
@@ -115,6 +117,7 @@ pub(super) struct RawAdmin {
     pub(super) token_file: Option<PathBuf>,
     pub(super) token_env: Option<String>,
     pub(super) operators: Vec<RawOperator>,
+    pub(super) jwt: RawIssuers<RawOperatorIssuer>,
     pub(super) max_failures_per_minute: u32,
     pub(super) tls: Option<RawAdminTls>,
     pub(super) argocd: RawArgocd,
@@ -287,6 +290,7 @@ impl Default for RawAdmin {
             token_file: None,
             token_env: None,
             operators: Vec::new(),
+            jwt: RawIssuers::default(),
             max_failures_per_minute: 60,
             tls: None,
             argocd: RawArgocd::default(),

@@ -358,6 +358,76 @@ fn operators_are_known_by_token_or_certificate() {
 }
 
 #[test]
+fn an_issuer_of_operators_says_what_its_words_entitle_to() {
+    let config = good(
+        "admin:
+  jwt:
+    issuer: https://login.example.com
+    audiences: [mirador-admin]
+    role_claim: realm_access.roles
+    roles: {obs-admins: admin, staff: viewer}
+",
+    );
+    let operators = &config.settings.operators;
+    let [issuer] = operators.issuers() else {
+        panic!("one issuer");
+    };
+    assert!(!operators.is_empty(), "nobody else is needed");
+    assert_eq!(issuer.name_claim.to_string(), "sub");
+    assert_eq!(issuer.role_claim.to_string(), "realm_access.roles");
+    assert_eq!(issuer.roles["obs-admins"], Role::Admin);
+    let sources: Vec<_> = config.settings.key_sources().collect();
+    assert_eq!(sources, [&issuer.trust.keys], "its keys are followed");
+    assert!(config.settings.identify.issuers.is_empty());
+}
+
+#[test]
+fn an_issuer_that_could_show_no_operator_is_a_fault() {
+    let jwt = |more: &str| format!("admin: {{jwt: {{issuer: 'https://a.test', {more}}}}}");
+    for (text, path, fault) in [
+        ("audiences: [a], roles: {x: admin}", "role_claim", "missing"),
+        ("audiences: [a], role_claim: r", "roles", "missing"),
+        (
+            "audiences: [a], role_claim: r, roles: {}",
+            "roles",
+            "expected at least one",
+        ),
+        (
+            "audiences: [a], role_claim: r, roles: {x: root}",
+            "roles.x",
+            "viewer",
+        ),
+        (
+            "audiences: [], role_claim: r, roles: {x: admin}",
+            "audiences",
+            "expected something",
+        ),
+        (
+            "audiences: [a], role_claim: a..b, roles: {x: admin}",
+            "role_claim",
+            "claim",
+        ),
+        (
+            "audiences: [a], role_claim: r, roles: {x: admin}, tenant_claim: t",
+            "tenant_claim",
+            "no such field",
+        ),
+        (
+            "audiences: [a], role_claim: r, roles: {x: admin}, algorithms: [HS256]",
+            "algorithms[0]",
+            "RS256",
+        ),
+    ] {
+        assert_faults(&jwt(text), &[(1, &format!("admin.jwt.{path}"), fault)]);
+    }
+    let one = "{issuer: 'https://a.test', audiences: [a], role_claim: r, roles: {x: admin}}";
+    assert_faults(
+        &format!("admin: {{jwt: [{one}, {one}]}}"),
+        &[(1, "admin.jwt[1].issuer", "twice")],
+    );
+}
+
+#[test]
 fn faulty_operators_are_told() {
     let hash = TokenHash::of("a");
     assert_faults(

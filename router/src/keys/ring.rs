@@ -216,6 +216,15 @@ impl Keys {
         key.uses.note(now);
         Ok(KeyGrant(key))
     }
+
+    /// Whether a key that has opened something would do so still. One that is not held is gone, if
+    /// all that there are were read.
+    pub fn still_open(&self, id: &str, now: Timestamp) -> bool {
+        match self.held.get(id) {
+            Some(key) => key.ends.state_at(now) == KeyState::Usable,
+            None => !self.is_filled,
+        }
+    }
 }
 
 impl<'k> KeyGrant<'k> {

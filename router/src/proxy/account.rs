@@ -185,10 +185,15 @@ impl Exchange {
         }
     }
 
-    /// Whether the tenant was suspended or deleted since the request was let through.
+    /// Whether the tenant was suspended or deleted since the request was let through, or the key
+    /// revoked that it came with. Of two credentials the first would have sufficed.
     pub fn is_withdrawn(&self) -> bool {
         let route = self.tenant.as_ref();
         route.is_some_and(|route| !route.is_current() && self.context.is_withdrawn(route.id()))
+            || self
+                .principal
+                .as_ref()
+                .is_some_and(|principal| self.context.is_revoked(principal))
     }
 
     /// The request is answered with an error of the router's own.

@@ -10,6 +10,7 @@ use std::{
 };
 
 use http::{HeaderMap, HeaderValue};
+use jiff::Timestamp;
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tenant_store::{
     cache::{Known, TenantCache},
@@ -18,8 +19,15 @@ use tenant_store::{
 use tokio::time::Instant;
 
 use super::{
-    LocalRoute, body::Upload, error::ProxyError, front::FrontCache, rewrite, route::TenantRoute,
-    settings::Settings, upstream::Pool,
+    LocalRoute,
+    body::Upload,
+    error::ProxyError,
+    front::FrontCache,
+    identify::{CredentialKind, Principal},
+    rewrite,
+    route::TenantRoute,
+    settings::Settings,
+    upstream::Pool,
 };
 use crate::{
     clock::Clock,
@@ -163,6 +171,20 @@ impl ProxyContext {
             Known::NoSuchTenant => true,
             Known::NeverAsked => false,
         }
+    }
+
+    /// Whether what let a request in would do so no longer, where that can be taken back: an API key
+    /// can. A token and a certificate are good until they end, and so long requests go on that began
+    /// before.
+    pub fn is_revoked(&self, principal: &Principal) -> bool {
+        let keys = match principal.kind {
+            CredentialKind::ApiKey => self.credentials.api_keys.as_ref(),
+            CredentialKind::Token | CredentialKind::Certificate => None,
+        };
+        keys.is_some_and(|keys| {
+            let keys = keys.load();
+            !keys.still_open(&principal.subject, Timestamp::now())
+        })
     }
 
     /// A tenant's route; `None` if there is no such tenant. Waits for the store only the first

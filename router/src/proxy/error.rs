@@ -54,8 +54,9 @@ pub enum ProxyError {
     /// The tenant may not be served.
     #[error("the tenant is {}", .0.as_str())]
     NotServed(Status),
-    /// The tenant was suspended or deleted while the request was on its way.
-    #[error("the tenant is served no longer")]
+    /// The tenant was suspended or deleted, or the API key revoked, while the request was on its
+    /// way.
+    #[error("the tenant is served no longer, or the API key no longer accepted")]
     Withdrawn,
     /// The tenant's operators, or its tier, switched this off.
     #[error("{0} is switched off for this tenant")]

@@ -47,7 +47,7 @@ use crate::{
 pub(super) use self::key::API_KEY;
 pub use self::{
     error::{IdentifyError, Malformed},
-    jwt::{ClaimFault, TokenFault},
+    jwt::ClaimFault,
     path::TenantPath,
     principal::{CredentialKind, Principal, TenantName, Tenants},
     subdomain::HostFault,

@@ -42,7 +42,7 @@ pub struct Relay {
     last_look: Instant,
 }
 
-/// How often a stream looks whether its tenant is still served.
+/// How often a stream looks whether its tenant is still served, and its key still accepted.
 const LOOK: Duration = Duration::from_secs(5);
 
 /// Why an answer breaks off. The client sees its connection or stream break, never a clean end.
@@ -55,7 +55,7 @@ pub enum RelayError {
     #[error("the backend did not finish its answer in time")]
     Late,
     /// The tenant was suspended or deleted while its stream went on.
-    #[error("the tenant is served no longer")]
+    #[error("the tenant is served no longer, or the API key no longer accepted")]
     Withdrawn,
 }
 

@@ -5,6 +5,7 @@ mod command;
 mod described;
 mod features;
 mod operators;
+mod tokens;
 mod updates;
 mod validation;
 

@@ -4,6 +4,7 @@ pub(crate) mod acme;
 pub(crate) mod client;
 pub(crate) mod h2;
 pub(crate) mod load;
+pub(crate) mod login;
 pub(crate) mod metrics;
 pub(crate) mod mirador;
 pub(crate) mod port;

@@ -5,9 +5,12 @@ use std::{env, path::Path};
 use super::Builder;
 use crate::{
     config::{
-        AdminTls, AuditLogConfig, CertificateName, Credential, Operator, Operators, Secret,
-        TokenHash,
-        raw::{RawAdmin, RawArgocd, RawAuditLog, RawCertificate, RawKeys, RawOperator},
+        AdminTls, AuditLogConfig, CertificateName, Credential, Operator, OperatorIssuer, Operators,
+        Secret, TokenHash,
+        raw::{
+            RawAdmin, RawArgocd, RawAuditLog, RawCertificate, RawIssuers, RawKeys, RawOperator,
+            RawOperatorIssuer,
+        },
     },
     keys::KeySecret,
     tls,
@@ -42,7 +45,27 @@ impl Builder<'_, '_> {
             }
             operators.push(operator);
         }
-        Operators::new(operators, token.as_ref())
+        let issuers = self.operator_issuers(&admin.jwt);
+        Operators::new(operators, token.as_ref(), issuers)
+    }
+
+    fn operator_issuers(&mut self, raw: &RawIssuers<RawOperatorIssuer>) -> Vec<OperatorIssuer> {
+        let mut issuers: Vec<OperatorIssuer> = Vec::new();
+        for (path, raw) in raw.each("admin.jwt", |path, n| self.report.item(path, n)) {
+            let earlier = issuers.iter().map(|issuer| &issuer.trust);
+            let trust = self.trust(&path, &raw.trust(), earlier);
+            if raw.roles.is_empty() {
+                let message = "expected at least one: without, no token shows an operator";
+                self.report.fault(&format!("{path}.roles"), message);
+            }
+            issuers.push(OperatorIssuer {
+                trust,
+                name_claim: raw.name_claim.clone(),
+                role_claim: raw.role_claim.clone(),
+                roles: raw.roles.clone(),
+            });
+        }
+        issuers
     }
 
     pub(super) fn argocd_token(&mut self, argocd: &RawArgocd) -> Option<TokenHash> {

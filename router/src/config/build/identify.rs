@@ -1,12 +1,9 @@
 //! Who may ask, and how a request says for whom: that each source has what it needs, and that
 //! nothing stands there that no source reads.
 
-use url::Url;
-
-use super::{Builder, DAY, MILLISECOND, MINUTE, SECOND, ZERO};
+use super::Builder;
 use crate::config::{
-    Authentication, BaseDomain, CertificateRule, Identify, KeyLocation, KeySource, ListenerConfig,
-    SourceKind, TokenIssuer,
+    Authentication, BaseDomain, CertificateRule, Identify, ListenerConfig, SourceKind, TokenIssuer,
     raw::{RawAuthentication, RawIdentify, RawIssuer, RawIssuers},
     value::{Network, TenantHeader},
 };
@@ -32,7 +29,7 @@ impl Builder<'_, '_> {
             SourceKind::Subdomain,
             has(SourceKind::Subdomain),
         );
-        let issuers = self.issuers(raw.jwt);
+        let issuers = self.issuers(&raw.jwt);
         self.goes_with(
             "identify.jwt",
             !issuers.is_empty(),
@@ -111,108 +108,24 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn issuers(&mut self, raw: RawIssuers) -> Vec<TokenIssuer> {
-        let (one, raw) = match raw {
-            RawIssuers::One(issuer) => (true, vec![*issuer]),
-            RawIssuers::Many(issuers) => (false, issuers),
-        };
+    fn issuers(&mut self, raw: &RawIssuers<RawIssuer>) -> Vec<TokenIssuer> {
         let mut issuers: Vec<TokenIssuer> = Vec::new();
-        for (n, issuer) in raw.into_iter().enumerate() {
-            let path = if one {
-                "identify.jwt".to_owned()
-            } else {
-                self.report.item("identify.jwt", n)
-            };
-            if issuers.iter().any(|known| known.issuer == issuer.issuer) {
-                let message = format!("the issuer {} stands in this list twice", issuer.issuer);
-                self.report.fault(&format!("{path}.issuer"), message);
+        for (path, raw) in raw.each("identify.jwt", |path, n| self.report.item(path, n)) {
+            let earlier = issuers.iter().map(|issuer| &issuer.trust);
+            let trust = self.trust(&path, &raw.trust(), earlier);
+            if raw.scope_claim.is_none() && !raw.scopes.is_empty() {
+                let message = format!("nothing reads this: name the claim in {path}.scope_claim");
+                self.report.fault(&format!("{path}.scopes"), message);
             }
-            issuers.push(self.issuer(&path, issuer));
+            issuers.push(TokenIssuer {
+                trust,
+                tenant_claim: raw.tenant_claim.clone(),
+                all_tenants: raw.all_tenants.clone(),
+                scope_claim: raw.scope_claim.clone(),
+                scopes: raw.scopes.clone(),
+            });
         }
         issuers
-    }
-
-    fn issuer(&mut self, path: &str, raw: RawIssuer) -> TokenIssuer {
-        let field = |name: &str| format!("{path}.{name}");
-        for (name, is_empty) in [
-            ("issuer", raw.issuer.is_empty()),
-            ("audiences", raw.audiences.is_empty()),
-            ("algorithms", raw.algorithms.is_empty()),
-        ] {
-            if is_empty {
-                let message = "expected something: without, no token could be believed";
-                self.report.fault(&field(name), message);
-            }
-        }
-        if raw.scope_claim.is_none() && !raw.scopes.is_empty() {
-            let message = format!("nothing reads this: name the claim in {path}.scope_claim");
-            self.report.fault(&field("scopes"), message);
-        }
-        let location = self.key_location(path, &raw);
-        let ca_file = raw.ca_file.as_ref().map(|file| {
-            let path = field("ca_file");
-            let file = self.document.resolve(&path, file);
-            self.read(&path, &file);
-            file
-        });
-        TokenIssuer {
-            keys: KeySource {
-                location,
-                ca_file,
-                interval: self.span(
-                    &field("refresh_interval"),
-                    raw.refresh_interval,
-                    SECOND..=DAY,
-                ),
-                cooldown: self.span(
-                    &field("refresh_cooldown"),
-                    raw.refresh_cooldown,
-                    100 * MILLISECOND..=DAY,
-                ),
-            },
-            leeway: self.span(&field("leeway"), raw.leeway, ZERO..=5 * MINUTE),
-            issuer: raw.issuer,
-            audiences: raw.audiences,
-            algorithms: raw.algorithms,
-            tenant_claim: raw.tenant_claim,
-            all_tenants: raw.all_tenants,
-            scope_claim: raw.scope_claim,
-            scopes: raw.scopes,
-        }
-    }
-
-    /// A JWKS is in a file, at a URL, or where the issuer says.
-    fn key_location(&mut self, path: &str, raw: &RawIssuer) -> KeyLocation {
-        let file_path = format!("{path}.jwks_file");
-        let (url_path, url) = match (&raw.jwks_file, &raw.jwks_url) {
-            (Some(_), Some(_)) => {
-                let message = "jwks_file and jwks_url exclude each other, name one";
-                self.report.fault(&file_path, message);
-                return KeyLocation::Discovery(raw.issuer.clone());
-            }
-            (Some(file), None) => {
-                let file = self.document.resolve(&file_path, file);
-                self.read(&file_path, &file);
-                return KeyLocation::File(file);
-            }
-            (None, Some(url)) => (format!("{path}.jwks_url"), url),
-            (None, None) => (format!("{path}.issuer"), &raw.issuer),
-        };
-        match Url::parse(url) {
-            Ok(parsed) if matches!(parsed.scheme(), "http" | "https") && parsed.has_host() => {
-                if raw.jwks_url.is_some() {
-                    return KeyLocation::Url(parsed);
-                }
-            }
-            _ => {
-                let message = format!(
-                    "expected a URL such as https://login.example.com, where keys are found, not \
-                     {url:?}"
-                );
-                self.report.fault(&url_path, message);
-            }
-        }
-        KeyLocation::Discovery(raw.issuer.clone())
     }
 
     fn sources(&mut self, raw: &[SourceKind]) -> Vec<SourceKind> {

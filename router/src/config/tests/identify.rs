@@ -97,8 +97,8 @@ fn an_issuer_says_whose_tokens_are_believed_and_what_they_mean() {
         panic!("one issuer");
     };
     let discovery = KeyLocation::Discovery("https://login.example.com/realms/obs".into());
-    assert_eq!(issuer.keys.location, discovery);
-    assert_eq!(issuer.algorithms, Algorithm::ALL);
+    assert_eq!(issuer.trust.keys.location, discovery);
+    assert_eq!(issuer.trust.algorithms, Algorithm::ALL);
     assert_eq!(issuer.tenant_claim.to_string(), "org.\"tenant.id\"");
     assert_eq!(
         config.settings.identify.authentication,

@@ -3,7 +3,8 @@
 
 use http::{HeaderMap, header};
 
-use super::{IdentifyError, jwt::TokenFault};
+use super::IdentifyError;
+use crate::jwt::TokenFault;
 
 /// What stands in the header.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -83,3 +83,43 @@ impl Certificates {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, DnType, KeyPair, date_time_ymd};
+
+    use super::*;
+
+    fn certificate(last_year: i32) -> ClientCertificate {
+        let mut params = CertificateParams::default();
+        params.distinguished_name.push(DnType::CommonName, "acme");
+        params.not_after = date_time_ymd(last_year, 1, 1);
+        let key = KeyPair::generate().expect("a key");
+        let made = params.self_signed(&key).expect("a certificate");
+        ClientCertificate::read(made.der()).expect("read")
+    }
+
+    /// The handshake has seen to those that had expired before: these end while they are in use.
+    #[test]
+    fn a_certificate_that_ends_on_a_connection_is_nobodys_from_then_on() {
+        let pattern = serde_json::from_value("{tenant}".into()).expect("a pattern");
+        let certificates = Certificates::new(
+            CertificateRule {
+                field: CertificateField::SubjectCn,
+                pattern,
+                all_tenants: Vec::new(),
+            },
+            0,
+        );
+        let valid = certificate(4000);
+        let shown = certificates.principal(&valid).expect("it is good");
+        assert!(shown.tenants.allow("acme"));
+        let ended = certificate(2020);
+        // What was remembered while it was good does not outlive it.
+        ended.remember(0, shown);
+        assert_eq!(
+            certificates.principal(&ended),
+            Err(IdentifyError::CertificateExpired)
+        );
+    }
+}

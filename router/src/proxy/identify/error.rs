@@ -7,12 +7,12 @@ use http::HeaderName;
 use tenant_store::model::TenantIdError;
 use thiserror::Error;
 
-use super::{
-    CredentialKind,
-    jwt::{ClaimFault, TokenFault},
-    subdomain::HostFault,
+use super::{CredentialKind, jwt::ClaimFault, subdomain::HostFault};
+use crate::{
+    config::PathPrefix,
+    jwt::{TokenFault, Unbelieved},
+    keys::KeyRefusal,
 };
-use crate::{config::PathPrefix, keys::KeyRefusal};
 
 /// Why a request is nobody's.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -117,6 +117,15 @@ pub enum Malformed {
     /// Not a slug.
     #[error(transparent)]
     NotAnId(#[from] TenantIdError),
+}
+
+impl From<Unbelieved> for IdentifyError {
+    fn from(unbelieved: Unbelieved) -> Self {
+        match unbelieved {
+            Unbelieved::Faulty(fault) => Self::Token(fault),
+            Unbelieved::NoKeys => Self::KeysUnavailable,
+        }
+    }
 }
 
 impl IdentifyError {

@@ -86,6 +86,8 @@ impl ApiKeys {
             Err(KeyRefusal::NotConfigured | KeyRefusal::NotRead) => {
                 return Err(IdentifyError::KeysUnavailable);
             }
+            // A key that is right opens whatever came from its address: nobody guesses 256 bits,
+            // and others there must not be able to lock its holder out.
             Err(refusal) => {
                 door.admit()?;
                 door.failed();
@@ -95,7 +97,6 @@ impl ApiKeys {
         if let Some(known) = self.met.borrow().get(&grant.number()) {
             return Ok(known.clone());
         }
-        door.admit()?;
         Ok(self.remember(grant))
     }
 

@@ -64,7 +64,8 @@ impl Front<'_> {
     }
 
     /// A cookie that comes back for this tenant's paths only. Without a path, a browser would take
-    /// it from the request's, which may be one segment only.
+    /// it from the request's, which may be one segment only. A domain goes: it is one of the
+    /// backend's, for which browsers would not take a cookie of ours.
     fn cookie(&self, cookie: &[u8]) -> Vec<u8> {
         let mut attributes = cookie.split(|byte| *byte == b';');
         let mut restored = attributes.next().unwrap_or_default().to_vec();
@@ -73,16 +74,14 @@ impl Front<'_> {
             let mut halves = attribute
                 .splitn(2, |byte| *byte == b'=')
                 .map(<[u8]>::trim_ascii);
-            if halves
-                .next()
-                .is_some_and(|name| name.eq_ignore_ascii_case(b"path"))
-            {
+            let name = halves.next().unwrap_or_default();
+            if name.eq_ignore_ascii_case(b"path") {
                 // Of several, browsers take the last.
                 path = halves
                     .next()
                     .filter(|p| p.starts_with(b"/"))
                     .unwrap_or(b"/");
-            } else {
+            } else if !name.eq_ignore_ascii_case(b"domain") {
                 restored.push(b';');
                 restored.extend_from_slice(attribute);
             }
@@ -188,6 +187,11 @@ mod tests {
                 FRONT,
                 "a=1; path = /vmui ;Secure; HttpOnly",
                 "a=1;Secure; HttpOnly; Path=/t/acme/vmui",
+            ),
+            (
+                FRONT,
+                "a=1; Domain=vm.internal; Secure;domain=.x",
+                "a=1; Secure; Path=/t/acme/",
             ),
             (FRONT, "a=1; Path=x; Secure", "a=1; Secure; Path=/t/acme/"),
             (FRONT, "a=1; Path=/a; Path=/b", "a=1; Path=/t/acme/b"),

@@ -34,7 +34,7 @@ pub(super) struct Waiting<'a, E, W> {
     pub(super) health: &'a EndpointHealth,
     /// Whether the request could go to another endpoint.
     pub(super) elsewhere: E,
-    /// Whether the tenant is served no longer.
+    /// Whether the tenant is served no longer, or the key accepted.
     pub(super) withdrawn: W,
 }
 

@@ -2,6 +2,7 @@
 
 use std::{fs, process::Command};
 
+use rcgen::SanType;
 use reqwest::{Client, Method, StatusCode};
 use serde_json::json;
 
@@ -141,6 +142,13 @@ async fn a_client_certificate_names_an_operator() {
     // Another authority's certificate does not even get a connection.
     let stranger = holder(&other, "ci", "spiffe://acme/ci");
     assert!(stranger.get(url("/api/v1/tenants")).send().await.is_err());
+    let expired = authority.issue_with("expired", |params| {
+        let uri = "spiffe://acme/ci".try_into().expect("a URI");
+        params.subject_alt_names = vec![SanType::URI(uri)];
+        params.not_after = rcgen::date_time_ymd(2020, 1, 1);
+    });
+    let expired = client(&authority, Some(&expired));
+    assert!(expired.get(url("/api/v1/tenants")).send().await.is_err());
 }
 
 fn client(authority: &Authority, identity: Option<&Identity>) -> Client {

@@ -10,6 +10,8 @@ use crate::support::{
     client::RawClient,
     eventually,
     mirador::Mirador,
+    tenant::Tenant,
+    tls::{Authority, handshake},
     upstream::Upstream,
     wire::End,
 };
@@ -67,34 +69,50 @@ async fn a_name_is_believed_from_trusted_networks_only() {
     assert_eq!(upstream.asked().len(), 4);
 }
 
-#[tokio::test]
-async fn a_proxys_word_is_taken_before_anything_else_and_only_from_a_proxy() {
-    let upstream = Upstream::saying("acme");
+/// A router that hears proxies at 127.0.0.3, with acme on it for clients of 192.0.2.0/24.
+async fn behind_a_proxy(upstream: &Upstream, tls: Value) -> Mirador {
     let mut mirador = Mirador::with(json!({"trusted_proxies": ["127.0.0.3"]})).await;
-    let address = mirador.address().to_string();
+    let mut public = json!({
+        "address": mirador.address().to_string(), "proxy_protocol": true,
+    });
+    if !tls.is_null() {
+        public["tls"] = tls;
+    }
     mirador.rewrite_config(json!({
-        "listen": {"public": {"address": address, "proxy_protocol": true}},
+        "listen": {"public": public},
         "identify": {"trusted_networks": ["192.0.2.0/24"]},
     }));
     mirador.restart().await;
+    let tenant = Tenant::new("acme").metrics(&[upstream.url()]);
+    mirador.apply(&tenant).await;
     mirador
-        .apply(&crate::support::tenant::Tenant::new("acme").metrics(&[upstream.url()]))
-        .await;
+}
+
+/// A header of version 1.
+fn line(client: &str) -> Vec<u8> {
+    format!("PROXY TCP4 {client} 198.51.100.1 1 2\r\n").into_bytes()
+}
+
+/// A header of version 2, or what looks like one.
+fn block(command: u8, family: u8, rest: &[u8]) -> Vec<u8> {
+    let length = u16::try_from(rest.len()).expect("short").to_be_bytes();
     let signature = b"\r\n\r\n\0\r\nQUIT\n".as_slice();
-    let v2 = [
-        signature,
-        b"\x21\x11\0\x0c",
-        &[192, 0, 2, 7, 198, 51, 100, 1, 1, 2, 3, 4],
-    ]
-    .concat();
-    let local = [signature, b"\x20\0\0\0"].concat();
-    let line = |client: &str| format!("PROXY TCP4 {client} 198.51.100.1 1 2\r\n").into_bytes();
+    [signature, &[command, family], &length, rest].concat()
+}
+
+/// From 192.0.2.7 to 198.51.100.1.
+const ADDRESSES: [u8; 12] = [192, 0, 2, 7, 198, 51, 100, 1, 1, 2, 3, 4];
+
+#[tokio::test]
+async fn a_proxys_word_is_taken_before_anything_else() {
+    let upstream = Upstream::saying("acme");
+    let mirador = behind_a_proxy(&upstream, Value::Null).await;
     for (first, status) in [
         (line("192.0.2.7"), 200),
-        (v2.clone(), 200),
+        (block(0x21, 0x11, &ADDRESSES), 200),
         (line("203.0.113.9"), 403),
         (b"PROXY UNKNOWN\r\n".to_vec(), 403),
-        (local, 403),
+        (block(0x20, 0, b""), 403),
     ] {
         let told = String::from_utf8_lossy(&first).into_owned();
         let found = ask(&mirador, "127.0.0.3", &first, NAMED).await;
@@ -110,38 +128,84 @@ async fn a_proxys_word_is_taken_before_anything_else_and_only_from_a_proxy() {
         assert_eq!(asked.head.get("x-forwarded-for"), Some("192.0.2.7"));
     }
     assert_eq!(upstream.asked().len(), 2);
+}
 
-    // Whoever is no proxy, or says something else first, is not talked to.
-    for (from, first) in [
-        ("127.0.0.1", line("192.0.2.7")),
-        ("127.0.0.1", v2.clone()),
-        ("127.0.0.3", Vec::new()),
-        ("127.0.0.3", b"PROXY TCP4 192.0.2.7\r\n".to_vec()),
-        ("127.0.0.3", [line("192.0.2.7"), line("192.0.2.7")].concat()),
+#[tokio::test]
+async fn whoever_is_no_proxy_or_does_not_speak_as_one_is_not_talked_to() {
+    let upstream = Upstream::saying("acme");
+    let mirador = behind_a_proxy(&upstream, Value::Null).await;
+    let (untrusted, missing, garbled) = (
+        "proxy_not_trusted",
+        "proxy_header_missing",
+        "proxy_header_garbled",
+    );
+    for (from, first, cause) in [
+        ("127.0.0.1", line("192.0.2.7"), untrusted),
+        ("127.0.0.1", block(0x21, 0x11, &ADDRESSES), untrusted),
+        ("127.0.0.3", Vec::new(), missing),
+        ("127.0.0.3", b"PROXY TCP4 192.0.2.7\r\n".to_vec(), garbled),
+        // A port that is none, and a line without end.
+        (
+            "127.0.0.3",
+            b"PROXY TCP4 192.0.2.7 198.51.100.1 1 99999\r\n".to_vec(),
+            garbled,
+        ),
+        (
+            "127.0.0.3",
+            [b"PROXY TCP4 ", [b'1'; 200].as_slice()].concat(),
+            garbled,
+        ),
+        // Another version, a command that is none, a block that is short of its addresses, and one
+        // longer than is read.
+        ("127.0.0.3", block(0x11, 0x11, &ADDRESSES), garbled),
+        ("127.0.0.3", block(0x22, 0x11, &ADDRESSES), garbled),
+        ("127.0.0.3", block(0x21, 0x11, &ADDRESSES[..11]), garbled),
+        ("127.0.0.3", block(0x21, 0x21, &[1; 35]), garbled),
+        ("127.0.0.3", block(0x21, 0x11, &[0; 5000]), garbled),
     ] {
         let told = String::from_utf8_lossy(&first).into_owned();
+        let counted = async || {
+            let labels = [("cause", cause)];
+            let metrics = mirador.metrics().await;
+            metrics.sum("mirador_client_connections_refused_total", &labels)
+        };
+        let before = counted().await;
         let found = ask(&mirador, from, &first, NAMED).await;
-        let refused = matches!(found, Err(End::Fin | End::Reset) | Ok(400));
+        let refused = matches!(found, Err(End::Fin | End::Reset));
         assert!(refused, "{from} {told:?}: {found:?}");
+        assert!(counted().await > before, "{from} {told:?} is no {cause}");
     }
-    assert_eq!(upstream.asked().len(), 2);
-    let refused = mirador.metrics().await;
-    let counted = |cause| {
-        let labels = [("cause", cause)];
-        refused.sum("mirador_client_connections_refused_total", &labels)
+    // Two proxies' words on one connection: the second is no request.
+    let twice = [line("192.0.2.7"), line("192.0.2.7")].concat();
+    let found = ask(&mirador, "127.0.0.3", &twice, NAMED).await;
+    assert!(
+        matches!(found, Err(End::Fin | End::Reset) | Ok(400)),
+        "{found:?}"
+    );
+    assert!(upstream.asked().is_empty());
+}
+
+#[tokio::test]
+async fn a_proxys_word_comes_before_tls() {
+    let (upstream, authority) = (Upstream::saying("acme"), Authority::new());
+    let server = authority.issue("mirador.test");
+    let tls = json!({"cert_file": server.cert_file, "key_file": server.key_file});
+    let mirador = behind_a_proxy(&upstream, tls).await;
+    let status = async |first: &[u8]| {
+        let from = [127, 0, 0, 3].into();
+        let mut proxy = RawClient::connect_from(from, mirador.address()).await;
+        proxy.send(first).await;
+        let io = handshake(proxy.into_io(), "mirador.test", &authority, None).await?;
+        let mut client = RawClient::over(io);
+        let query = request("GET /api/v1/query?query=up", NAMED, "");
+        client.send(query).await;
+        client.reply().await.ok().map(|reply| reply.status())
     };
-    assert_eq!(
-        counted("proxy_not_trusted").total_cmp(&2.0),
-        std::cmp::Ordering::Equal
-    );
-    assert_eq!(
-        counted("proxy_header_missing").total_cmp(&1.0),
-        std::cmp::Ordering::Equal
-    );
-    assert_eq!(
-        counted("proxy_header_garbled").total_cmp(&1.0),
-        std::cmp::Ordering::Equal
-    );
+    assert_eq!(status(&line("192.0.2.7")).await, Some(200));
+    assert_eq!(status(&block(0x21, 0x11, &ADDRESSES)).await, Some(200));
+    assert_eq!(status(&line("203.0.113.9")).await, Some(403));
+    assert_eq!(status(b"").await, None, "nothing but a client's hello");
+    assert_eq!(upstream.asked().len(), 2);
 }
 
 #[tokio::test]

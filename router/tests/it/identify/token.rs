@@ -15,6 +15,7 @@ use crate::support::{
     client::{RawClient, RawReply, ask},
     eventually,
     h2::H2Client,
+    login::{publisher, publishing},
     mirador::Mirador,
     signer::{Signer, jwks, unsigned},
     tenant::Tenant,
@@ -377,22 +378,6 @@ async fn a_token_does_what_its_scopes_say() {
     }
 }
 
-/// Somebody who publishes keys over HTTP, which may change.
-fn publisher(keys: &Arc<Mutex<Value>>) -> Upstream {
-    let keys = keys.clone();
-    Upstream::start(move |asked| {
-        let base = format!("http://{}", asked.head.get("host").unwrap_or_default());
-        let body = match asked.target() {
-            "/keys" => keys.lock().clone(),
-            "/.well-known/openid-configuration" => {
-                json!({"issuer": base, "jwks_uri": format!("{base}/keys")})
-            }
-            _ => return reply(404, "", ""),
-        };
-        reply(200, "Content-Type: application/json\r\n", &body.to_string())
-    })
-}
-
 #[tokio::test]
 async fn keys_are_found_by_discovery_and_followed_as_they_change() {
     let (old, new) = (Signer::new("ES384", "old"), Signer::new("PS256", "new"));
@@ -441,6 +426,68 @@ async fn keys_are_found_by_discovery_and_followed_as_they_change() {
         200,
         "one never seen before"
     );
+}
+
+#[tokio::test]
+async fn an_issuer_that_is_down_when_the_router_starts_is_found_when_it_is_back() {
+    let signer = Signer::new("ES256", "a");
+    let keys = Arc::new(Mutex::new(jwks(&[&signer])));
+    let mut login = publisher(&keys);
+    login.stop().await;
+    let issuer = json!({
+        "issuer": login.url(), "audiences": ["mirador"], "refresh_interval": "1h",
+        "refresh_cooldown": "100ms",
+    });
+    let world = World::with(issuer, json!({})).await;
+    let mut claims = claims("acme");
+    claims["iss"] = login.url().into();
+    let token = bearer(&signer.token(&claims));
+    let reply = world.ask(&token).await;
+    assert_eq!(refusal(&reply), (503, "keys_unavailable".into()));
+    login.listen(publishing(&keys));
+    // The next reading would be in an hour: it is the token that has the router look again.
+    eventually("the keys to be read", async || {
+        (world.ask(&token).await.status() == 200).then_some(())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn keys_in_a_file_are_read_again_when_a_token_names_one_that_is_not_there() {
+    let (old, new) = (Signer::new("EdDSA", "old"), Signer::new("ES256", "new"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("keys.json");
+    let publish = |signers: &[&Signer]| {
+        let fresh = folder.path().join("fresh.json");
+        std::fs::write(&fresh, jwks(signers).to_string()).expect("a file");
+        std::fs::rename(&fresh, &file).expect("a file");
+    };
+    publish(&[&old]);
+    let issuer = json!({
+        "issuer": ISSUER, "audiences": ["mirador"], "jwks_file": file,
+        "refresh_interval": "1h", "refresh_cooldown": "100ms",
+    });
+    let world = World::with(issuer, json!({"max_failures_per_minute": 10_000})).await;
+    let (by_old, by_new) = (
+        bearer(&old.token(&claims("acme"))),
+        bearer(&new.token(&claims("acme"))),
+    );
+    let until = async |what: &str, token: &str, status: u16| {
+        eventually(what, async || {
+            (world.ask(token).await.status() == status).then_some(())
+        })
+        .await;
+    };
+    until("the keys to be read", &by_old, 200).await;
+    publish(&[&new]);
+    until("the new key to be found", &by_new, 200).await;
+    assert_eq!(world.ask(&by_old).await.status(), 401, "it is gone");
+    // A file that is no key set takes nothing away.
+    std::fs::write(&file, "{").expect("a file");
+    let stranger =
+        bearer(&old.token_with(&json!({"alg": "EdDSA", "kid": "stranger"}), &claims("acme")));
+    assert_eq!(world.ask(&stranger).await.status(), 401);
+    assert_eq!(world.ask(&by_new).await.status(), 200);
 }
 
 #[tokio::test]

@@ -260,27 +260,22 @@ pub(crate) async fn connect_as(
     authority: &Authority,
     client: Option<&Identity>,
 ) -> Option<TlsStream<TcpStream>> {
-    let builder = ClientConfig::builder_with_provider(provider())
-        .with_safe_default_protocol_versions()
-        .expect("versions")
-        .with_root_certificates(authority.roots());
-    let config = match client {
-        None => builder.with_no_client_auth(),
-        Some(client) => {
-            let key = PrivateKeyDer::try_from(client.key.serialize_der()).expect("a key");
-            let chain = vec![client.certificate.clone()];
-            builder.with_client_auth_cert(chain, key).expect("a pair")
-        }
-    };
-    let name = ServerName::try_from(name.to_owned()).expect("a name");
     let io = within("a connection", TcpStream::connect(address)).await;
-    let connector = TlsConnector::from(Arc::new(config));
-    within(
-        "a handshake",
-        connector.connect(name, io.expect("a listener")),
-    )
-    .await
-    .ok()
+    handshake(io.expect("a listener"), name, authority, client).await
+}
+
+/// Speaks TLS from here on, on a connection that stands. `None` if one side does not believe the
+/// other.
+pub(crate) async fn handshake(
+    io: TcpStream,
+    name: &str,
+    authority: &Authority,
+    client: Option<&Identity>,
+) -> Option<TlsStream<TcpStream>> {
+    let connector = TlsConnector::from(Arc::new(client_config(authority, client)));
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let handshake = connector.connect(name, io);
+    within("a handshake", handshake).await.ok()
 }
 
 /// The certificate the other side showed.

@@ -3,7 +3,7 @@
 #[path = "../../../../tests/it/support/signer.rs"]
 mod signer;
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use ring::hmac;
 use serde_json::{Value, json};
@@ -11,8 +11,9 @@ use serde_json::{Value, json};
 use self::signer::{Signer, encode, jwks, unsigned};
 use super::*;
 use crate::{
-    config::{Algorithm, ClaimPath, KeyLocation, KeySource},
-    keyring::KeySet,
+    config::{Algorithm, ClaimPath, KeyLocation, KeySource, TokenTrust},
+    jwt::TokenFault,
+    keyring::{KeyFault, KeySet, Keyring},
     proxy::identify::Tenants,
 };
 
@@ -24,20 +25,22 @@ fn claim(path: &str) -> ClaimPath {
 
 fn rules() -> TokenIssuer {
     TokenIssuer {
-        issuer: "https://login.example.com".into(),
-        audiences: vec!["mirador".into(), "obs".into()],
-        algorithms: Algorithm::ALL.into(),
-        keys: KeySource {
-            location: KeyLocation::File("keys.json".into()),
-            ca_file: None,
-            interval: Duration::from_mins(5),
-            cooldown: Duration::from_secs(10),
+        trust: TokenTrust {
+            issuer: "https://login.example.com".into(),
+            audiences: vec!["mirador".into(), "obs".into()],
+            algorithms: Algorithm::ALL.into(),
+            keys: KeySource {
+                location: KeyLocation::File("keys.json".into()),
+                ca_file: None,
+                interval: Duration::from_mins(5),
+                cooldown: Duration::from_secs(10),
+            },
+            leeway: Duration::from_secs(30),
         },
         tenant_claim: claim("tenant"),
         all_tenants: None,
         scope_claim: None,
         scopes: BTreeMap::new(),
-        leeway: Duration::from_secs(30),
     }
 }
 
@@ -61,15 +64,23 @@ fn with(name: &str, value: Value) -> Value {
 
 /// Those who believe tokens by these rules, signed by these.
 fn tokens(rules: TokenIssuer, signers: &[&Signer]) -> Tokens {
-    let keyring = Keyring::new(rules.keys.clone());
+    let keyring = Keyring::new(rules.trust.keys.clone());
     if !signers.is_empty() {
-        let json = jwks(signers).to_string();
-        keyring.take(KeySet::parse(json.as_bytes()).expect("keys"));
+        keyring.take(keys(signers));
     }
+    with_keyring(rules, Arc::new(keyring))
+}
+
+fn with_keyring(rules: TokenIssuer, keyring: Arc<Keyring>) -> Tokens {
     Tokens {
-        issuers: vec![(rules, Arc::new(keyring))],
+        issuers: vec![Issuer::with_keys(rules.trust.clone(), keyring)],
+        rules: vec![rules],
         verified: RefCell::default(),
     }
+}
+
+fn keys(signers: &[&Signer]) -> KeySet {
+    KeySet::parse(jwks(signers).to_string().as_bytes()).expect("keys")
 }
 
 async fn refusal(tokens: &Tokens, token: &str) -> IdentifyError {
@@ -410,15 +421,14 @@ async fn scopes_are_what_the_claim_says_and_without_one_nothing() {
 #[tokio::test(start_paused = true)]
 async fn what_was_verified_is_believed_no_longer_than_it_and_its_keys_are() {
     let (old, new) = (Signer::new("EdDSA", "old"), Signer::new("ES256", "new"));
-    let tokens = tokens(rules(), &[&old, &new]);
+    let keyring = Arc::new(Keyring::new(rules().trust.keys));
+    keyring.take(keys(&[&old, &new]));
+    let tokens = with_keyring(rules(), keyring.clone());
     let token = old.token(&claims());
     tokens.verify_at(&token, NOW).await.expect("a good token");
     assert!(tokens.known_at(&token, NOW + 629).is_some());
     assert!(tokens.known_at(&token, NOW + 630).is_none(), "expired");
 
-    let keys =
-        |signers: &[&Signer]| KeySet::parse(jwks(signers).to_string().as_bytes()).expect("keys");
-    let keyring = tokens.issuers[0].1.clone();
     keyring.take(keys(&[&old, &new]));
     assert!(
         tokens.known_at(&token, NOW).is_some(),
@@ -446,10 +456,8 @@ async fn without_any_keys_it_is_nobodys_fault_but_ours() {
 #[tokio::test(start_paused = true)]
 async fn only_the_algorithms_that_are_configured_are_accepted() {
     let signer = Signer::new("RS256", "a");
-    let strict = TokenIssuer {
-        algorithms: vec![Algorithm::EdDSA],
-        ..rules()
-    };
+    let mut strict = rules();
+    strict.trust.algorithms = vec![Algorithm::EdDSA];
     let tokens = tokens(strict, &[&signer]);
     let refused = refusal(&tokens, &signer.token(&claims())).await;
     assert_eq!(refused, TokenFault::Algorithm.into());

@@ -105,8 +105,9 @@ impl<'t> Unverified<'t> {
         self.algorithm
     }
 
-    pub(super) fn claims(&self) -> &Map<String, Value> {
-        &self.claims
+    /// What it says of its bearer.
+    pub(super) fn into_claims(self) -> Map<String, Value> {
+        self.claims
     }
 
     pub(super) fn signed(&self) -> Signed<'_> {
