@@ -12,6 +12,7 @@ mod audit;
 mod change;
 mod error;
 mod kept;
+pub mod postgres;
 mod record;
 pub mod sqlite;
 mod store;

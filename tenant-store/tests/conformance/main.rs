@@ -11,7 +11,10 @@ mod audit;
 mod changes;
 mod kinds;
 mod paging;
+mod postgres;
 mod samples;
+#[path = "../support/postgres.rs"]
+mod server;
 mod sqlite;
 mod text;
 mod tombstones;
