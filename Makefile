@@ -1,12 +1,14 @@
 # The commands of the project. `make` alone lists them.
 #
 # Variables:  CHECK=1           walk the demo's tour unattended, then exit
+#             ONLY=tls,tails    measure these scenarios of the lab and keep the results of others
 #             CARGO_TARGET_DIR  where cargo builds (default: target)
 #             MIRADOR_TOOLS     where the real servers are kept (see scripts/tools)
 
 CARGO ?= cargo
 CARGO_FLAGS ?= --locked
 CHECK ?=
+ONLY ?=
 # Most tests wait for servers rather than compute.
 TEST_THREADS ?= 4
 
@@ -48,11 +50,12 @@ build: ## build the router with optimisations
 fmt: ## format the sources
 	$(CARGO) fmt --all
 
-lab: ## measure the router beside its peers, about 40 minutes, and write docs/performance.md
+lab: ## measure the router beside its peers (40 minutes, or ONLY=tls,tails) and write docs/performance.md
 	$(call step,installing the servers that are missing)
 	@scripts/tools lab
 	$(call step,measuring)
-	MIRADOR_TOOLS_BIN='$(tools_bin)' $(CARGO) run --release $(CARGO_FLAGS) --package lab
+	MIRADOR_TOOLS_BIN='$(tools_bin)' $(CARGO) run --release $(CARGO_FLAGS) --package lab \
+		$(if $(ONLY),-- --only '$(ONLY)')
 
 bench: ## measure the steps of a request by themselves
 	$(CARGO) bench $(CARGO_FLAGS) --package micro

@@ -112,8 +112,8 @@ impl Control {
         &self.telemetry
     }
 
-    /// All metrics as text.
-    pub fn metrics_text(&self) -> String {
+    /// All metrics as text, in pieces.
+    pub fn metrics_text(&self) -> impl Iterator<Item = String> + Send + use<> {
         self.telemetry.render(&Scrape {
             cache: self.tenants.stats(),
             monitor: self.monitor.stats(),

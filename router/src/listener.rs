@@ -207,8 +207,6 @@ impl OpenListener {
 
     fn welcome(&self, stream: TcpStream, peer: SocketAddr, reception: &Rc<Reception>) {
         let place = Place::take(&self.address);
-        let telemetry = reception.context.telemetry();
-        telemetry.connections.accepted.inc();
         let secure = self.address.tls.is_some();
         let connection = Connection::new(
             peer,
@@ -218,7 +216,9 @@ impl OpenListener {
             reception.context.clock().clone(),
         );
         // Before the task is first polled: who waits for all connections to end sees this one.
-        let registered = reception.connections.register(&connection, telemetry);
+        let registered = reception
+            .connections
+            .register(&connection, &reception.context);
         let reception = reception.clone();
         spawn_local(async move {
             let _registered = registered;

@@ -20,7 +20,9 @@ pub mod route;
 pub mod settings;
 pub mod upstream;
 
-use std::{rc::Rc, sync::Arc, time::Duration};
+pub use front::LocalRoute;
+
+use std::{rc::Rc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts, response};
 use http_body::Body as _;
@@ -40,7 +42,7 @@ use self::{
     rewrite::{Forward, Hop},
     route::{DeploymentRoute, TenantRoute},
     settings::Settings,
-    upstream::{Forwarding, Lease},
+    upstream::{Counts, Forwarding, Lease},
 };
 use crate::connection::{Busy, Connection};
 
@@ -165,7 +167,10 @@ impl Line<'_> {
             pool: self.context.pool(),
             settings: &self.settings.upstream,
             clock: self.context.clock(),
-            telemetry: self.context.telemetry(),
+            counts: Counts {
+                worker: self.context.counts(),
+                tenant: local.counts(deployment),
+            },
             forward: &forward,
             deployment,
             operation,
@@ -311,6 +316,3 @@ fn refuse(
         .insert(rewrite::REQUEST_ID, request_id);
     response
 }
-
-/// A route as one worker holds it: the count of its requests is its own.
-pub type LocalRoute = Rc<Arc<tenant_store::cache::Entry<TenantRoute>>>;

@@ -1,75 +1,51 @@
 //! What Mirador tells about itself: the only place that names metrics.
 //!
-//! Handles are resolved when a route is built or first used, never per request. Labels are
-//! bounded: beyond the configured number of tenants the rest share `__overflow__`, and requests
-//! that name no known tenant share `__unknown__`.
+//! What is counted per request is counted by worker: no worker writes what another one
+//! writes, and scrapes add up what is there. Labels are bounded: beyond the configured number of
+//! tenants the rest share `__overflow__`, and requests that name no known tenant share
+//! `__unknown__`.
 
+mod block;
 mod codes;
+mod count;
+mod counts;
+mod histogram;
+mod labels;
 pub mod logs;
 mod scrape;
+mod series;
+mod worker;
 
-use std::{collections::HashSet, sync::Arc};
+use std::sync::Arc;
 
-use parking_lot::Mutex;
 use prometheus::{
-    Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts,
-    Registry, process_collector::ProcessCollector,
+    IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
+    process_collector::ProcessCollector,
 };
 use tenant_store::model::{Signal, TenantId};
 
-pub use codes::CodeCounters;
+use self::{counts::Book, worker::Workers};
+
+pub use block::Finished;
+pub use counts::{LocalCounts, SignalCounts};
 pub use scrape::{EndpointState, Scrape};
+pub use worker::WorkerCounts;
 
 /// The label of requests that name no known tenant.
 pub const UNKNOWN_TENANT: &str = "__unknown__";
 /// The label shared by the tenants beyond the configured number.
 pub const OVERFLOW_TENANT: &str = "__overflow__";
 
-/// Seconds. From a loopback answer to the longest ordinary query; what is above streams.
-const DURATION_BUCKETS: [f64; 15] = [
-    0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
-];
-
 /// Every metric of the router.
 #[derive(Debug)]
 pub struct Telemetry {
     registry: Registry,
-    tenants: TenantLabels,
-    families: Families,
-    /// Connections on either side.
-    pub connections: ConnectionMetrics,
+    book: Book,
+    workers: Workers,
+    errors: IntCounterVec,
+    expired: IntCounterVec,
     /// Configuration reloads.
     pub reloads: ReloadMetrics,
-}
-
-/// What is told by tenant.
-#[derive(Debug)]
-struct Families {
-    requests: IntCounterVec,
-    durations: HistogramVec,
-    first_bytes: HistogramVec,
-    request_bytes: IntCounterVec,
-    response_bytes: IntCounterVec,
-    errors: IntCounterVec,
-    concurrent: IntGaugeVec,
-    failovers: IntCounterVec,
-    endpoint_requests: IntCounterVec,
-}
-
-/// Connections on either side.
-#[derive(Debug)]
-pub struct ConnectionMetrics {
-    /// Client connections open now.
-    pub open: IntGauge,
-    /// Client connections accepted.
-    pub accepted: IntCounter,
-    expired: IntCounterVec,
-    /// Connections opened to endpoints.
-    pub upstream_opened: IntCounter,
-    /// Requests sent to endpoints on a connection that was there already.
-    pub upstream_reused: IntCounter,
-    /// Further attempts that the retry budget did not allow.
-    pub retries_denied: IntCounter,
 }
 
 /// Configuration reloads.
@@ -85,25 +61,6 @@ pub struct ReloadMetrics {
     pub succeeded_at: IntGauge,
 }
 
-/// The metrics of one tenant's one signal.
-#[derive(Debug)]
-pub struct SignalMetrics {
-    /// Requests by status code.
-    pub requests: CodeCounters,
-    /// Seconds from the request's head to the last byte of its answer.
-    pub duration: Histogram,
-    /// Seconds from the request's head to the first byte of its answer.
-    pub first_byte: Histogram,
-    /// Bytes of request bodies.
-    pub request_bytes: IntCounter,
-    /// Bytes of response bodies.
-    pub response_bytes: IntCounter,
-    /// Requests in flight.
-    pub concurrent: IntGauge,
-    /// Requests that another endpoint than the first one answered.
-    pub failovers: IntCounter,
-}
-
 impl Telemetry {
     /// Registers every metric. At most `max_tenants` tenants get labels of their own.
     ///
@@ -114,12 +71,18 @@ impl Telemetry {
         registry.register(Box::new(ProcessCollector::for_self()))?;
         let maker = Maker(&registry);
         let telemetry = Self {
-            tenants: TenantLabels {
-                most: max_tenants,
-                seen: Mutex::default(),
-            },
-            families: Families::new(&maker)?,
-            connections: ConnectionMetrics::new(&maker)?,
+            book: Book::new(max_tenants),
+            workers: Workers::default(),
+            errors: maker.counters(
+                "request_errors_total",
+                "Requests that did not get a backend's whole answer, by reason.",
+                &["tenant", "signal", "reason"],
+            )?,
+            expired: maker.counters(
+                "client_connections_expired_total",
+                "Client connections ended for want of progress, by cause.",
+                &["cause"],
+            )?,
             reloads: ReloadMetrics::new(&maker)?,
             registry,
         };
@@ -127,58 +90,46 @@ impl Telemetry {
         Ok(telemetry.into())
     }
 
-    /// The metrics of one tenant's one signal, under the tenant's own label if there is room.
-    pub fn signal(&self, tenant: &TenantId, signal: Signal) -> SignalMetrics {
-        let labels = [self.tenants.label(tenant), signal.as_str()];
-        SignalMetrics {
-            requests: CodeCounters::new(self.families.requests.clone(), &labels),
-            duration: self.families.durations.with_label_values(&labels),
-            first_byte: self.families.first_bytes.with_label_values(&labels),
-            request_bytes: self.families.request_bytes.with_label_values(&labels),
-            response_bytes: self.families.response_bytes.with_label_values(&labels),
-            concurrent: self.families.concurrent.with_label_values(&labels),
-            failovers: self.families.failovers.with_label_values(&labels),
-        }
+    /// The counts of a tenant's signal that there is a deployment for, under the tenant's own
+    /// label if there is room.
+    pub fn deployed(&self, tenant: &TenantId, signal: Signal) -> Arc<SignalCounts> {
+        self.book.deployed(tenant, signal)
     }
 
-    /// The answers of one endpoint, for one tenant's one signal.
-    pub fn endpoint(&self, tenant: &TenantId, signal: Signal, endpoint: &str) -> CodeCounters {
-        let tenant = self.tenants.label(tenant);
-        let endpoint = if tenant == OVERFLOW_TENANT {
-            OVERFLOW_TENANT
-        } else {
-            endpoint
-        };
-        let labels = [tenant, signal.as_str(), endpoint];
-        CodeCounters::new(self.families.endpoint_requests.clone(), &labels)
+    /// The counts of requests that name no known tenant.
+    pub fn unknown(&self, signal: Signal) -> Arc<SignalCounts> {
+        self.book.unknown(signal)
+    }
+
+    /// Counts a request of a known tenant that reached no deployment.
+    pub fn unrouted(&self, tenant: &TenantId, signal: Signal, code: u16) {
+        self.book.unrouted(tenant, signal, code);
     }
 
     /// Counts a request that did not get a backend's whole answer. `None` is an unknown tenant.
     pub fn failed(&self, tenant: Option<&TenantId>, signal: Signal, reason: &str) {
-        let tenant = tenant.map_or(UNKNOWN_TENANT, |tenant| self.tenants.label(tenant));
-        self.families
-            .errors
+        let label = tenant.map(|tenant| self.book.labels.label(tenant));
+        let tenant = label
+            .as_ref()
+            .map_or(UNKNOWN_TENANT, |label| label.as_str());
+        self.errors
             .with_label_values(&[tenant, signal.as_str(), reason])
             .inc();
     }
 
-    /// Counts a request that reached no deployment. `None` is an unknown tenant.
-    pub fn unrouted(&self, tenant: Option<&TenantId>, signal: Signal, code: u16) {
-        let tenant = tenant.map_or(UNKNOWN_TENANT, |tenant| self.tenants.label(tenant));
-        let code = code.to_string();
-        self.families
-            .requests
-            .with_label_values(&[tenant, signal.as_str(), &code])
-            .inc();
+    /// The counts of a worker that begins.
+    pub fn worker(&self) -> WorkerCounts {
+        self.workers.open()
     }
 
     /// Counts a client connection ended for want of progress.
     pub fn connection_expired(&self, cause: &str) {
-        self.connections.expired.with_label_values(&[cause]).inc();
+        self.expired.with_label_values(&[cause]).inc();
     }
 
-    /// Every metric in the Prometheus text format.
-    pub fn render(&self, scrape: &Scrape) -> String {
+    /// Every metric in the Prometheus text format, in pieces that are written when they are asked
+    /// for.
+    pub fn render(&self, scrape: &Scrape) -> impl Iterator<Item = String> + Send + use<> {
         scrape::render(self, scrape)
     }
 
@@ -189,79 +140,6 @@ impl Telemetry {
             .with_label_values(&[env!("CARGO_PKG_VERSION"), crate::REVISION])
             .set(1);
         self.registry.register(Box::new(build))
-    }
-}
-
-impl Families {
-    fn new(make: &Maker<'_>) -> prometheus::Result<Self> {
-        const ALL: [&str; 2] = ["tenant", "signal"];
-        Ok(Self {
-            requests: make.counters(
-                "requests_total",
-                "Requests answered, by status code.",
-                &["tenant", "signal", "code"],
-            )?,
-            durations: make.histograms(
-                "request_duration_seconds",
-                "Time from a request's head to the last byte of its answer.",
-            )?,
-            first_bytes: make.histograms(
-                "request_first_byte_seconds",
-                "Time from a request's head to the first byte of its answer.",
-            )?,
-            request_bytes: make.counters(
-                "request_bytes_total",
-                "Bytes of request bodies.",
-                &ALL,
-            )?,
-            response_bytes: make.counters(
-                "response_bytes_total",
-                "Bytes of response bodies.",
-                &ALL,
-            )?,
-            errors: make.counters(
-                "request_errors_total",
-                "Requests that did not get a backend's whole answer, by reason.",
-                &["tenant", "signal", "reason"],
-            )?,
-            concurrent: make.gauges("concurrent_requests", "Requests in flight.", &ALL)?,
-            failovers: make.counters(
-                "failovers_total",
-                "Requests that another endpoint than the first one answered.",
-                &ALL,
-            )?,
-            endpoint_requests: make.counters(
-                "endpoint_requests_total",
-                "Answers of an endpoint, by status code.",
-                &["tenant", "signal", "endpoint", "code"],
-            )?,
-        })
-    }
-}
-
-impl ConnectionMetrics {
-    fn new(make: &Maker<'_>) -> prometheus::Result<Self> {
-        Ok(Self {
-            open: make.gauge("client_connections", "Client connections open now.")?,
-            accepted: make.counter("client_connections_total", "Client connections accepted.")?,
-            expired: make.counters(
-                "client_connections_expired_total",
-                "Client connections ended for want of progress, by cause.",
-                &["cause"],
-            )?,
-            upstream_opened: make.counter(
-                "upstream_connections_opened_total",
-                "Connections opened to endpoints.",
-            )?,
-            upstream_reused: make.counter(
-                "upstream_connections_reused_total",
-                "Requests sent on a connection that was there already.",
-            )?,
-            retries_denied: make.counter(
-                "retries_denied_total",
-                "Further attempts that the retry budget did not allow.",
-            )?,
-        })
     }
 }
 
@@ -299,30 +177,6 @@ impl ReloadMetrics {
     }
 }
 
-/// Hands out tenant labels while there is room.
-#[derive(Debug)]
-struct TenantLabels {
-    most: usize,
-    seen: Mutex<HashSet<TenantId>>,
-}
-
-impl TenantLabels {
-    /// Whether a tenant has a label of its own already. Only use gives one: a tenant that is never
-    /// asked takes nobody's place.
-    fn has(&self, tenant: &TenantId) -> bool {
-        self.seen.lock().contains(tenant)
-    }
-
-    fn label<'a>(&self, tenant: &'a TenantId) -> &'a str {
-        let mut seen = self.seen.lock();
-        if seen.contains(tenant) || (seen.len() < self.most && seen.insert(tenant.clone())) {
-            tenant.as_str()
-        } else {
-            OVERFLOW_TENANT
-        }
-    }
-}
-
 /// Makes and registers metrics under the `mirador_` prefix.
 struct Maker<'r>(&'r Registry);
 
@@ -340,17 +194,8 @@ impl Maker<'_> {
         self.registered(IntCounter::with_opts(options(name, help))?)
     }
 
-    fn gauges(&self, name: &str, help: &str, labels: &[&str]) -> prometheus::Result<IntGaugeVec> {
-        self.registered(IntGaugeVec::new(options(name, help), labels)?)
-    }
-
     fn gauge(&self, name: &str, help: &str) -> prometheus::Result<IntGauge> {
         self.registered(IntGauge::with_opts(options(name, help))?)
-    }
-
-    fn histograms(&self, name: &str, help: &str) -> prometheus::Result<HistogramVec> {
-        let options = HistogramOpts::from(options(name, help)).buckets(DURATION_BUCKETS.into());
-        self.registered(HistogramVec::new(options, &["tenant", "signal"])?)
     }
 
     fn registered<M>(&self, metric: M) -> prometheus::Result<M>
@@ -364,23 +209,4 @@ impl Maker<'_> {
 
 fn options(name: &str, help: &str) -> Opts {
     Opts::new(format!("mirador_{name}"), help)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn tenants_beyond_the_limit_share_one_label() {
-        let labels = TenantLabels {
-            most: 2,
-            seen: Mutex::default(),
-        };
-        let ids: Vec<TenantId> = ["t1", "t2", "t3"]
-            .map(|id| id.parse().expect("a tenant id"))
-            .into();
-        let given: Vec<&str> = ids.iter().map(|id| labels.label(id)).collect();
-        assert_eq!(given, ["t1", "t2", OVERFLOW_TENANT]);
-        assert_eq!(labels.label(&ids[0]), "t1", "a label once given stays");
-    }
 }

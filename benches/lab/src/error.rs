@@ -1,6 +1,6 @@
 //! Why nothing could be measured.
 
-use std::{io, process::ExitStatus, time::Duration};
+use std::{io, path::PathBuf, process::ExitStatus, time::Duration};
 
 use thiserror::Error;
 
@@ -53,6 +53,27 @@ pub(crate) enum BenchError {
     /// Something said what can't be understood.
     #[error("can't understand {what}: {text:?}")]
     Unexpected { what: &'static str, text: String },
+    /// Results on record are of another version of this program.
+    #[error(
+        "{}: {source}: measure it again (`--only {scenario}`) or remove the file", file.display()
+    )]
+    Record {
+        file: PathBuf,
+        scenario: &'static str,
+        source: serde_json::Error,
+    },
+    /// There is nothing to write a report from.
+    #[error(
+        "no results in {}: measure first (`make lab`, or `make lab ONLY=…` for some scenarios)",
+        folder.display()
+    )]
+    NoRecords { folder: PathBuf },
+    /// Some scenarios could not be measured; each was told of when it happened.
+    #[error("not measured, for reasons told above: {scenarios}")]
+    Incomplete { scenarios: String },
+    /// Somebody wants us to end.
+    #[error("interrupted: the scenario in progress is lost, those before it are on record")]
+    Interrupted,
     /// The limit of open files is too low for the number of tenants.
     #[error(
         "{needed} open files are needed and {limit} allowed: raise the hard limit (`ulimit -Hn`)"

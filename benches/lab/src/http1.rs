@@ -7,10 +7,10 @@
 pub(crate) mod chunked;
 pub(crate) mod wire;
 
-use std::{io, net::SocketAddr};
+use std::{io, net::SocketAddr, time::Duration};
 
 use thiserror::Error;
-use tokio::net::TcpStream;
+use tokio::{net::TcpStream, time::timeout};
 
 use self::{chunked::Chunked, wire::Wire};
 
@@ -18,6 +18,10 @@ use self::{chunked::Chunked, wire::Wire};
 const LIMIT: usize = 1 << 20;
 /// How much of a long body is read at a time.
 const BULK: usize = 256 << 10;
+
+/// How long the director waits for a connection, or for an answer. Generators have no such limit,
+/// as the director limits them.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Why a request got no usable answer.
 #[derive(Debug, Error)]
@@ -32,6 +36,8 @@ pub(crate) enum HttpError {
     TooLong,
     #[error("not the framing of a chunk: {0:?}")]
     Chunk(String),
+    #[error("nothing came in {} s", PATIENCE.as_secs())]
+    TooLate,
 }
 
 /// A keep-alive connection for one request at a time.
@@ -52,7 +58,10 @@ pub(crate) struct Reply<'a> {
 impl Connection {
     /// In clear, from wherever the kernel likes.
     pub(crate) async fn open(address: SocketAddr) -> io::Result<Self> {
-        let stream = TcpStream::connect(address).await?;
+        let connecting = timeout(PATIENCE, TcpStream::connect(address));
+        let stream = connecting
+            .await
+            .map_err(|_| io::Error::from(io::ErrorKind::TimedOut))??;
         Ok(Self::over(Wire::open(stream, None).await?))
     }
 
@@ -68,7 +77,13 @@ impl Connection {
         &mut self.wire
     }
 
-    /// Sends a whole request and reads its whole answer.
+    /// Sends a whole request and reads its whole answer, if that comes in time.
+    pub(crate) async fn ask(&mut self, request: &[u8]) -> Result<Reply<'_>, HttpError> {
+        let asking = timeout(PATIENCE, self.exchange(request));
+        asking.await.map_err(|_| HttpError::TooLate)?
+    }
+
+    /// Sends a whole request and reads its whole answer, however long that takes.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> Result<Reply<'_>, HttpError> {
         self.wire.send(request).await?;
         self.reply().await

@@ -119,10 +119,7 @@ impl Lab {
         let opened = Connection::open(self.home(kind, 0)).await;
         let mut connection = opened.map_err(|error| failed(error.into()))?;
         let request = format!("GET {COUNTS} HTTP/1.1\r\nHost: upstream\r\n\r\n");
-        let reply = connection
-            .exchange(request.as_bytes())
-            .await
-            .map_err(failed)?;
+        let reply = connection.ask(request.as_bytes()).await.map_err(failed)?;
         serde_json::from_slice(reply.body).map_err(|_| BenchError::Unexpected {
             what: whom,
             text: String::from_utf8_lossy(reply.body).into_owned(),

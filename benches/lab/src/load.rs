@@ -37,7 +37,7 @@ use crate::{
     error::BenchError,
     http1::{Connection, HttpError, wire::Sessions},
     lab::{bearer_of, tenant_id},
-    process::Process,
+    process::{Process, end_with_parent},
     say,
     stats::percentile,
     upstream::BODY,
@@ -163,8 +163,7 @@ impl Load {
         match timeout(LIMIT, self.said.next_line()).await {
             Ok(Ok(Some(line))) => Ok(line),
             Ok(Ok(None)) => {
-                let _ = self.process.child_mut().wait().await;
-                self.process.expect_running()?;
+                self.process.expect_end().await?;
                 Err(unexpected(String::new()))
             }
             Ok(Err(error)) => Err(BenchError::io("listen to the generator", error)),
@@ -226,6 +225,7 @@ pub(crate) fn request(target: SocketAddr, identity: Identity, tenant: u32) -> St
 
 /// Plays the generator: connects, warms up, says that it is ready, and goes when told.
 pub(crate) async fn run(spec: &LoadSpec) -> Result<(), BenchError> {
+    end_with_parent()?;
     let plan = Arc::new(Plan {
         requests: spec.requests(),
         total: spec.requests,

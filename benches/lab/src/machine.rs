@@ -1,50 +1,63 @@
-//! Where and of what a measurement was made, so that nobody takes its figures for those of
-//! another machine.
+//! Where and of what a measurement was made.
 
 use std::{fs, process::Command, thread};
 
-use crate::{error::BenchError, peer::mirador};
+use crate::{
+    error::BenchError,
+    lab::Lab,
+    peer::{Kind, mirador, program},
+    record::Conditions,
+};
 
-/// The machine and the source, as told in the report.
-#[derive(Debug)]
-pub(crate) struct Machine {
-    pub(crate) processor: String,
-    pub(crate) processors: usize,
-    pub(crate) memory_gib: f64,
-    pub(crate) kernel: String,
-    pub(crate) system: String,
-    pub(crate) compiler: String,
-    pub(crate) commit: String,
-    /// Day of the measurement, in UTC.
-    pub(crate) date: String,
-    /// Load average of the last minute when the measurement began.
-    pub(crate) load: String,
+/// Load average of the last minute; to be read before anything is started.
+pub(crate) fn load() -> String {
+    read("/proc/loadavg")
+        .and_then(|text| Some(text.split(' ').next()?.to_owned()))
+        .unwrap_or_else(unknown)
 }
 
-/// Reads it all, before anything is started.
-pub(crate) fn describe() -> Result<Machine, BenchError> {
-    let unknown = || String::from("unknown");
+/// Reads all else.
+pub(crate) fn describe(lab: &Lab, load: String) -> Result<Conditions, BenchError> {
     let commit = match commit() {
         Some(commit) if has_changes() => format!("{commit} with uncommitted changes"),
         Some(commit) => commit,
         None => unknown(),
     };
     let processors = thread::available_parallelism();
-    Ok(Machine {
+    let version = |kind| Some((kind, program::version(lab, kind)?));
+    let compiler = said(Command::new("rustc").arg("--version")).unwrap_or_else(unknown);
+    Ok(Conditions {
+        commit,
+        command: command(),
         processor: field("/proc/cpuinfo", "model name").unwrap_or_else(unknown),
         processors: processors
             .map_err(|error| BenchError::io("count processors", error))?
             .get(),
-        memory_gib: memory_gib().unwrap_or_default(),
+        memory_gib: memory_gib().map_or_else(unknown, |gib| format!("{gib:.1}")),
         kernel: read("/proc/sys/kernel/osrelease").unwrap_or_else(unknown),
         system: system().unwrap_or_else(unknown),
-        compiler: said(Command::new("rustc").arg("--version")).unwrap_or_else(unknown),
-        commit,
-        date: jiff::Timestamp::now().strftime("%Y-%m-%d").to_string(),
-        load: read("/proc/loadavg")
-            .and_then(|text| Some(text.split(' ').next()?.to_owned()))
-            .unwrap_or_else(unknown),
+        built: if mirador::is_given() {
+            "unknown: `MIRADOR_BIN` named the program".into()
+        } else {
+            format!("{compiler}, release profile")
+        },
+        versions: VERSIONS.into_iter().filter_map(version).collect(),
+        bound: lab.cpus.to_string(),
+        load,
     })
+}
+
+/// Whose versions are told.
+const VERSIONS: [Kind; 5] = [
+    Kind::Mirador,
+    Kind::Haproxy,
+    Kind::Nginx,
+    Kind::Envoy,
+    Kind::Vmauth,
+];
+
+fn unknown() -> String {
+    "unknown".into()
 }
 
 /// The commit that is checked out, abbreviated; `None` outside a repository.
@@ -97,7 +110,7 @@ fn read(file: &str) -> Option<String> {
 }
 
 /// How this program was called.
-pub(crate) fn command() -> String {
+fn command() -> String {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let given = if mirador::is_given() {
         "MIRADOR_BIN=… "

@@ -16,40 +16,60 @@ mod peer;
 mod port;
 mod process;
 mod procfs;
+mod record;
 mod report;
 mod scenario;
 mod stats;
 mod upstream;
 
-use std::{io::Write as _, path::PathBuf, process::ExitCode};
+use std::{
+    io::Write as _,
+    path::{Path, PathBuf},
+    process::ExitCode,
+};
 
-use clap::{Parser, Subcommand};
-use tokio::runtime::Builder;
+use clap::{Parser, Subcommand, ValueEnum as _};
+use tokio::{
+    runtime::Builder,
+    signal::unix::{SignalKind, signal},
+};
 
 use self::{
     error::BenchError,
     lab::Lab,
-    scenario::{Figures, Scenario, Size},
+    peer::mirador,
+    record::Shelf,
+    report::Report,
+    scenario::{Desk, Records, Scenario, Size},
 };
 
 /// Measures Mirador beside direct access, HAProxy, nginx, Envoy and vmauth.
 ///
-/// All of it takes some forty minutes and writes docs/performance.md. Nothing else should run
-/// meanwhile.
+/// All of it takes some 36 minutes. After each scenario its results are put on record in
+/// docs/performance/results, and docs/performance.md and its plots are written from all that are
+/// there. Nothing else should run meanwhile.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
     #[command(subcommand)]
     part: Option<Part>,
-    /// Measure only these, and print the tables instead of writing the file
+    /// Measure only these; what is on record of others stays
     #[arg(long, value_name = "SCENARIO", value_delimiter = ',')]
     only: Vec<Scenario>,
-    /// Try everything out with tiny loads, and print the tables instead of writing the file
+    /// Try everything out with tiny loads, write into the target directory, and print the tables
     #[arg(long)]
     quick: bool,
-    /// Where the result is written
-    #[arg(long, value_name = "FILE", default_value = "docs/performance.md")]
-    output: PathBuf,
+    /// Measure nothing; write the report from what is on record
+    #[arg(long, conflicts_with_all = ["only", "quick"])]
+    render: bool,
+    /// Where performance.md is written, and the folder performance with plots and results
+    #[arg(
+        long,
+        value_name = "FOLDER",
+        default_value = "docs",
+        conflicts_with = "quick"
+    )]
+    docs: PathBuf,
 }
 
 /// The parts this program plays in processes of their own.
@@ -77,11 +97,16 @@ fn main() -> ExitCode {
         Err(error) => return complain(&BenchError::io("start", error)),
     };
     let done = runtime.block_on(async {
-        match &cli.part {
+        match cli.part {
             Some(Part::Upstream) => upstream::run().await,
-            Some(Part::Load(spec)) => load::run(spec).await,
-            Some(Part::Generate { job }) => load::generator::run(job).await,
-            None => measure(&cli).await,
+            Some(Part::Load(spec)) => load::run(&spec).await,
+            Some(Part::Generate { job }) => load::generator::run(&job).await,
+            None if cli.render => render(&Place::at(&cli.docs)).map(|_| ()),
+            None => tokio::select! {
+                measured = measure(&cli) => measured,
+                // Whatever was started ends when the measurement is dropped.
+                error = interrupted() => Err(error),
+            },
         }
     });
     match done {
@@ -90,23 +115,114 @@ fn main() -> ExitCode {
     }
 }
 
+/// Measures one scenario after the other. One that fails does not keep the others from being
+/// measured.
 async fn measure(cli: &Cli) -> Result<(), BenchError> {
     let size = if cli.quick { Size::QUICK } else { Size::FULL };
-    let machine = machine::describe()?;
+    let place = if cli.quick {
+        Place::at(&mirador::target_directory()?.join(QUICK))
+    } else {
+        Place::at(&cli.docs)
+    };
+    place.expect_folder(cli.quick)?;
+    let load = machine::load();
     let lab = Lab::open().await?;
-    let figures = Figures::measure(&lab, &size, &cli.only).await?;
-    let text = report::render(&machine, &lab, &size, &figures)?;
-    if cli.quick || !cli.only.is_empty() {
-        return say(&text);
+    let conditions = machine::describe(&lab, load)?;
+    let desk = Desk {
+        lab: &lab,
+        conditions: &conditions,
+        shelf: &place.shelf,
+    };
+    let mut failed = Vec::new();
+    for scenario in Scenario::value_variants() {
+        if !cli.only.is_empty() && !cli.only.contains(scenario) {
+            continue;
+        }
+        if let Err(error) = scenario.measure(&size, &desk).await {
+            progress(&format!("error: {}: {error}", scenario.name()));
+            failed.push(scenario.name());
+        } else if let Err(error) = render(&place) {
+            // Results of another version may be in the way until they are measured again.
+            progress(&format!("no report yet: {error}"));
+        }
     }
-    std::fs::write(&cli.output, &text).map_err(|error| {
-        let file = cli.output.display();
-        BenchError::io(
-            format!("write {file} (run this at the top of the repository)"),
-            error,
-        )
-    })?;
-    say(&format!("wrote {}\n", cli.output.display()))
+    if !failed.is_empty() {
+        let scenarios = failed.join(", ");
+        return Err(BenchError::Incomplete { scenarios });
+    }
+    let text = render(&place)?;
+    if cli.quick {
+        say(&text)?;
+    }
+    progress(&format!("wrote {}", place.report.display()));
+    Ok(())
+}
+
+/// Where `--quick` writes to, in the target directory.
+const QUICK: &str = "lab-quick";
+
+/// Where reports and results go.
+#[derive(Debug)]
+struct Place {
+    report: PathBuf,
+    /// Of plots, with results in a folder within.
+    beside: PathBuf,
+    shelf: Shelf,
+}
+
+impl Place {
+    fn at(docs: &Path) -> Self {
+        let beside = docs.join("performance");
+        Self {
+            report: docs.join("performance.md"),
+            shelf: Shelf::at(beside.join("results")),
+            beside,
+        }
+    }
+
+    /// Fails before anything is measured if it can't be written here in the end.
+    fn expect_folder(&self, may_be_made: bool) -> Result<(), BenchError> {
+        let docs = self.report.parent().unwrap_or(Path::new("."));
+        if may_be_made || docs.is_dir() {
+            return Ok(());
+        }
+        let doing = format!(
+            "find the folder {} (run this at the top of the repository, or name one by --docs)",
+            docs.display()
+        );
+        Err(BenchError::io(doing, std::io::ErrorKind::NotFound.into()))
+    }
+}
+
+/// Writes the report and its plots from what is on record, and tells the text.
+fn render(place: &Place) -> Result<String, BenchError> {
+    let records = Records::read(&place.shelf)?;
+    let folder = place.shelf.folder().to_owned();
+    let Report { text, plots } =
+        report::render(&records)?.ok_or(BenchError::NoRecords { folder })?;
+    lab::write(&place.report, &text)?;
+    for (name, plot) in plots {
+        lab::write(&place.beside.join(name), &plot)?;
+    }
+    Ok(text)
+}
+
+/// Waits until somebody wants us to end.
+async fn interrupted() -> BenchError {
+    let both = (
+        signal(SignalKind::interrupt()),
+        signal(SignalKind::terminate()),
+    );
+    match both {
+        (Ok(mut interrupt), Ok(mut terminate)) => {
+            tokio::select! {
+                _ = interrupt.recv() => {}
+                _ = terminate.recv() => {}
+            }
+            BenchError::Interrupted
+        }
+        (Err(error), _) | (_, Err(error)) => BenchError::io("listen to signals", error),
+    }
 }
 
 /// Prints what was asked for; progress goes to standard error.

@@ -20,7 +20,7 @@ use crate::{
     lab::Lab,
     load::{Identity, Load, LoadResult, LoadSpec, target::Target},
     port::Port,
-    process::{Process, until},
+    process::{Process, Signal, until},
     procfs::{self, CpuTime, Memory},
 };
 
@@ -116,7 +116,7 @@ enum Control {
 }
 
 /// How many requests to send, and over what.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Volume {
     pub(crate) connections: u32,
     pub(crate) requests: u32,
@@ -161,15 +161,26 @@ impl Peer {
         }
     }
 
-    /// Gives one tenant other endpoints (or the next free number its first ones), by the means
-    /// the peer has for it. Returns when the peer has been told, which may be long before it acts.
-    pub(crate) async fn change(
+    /// Gets everything ready to give one tenant other endpoints (or the next free number its
+    /// first ones), such as the files that the peer is to read.
+    pub(crate) fn prepare_change(
         &mut self,
-        lab: &Lab,
         tenant: u32,
         endpoints: Vec<SocketAddr>,
     ) -> Result<(), BenchError> {
         self.setup.set(tenant, endpoints);
+        match &self.control {
+            Control::None | Control::Mirador(_) => Ok(()),
+            Control::Haproxy(files) => files.prepare(&self.setup),
+            Control::Nginx(files) => files.prepare(&self.setup),
+            Control::Envoy(files) => files.prepare(&self.setup),
+            Control::Vmauth(files) => files.prepare(&self.setup),
+        }
+    }
+
+    /// Tells it of the change that was prepared, by the means it has for it. Returns when it has
+    /// been told, which may be long before it acts.
+    pub(crate) async fn tell_change(&self, tenant: u32) -> Result<(), BenchError> {
         let Some(process) = &self.process else {
             return Ok(());
         };
@@ -179,10 +190,11 @@ impl Peer {
                 let mut admin = api.connect().await?;
                 admin.put(tenant, self.setup.endpoints_of(tenant)).await
             }
-            Control::Haproxy(files) => files.reload(lab, &self.setup, process),
-            Control::Nginx(files) => files.reload(lab, &self.setup, process),
-            Control::Envoy(files) => files.reload(lab, &self.setup),
-            Control::Vmauth(files) => files.reload(lab, &self.setup, process),
+            // Masters of both HAProxy and nginx start new workers on the new files, which relieve
+            // the old ones.
+            Control::Haproxy(_) => process.signal(Signal::USR2),
+            Control::Nginx(_) | Control::Vmauth(_) => process.signal(Signal::HUP),
+            Control::Envoy(files) => files.publish(),
         }
     }
 
@@ -240,6 +252,11 @@ impl Peer {
     /// Threads or processes of it that serve requests.
     pub(crate) fn workers(&self) -> u32 {
         self.setup.workers
+    }
+
+    /// How many tenants it has.
+    pub(crate) fn tenants(&self) -> u32 {
+        self.setup.count()
     }
 
     /// Its process and those it started.

@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use rustix::process::{Pid, kill_process};
+use rustix::process::{Pid, kill_process, set_parent_process_death_signal};
 use tokio::{
     process::{Child, Command},
     time::{Instant, sleep, timeout},
@@ -23,6 +23,8 @@ pub(crate) use rustix::process::Signal;
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long a process may take to end when asked, before it is made to.
 const STOP_LIMIT: Duration = Duration::from_secs(2);
+/// How long one may take to be gone once it has been killed.
+const END_LIMIT: Duration = Duration::from_secs(10);
 /// How much of a log an error shows, in lines.
 const LAST_LINES: usize = 8;
 
@@ -108,6 +110,27 @@ impl Process {
             .map_err(|error| BenchError::io(format!("signal {}", self.name), error))
     }
 
+    /// Stops it until the guard is dropped, whatever that comes from.
+    pub(crate) fn freeze(&self) -> Result<Frozen<'_>, BenchError> {
+        // Made first: a process that was not stopped takes no harm from being continued.
+        let frozen = Frozen { process: self };
+        self.signal(Signal::STOP)?;
+        Ok(frozen)
+    }
+
+    /// Waits for its end and fails with its last words.
+    pub(crate) async fn expect_end(&mut self) -> Result<(), BenchError> {
+        let what = || format!("{} to end", self.name);
+        let limit = END_LIMIT;
+        match timeout(limit, self.child.wait()).await {
+            Ok(_) => self.expect_running(),
+            Err(_) => Err(BenchError::TooLate {
+                what: what(),
+                limit,
+            }),
+        }
+    }
+
     /// Asks it to end, and makes it and all that it started when it does not in time.
     pub(crate) async fn stop(mut self) -> Result<(), BenchError> {
         let tree = procfs::tree(self.pid);
@@ -116,12 +139,35 @@ impl Process {
         let _ = timeout(STOP_LIMIT, self.child.wait()).await;
         // Master processes are gone by now, and what they have left behind is no child of theirs.
         kill_all(tree.into_iter().filter(|pid| *pid != self.pid));
-        let doing = format!("stop {}", self.name);
-        self.child
-            .kill()
-            .await
-            .map_err(|error| BenchError::io(doing, error))
+        match timeout(END_LIMIT, self.child.kill()).await {
+            Ok(killed) => {
+                killed.map_err(|error| BenchError::io(format!("stop {}", self.name), error))
+            }
+            Err(_) => Err(BenchError::TooLate {
+                what: format!("{} to end", self.name),
+                limit: END_LIMIT,
+            }),
+        }
     }
+}
+
+/// A process that is stopped, and goes on when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Frozen<'a> {
+    process: &'a Process,
+}
+
+impl Drop for Frozen<'_> {
+    fn drop(&mut self) {
+        // One that has ended has nothing to go on with.
+        let _ = self.process.signal(Signal::CONT);
+    }
+}
+
+/// Has this process killed when the one that started it ends, even if it is stopped then.
+pub(crate) fn end_with_parent() -> Result<(), BenchError> {
+    set_parent_process_death_signal(Some(Signal::KILL))
+        .map_err(|error| BenchError::io("ask to end with the director", error.into()))
 }
 
 impl Drop for Process {
@@ -236,6 +282,28 @@ mod tests {
             told.contains("unlucky") && told.contains("out of luck"),
             "{told}"
         );
+    }
+
+    #[tokio::test]
+    async fn a_stopped_process_goes_on_whatever_becomes_of_the_guard() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let mut command = Command::new("sleep");
+        command.arg("60");
+        let process = Process::start("sleeper", command, None, folder.path()).expect("started");
+        let state = || {
+            let stat = std::fs::read_to_string(format!("/proc/{}/stat", process.pid()));
+            let stat = stat.expect("it runs");
+            let (_, rest) = stat.rsplit_once(") ").expect("a state");
+            rest.chars().next()
+        };
+        let limit = Duration::from_secs(30);
+        let frozen = process.freeze().expect("stopped");
+        let stopped = until("its stop", limit, async || Ok(state() == Some('T')));
+        stopped.await.expect("stopped in time");
+        drop(frozen);
+        let going = until("its going on", limit, async || Ok(state() != Some('T')));
+        going.await.expect("continued in time");
+        process.stop().await.expect("ended");
     }
 
     #[tokio::test]

@@ -1,77 +1,153 @@
-//! Turns figures into `docs/performance.md`: the words stand in a template, the tables are made
-//! here. Draws no conclusions.
+//! Turns what is on record into `docs/performance.md` and its plots: the words stand in templates,
+//! tables, plots and the verdicts on the goals are made here. Draws no other conclusions.
 
 mod connections;
 mod failover;
+mod goals;
+mod origin;
+mod plots;
 mod scenarios;
+mod small;
 mod start;
 mod streams;
+mod svg;
 mod table;
 mod tenants;
 
+use self::{origin::Origin, table::Table};
 use crate::{
     error::BenchError,
-    lab::Lab,
-    machine::{self, Machine},
-    peer::{Kind, Measured, mirador, program},
+    peer::{Kind, mirador::DEFAULT_LIMITS},
+    record::Record,
     scenario::{
-        Figures, Size,
-        change::{Change, Times},
-        memory::Level,
-        rounds::Rounds,
-        side_by_side::Runs,
+        Records, bystanders, change, latency, memory, reload, rounds::Rounds, tenants as levels,
+        throughput,
     },
     stats::Spread,
     upstream::BODY,
 };
 
-use self::table::Table;
-
 const TEMPLATE: &str = include_str!("report/performance.md");
-const NOT_MEASURED: &str = "*Not measured in this run.*\n";
+const NOT_MEASURED: &str = "*Not measured yet.*\n";
 /// The peer that others are compared with.
 const OURS: Kind = Kind::Mirador;
 const BASE: Kind = Kind::Direct;
 
-/// The whole document.
-pub(crate) fn render(
-    machine: &Machine,
-    lab: &Lab,
-    size: &Size,
-    figures: &Figures,
-) -> Result<String, BenchError> {
-    let or_not = |table: Option<String>| table.unwrap_or_else(|| NOT_MEASURED.into());
-    let fields = [
-        ("setting", setting(machine, lab)),
+/// The whole document, and the plots by their names.
+#[derive(Debug)]
+pub(crate) struct Report {
+    pub(crate) text: String,
+    pub(crate) plots: Vec<(&'static str, String)>,
+}
+
+/// Of all that is on record; `None` of nothing.
+pub(crate) fn render(records: &Records) -> Result<Option<Report>, BenchError> {
+    let Some(usual) = Origin::of_most(records) else {
+        return Ok(None);
+    };
+    let plots = plots::all(records);
+    let mut fields = vec![
+        ("setting", usual.setting()),
+        ("goals", goals::table(records)),
+        ("body", BODY.to_string()),
+        ("default_idle", grouped(DEFAULT_LIMITS.max_idle)),
+        ("default_tenants", grouped(DEFAULT_LIMITS.max_tenants)),
+        ("scenarios", scenarios::render(&usual, records)?),
+    ];
+    fields.extend(tables(&usual, records));
+    fields.extend(numbers(records));
+    let mut text = fill(TEMPLATE, &fields)?;
+    for plot in plots::NAMES {
+        text = with_plot(&text, plot, &plots);
+    }
+    Ok(Some(Report { text, plots }))
+}
+
+fn tables(usual: &Origin, records: &Records) -> Vec<(&'static str, String)> {
+    let throughput = records.throughput.as_ref();
+    let latency = records.latency.as_ref();
+    let reload = records.reload.as_ref();
+    let of_tenants = section(usual, records.tenants.as_ref(), |all| tenants::tenants(all));
+    vec![
         (
             "throughput",
-            or_not(figures.throughput.as_deref().map(throughput)),
+            section(usual, throughput, |all| small::throughput(all)),
         ),
-        ("latency", or_not(figures.latency.as_deref().map(latency))),
+        ("latency", section(usual, latency, small::lone)),
+        ("paced", section(usual, latency, small::paced)),
+        ("tenants", of_tenants),
+        ("reload", section(usual, reload, tenants::reload)),
+        ("others", section(usual, reload, tenants::others)),
         (
-            "tenants",
-            or_not(figures.tenants.as_deref().map(tenants::tenants)),
+            "memory",
+            section(usual, records.memory.as_ref(), |all| tenants::memory(all)),
         ),
         (
-            "reload",
-            or_not(figures.reload.as_deref().map(tenants::reload)),
+            "change",
+            section(usual, records.change.as_ref(), tenants::change),
         ),
-        ("tenants_requests", grouped(size.of_tenants.volume.requests)),
-        ("tenants_rounds", size.of_tenants.rounds.to_string()),
-        ("reload_tenants", grouped(size.reload.tenants)),
-        ("reload_rounds", size.reload.rounds.to_string()),
-        ("memory", or_not(figures.memory.as_deref().map(memory))),
-        ("change", or_not(figures.change.as_ref().map(change))),
-        ("rounds", size.rounds.to_string()),
-        ("connections", size.connections.to_string()),
-        ("requests", grouped(size.requests)),
-        ("lone_requests", grouped(size.lone_requests)),
-        ("rest", size.rest.as_secs().to_string()),
-        ("bystanders", grouped(size.bystanders)),
-        ("body", BODY.to_string()),
-        ("scenarios", scenarios::render(size, figures)?),
-    ];
-    fill(TEMPLATE, &fields)
+    ]
+}
+
+/// How much was asked; what is not on record yet would be asked in full.
+fn numbers(records: &Records) -> Vec<(&'static str, String)> {
+    let small = extent(records.throughput.as_ref(), throughput::Extent::FULL);
+    let latency = extent(records.latency.as_ref(), latency::Extent::FULL);
+    let tenants = extent(records.tenants.as_ref(), levels::Extent::FULL);
+    let reload = extent(records.reload.as_ref(), reload::Extent::FULL);
+    let memory = extent(records.memory.as_ref(), memory::Extent::FULL);
+    let change = extent(records.change.as_ref(), change::Extent::FULL);
+    let others: bystanders::Extent = reload.bystanders;
+    vec![
+        ("small_connections", small.volume.connections.to_string()),
+        ("small_requests", grouped(small.volume.requests)),
+        ("small_rounds", small.rounds.to_string()),
+        ("lone_requests", grouped(latency.lone.requests)),
+        ("latency_rounds", latency.rounds.to_string()),
+        ("paced_connections", latency.paced.connections.to_string()),
+        ("paced_rate", grouped(latency.paced.rate)),
+        ("paced_seconds", latency.paced.seconds.to_string()),
+        (
+            "tenants_connections",
+            tenants.volume.connections.to_string(),
+        ),
+        ("tenants_requests", grouped(tenants.volume.requests)),
+        ("tenants_share", levels::SHARE.to_string()),
+        ("tenants_rounds", tenants.rounds.to_string()),
+        ("reload_tenants", grouped(reload.tenants)),
+        ("reload_rounds", reload.rounds.to_string()),
+        ("others_tenants", grouped(others.tenants)),
+        ("others_connections", others.connections.to_string()),
+        ("others_rate", grouped(others.rate)),
+        ("others_before", others.before.to_string()),
+        ("others_after", others.after.to_string()),
+        ("others_rounds", others.rounds.to_string()),
+        ("memory_connections", memory.volume.connections.to_string()),
+        ("memory_requests", grouped(memory.volume.requests)),
+        ("memory_rounds", memory.rounds.to_string()),
+        ("rest", memory.rest.as_secs().to_string()),
+        ("change_tenants", grouped(change.tenants)),
+    ]
+}
+
+/// A record's table, with a note if it was not measured when and where most others were.
+fn section<Extent, Figures>(
+    usual: &Origin,
+    record: Option<&Record<Extent, Figures>>,
+    table: impl Fn(&Figures) -> String,
+) -> String {
+    let Some(record) = record else {
+        return NOT_MEASURED.into();
+    };
+    let table = table(&record.figures);
+    match usual.note(record) {
+        Some(note) => format!("{note}\n{table}"),
+        None => table,
+    }
+}
+
+fn extent<Extent: Copy, Figures>(record: Option<&Record<Extent, Figures>>, full: Extent) -> Extent {
+    record.map_or(full, |record| record.extent)
 }
 
 /// Puts each field where `{{name}}` stands. A name without a field is a fault of the template.
@@ -89,171 +165,53 @@ fn fill(template: &str, fields: &[(&str, String)]) -> Result<String, BenchError>
     }
 }
 
-fn setting(machine: &Machine, lab: &Lab) -> String {
-    let mut table = Table::new(["", ""]);
-    let command = machine::command();
-    table.row(["Date", &machine.date]);
-    table.row(["Commit", &machine.commit]);
-    table.row(["Command", &command]);
-    let processor = format!("{} × {}", machine.processors, machine.processor);
-    table.row(["Processors", &processor]);
-    table.row(["Memory", &format!("{:.1} GiB", machine.memory_gib)]);
-    table.row([
-        "System",
-        &format!("{}, Linux {}", machine.system, machine.kernel),
-    ]);
-    let built = if mirador::is_given() {
-        "unknown: `MIRADOR_BIN` named the program".into()
-    } else {
-        format!("{}, release profile", machine.compiler)
-    };
-    table.row(["Compiler", &built]);
-    for kind in [
-        Kind::Mirador,
-        Kind::Haproxy,
-        Kind::Nginx,
-        Kind::Envoy,
-        Kind::Vmauth,
-    ] {
-        let version = program::version(lab, kind);
-        table.row([kind.name(), version.as_deref().unwrap_or("unknown")]);
+/// Takes out the line that shows a plot if there is none.
+fn with_plot(text: &str, name: &str, plots: &[(&'static str, String)]) -> String {
+    if plots.iter().any(|(of, _)| *of == name) {
+        return text.into();
     }
-    table.row(["Bound to", &lab.cpus.to_string()]);
-    table.row(["Load average before", &machine.load]);
-    table.to_string()
-}
-
-fn throughput(runs: &[Runs]) -> String {
-    let mut table = Table::new([
-        "",
-        "requests/s",
-        "CPU µs per request",
-        "CPU as a multiple of ours",
-    ]);
-    for peer in runs {
-        let per_second = spread(&peer.rounds, |one| Some(one.per_second()));
-        let cpu = spread(&peer.rounds, |one| one.cpu_us);
-        let multiple = find(runs, OURS).and_then(|ours| {
-            Spread::of(
-                peer.rounds
-                    .iter()
-                    .zip(&ours.rounds)
-                    .filter_map(|(theirs, ours)| Some(theirs.cpu_us? / ours.cpu_us?)),
-            )
-        });
-        table.row([
-            peer.peer.name(),
-            &told(per_second, 0),
-            &told(cpu, 1),
-            &told(multiple, 2),
-        ]);
-    }
-    table.to_string()
-}
-
-fn latency(runs: &[Runs]) -> String {
-    let mut table = Table::new(["", "p50 µs", "p99 µs", "added p50 µs", "added p99 µs"]);
-    for peer in runs {
-        let p50 = spread(&peer.rounds, |one| Some(one.load.p50_us));
-        let p99 = spread(&peer.rounds, |one| Some(one.load.p99_us));
-        let added = |of: fn(&Measured) -> f64| {
-            let base = find(runs, BASE).filter(|base| base.peer != peer.peer)?;
-            let rounds = peer.rounds.iter().zip(&base.rounds);
-            Spread::of(rounds.map(|(through, base)| of(through) - of(base)))
-        };
-        let (added_p50, added_p99) = (added(|one| one.load.p50_us), added(|one| one.load.p99_us));
-        table.row([
-            peer.peer.name(),
-            &told(p50, 0),
-            &told(p99, 0),
-            &told(added_p50, 0),
-            &told(added_p99, 0),
-        ]);
-    }
-    table.to_string()
-}
-
-fn memory(levels: &[Level]) -> String {
-    let mut table = Table::new([
-        "tenants",
-        "known, probed",
-        "each asked once",
-        "rested",
-        "under load",
-        "peak",
-        "CPU ms/s at rest",
-        "CPU µs per request",
-        "filling the store",
-    ]);
-    for level in levels {
-        let asked = level.asked.as_ref();
-        let held = |of: fn(&crate::scenario::memory::Asked) -> u64| {
-            asked.map_or_else(|| NOTHING.into(), |asked| mib(of(asked)))
-        };
-        let peak = asked.map_or(level.known.peak, |asked| asked.loaded.peak);
-        let at_rest = asked.map(|asked| format!("{:.1}", asked.resting_cpu_ms));
-        table.row([
-            &grouped(level.tenants),
-            &mib(level.known.resident),
-            &held(|asked| asked.once.resident),
-            &held(|asked| asked.rested.resident),
-            &held(|asked| asked.loaded.resident),
-            &mib(peak),
-            at_rest.as_deref().unwrap_or(NOTHING),
-            &told(asked.and_then(|asked| asked.cpu_us), 1),
-            &format!("{:.1} s", level.filling.as_secs_f64()),
-        ]);
-    }
-    table.to_string()
-}
-
-fn change(change: &Change) -> String {
-    let mut table = Table::new(["", "changes", "median ms", "p99 ms", "worst ms"]);
-    let mut row = |what: &str, times: &Times| {
-        let Times {
-            count,
-            median,
-            p99,
-            worst,
-        } = times;
-        let ms = |value: &f64| format!("{value:.1}");
-        table.row([what, &count.to_string(), &ms(median), &ms(p99), &ms(worst)]);
-    };
-    row("answered by the admin API", &change.answered);
-    row("in effect on the router that made it", &change.here);
-    row(
-        "in effect on another router of the same store",
-        &change.elsewhere,
-    );
-    format!(
-        "{table}\nRequests that still reached the old endpoint after the admin API of their router \
-         had answered: {}.",
-        change.stale
-    )
+    let shown = format!("(performance/{name})\n\n");
+    let without = text.find(&shown).and_then(|at| {
+        let from = text[..at].rfind("![")?;
+        Some(format!("{}{}", &text[..from], &text[at + shown.len()..]))
+    });
+    without.unwrap_or_else(|| text.into())
 }
 
 const NOTHING: &str = "–";
 
-fn find(runs: &[Runs], peer: Kind) -> Option<&Runs> {
-    runs.iter().find(|runs| runs.peer == peer)
+fn find<T>(all: &[Rounds<T>], peer: Kind) -> Option<&Rounds<T>> {
+    all.iter().find(|rounds| rounds.peer == peer)
 }
 
 /// What others are compared with.
 fn ours<T>(all: &[Rounds<T>]) -> Option<&Rounds<T>> {
-    all.iter().find(|rounds| rounds.peer == OURS)
-}
-
-fn spread(rounds: &[Measured], of: impl Fn(&Measured) -> Option<f64>) -> Option<Spread> {
-    Spread::of(rounds.iter().filter_map(of))
+    find(all, OURS)
 }
 
 fn told(spread: Option<Spread>, digits: usize) -> String {
     spread.map_or_else(|| NOTHING.into(), |spread| format!("{spread:.digits$}"))
 }
 
+/// A count that is the same in all rounds needs no range.
+fn whole(counts: Option<Spread>) -> String {
+    match counts {
+        Some(counts) if counts.min.total_cmp(&counts.max).is_eq() => {
+            format!("{:.0}", counts.median)
+        }
+        counts => told(counts, 0),
+    }
+}
+
 /// KiB as MiB.
-fn mib(kib: u64) -> String {
-    format!("{}.{} MiB", kib / 1024, kib % 1024 * 10 / 1024)
+fn mib(kib: u64) -> f64 {
+    // What a process holds here has fewer KiB than a `u32`.
+    f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
+}
+
+/// A count of something that there are not billions of.
+fn number(count: usize) -> f64 {
+    f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }
 
 /// Digits in groups of three.
@@ -272,54 +230,7 @@ fn grouped(number: u32) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::load::LoadResult;
-
-    fn runs(peer: Kind, cpu_us: &[f64]) -> Runs {
-        let one = |cpu_us: &f64| Measured {
-            load: LoadResult {
-                requests: 100,
-                seconds: 0.5,
-                p50_us: *cpu_us,
-                p99_us: 2.0 * cpu_us,
-                failed: 0,
-                first_failure: String::new(),
-            },
-            cpu_us: (peer != BASE).then_some(*cpu_us),
-        };
-        Runs {
-            peer,
-            rounds: cpu_us.iter().map(one).collect(),
-        }
-    }
-
-    #[test]
-    fn ratios_are_taken_round_by_round() {
-        let table = throughput(&[runs(OURS, &[10.0, 20.0]), runs(Kind::Vmauth, &[20.0, 80.0])]);
-        let row = table
-            .lines()
-            .find(|line| line.starts_with("| vmauth"))
-            .expect("a row");
-        assert!(
-            row.contains("3.00 (2.00–4.00)") && row.contains("200 (200–200)"),
-            "{row}"
-        );
-    }
-
-    #[test]
-    fn what_was_added_is_told_of_proxies_only() {
-        let table = latency(&[runs(BASE, &[60.0]), runs(OURS, &[160.0])]);
-        let row = |name| {
-            table
-                .lines()
-                .find(|line| line.starts_with(name))
-                .expect("a row")
-        };
-        assert!(
-            row("| Mirador").ends_with("| 100 (100–100) | 200 (200–200) |"),
-            "{table}"
-        );
-        assert!(row("| direct").ends_with("| – | – |"), "{table}");
-    }
+    use crate::{record::tests::record, scenario::tails};
 
     #[test]
     fn a_name_without_a_field_is_refused() {
@@ -332,6 +243,36 @@ mod tests {
     fn numbers_are_told_as_people_read_them() {
         assert_eq!(grouped(1_234_567), "1,234,567");
         assert_eq!(grouped(999), "999");
-        assert_eq!(mib(15_872), "15.5 MiB");
+    }
+
+    #[test]
+    fn nothing_on_record_makes_no_report() {
+        assert!(render(&Records::default()).expect("no fault").is_none());
+    }
+
+    #[test]
+    fn a_single_scenario_on_record_makes_a_report() {
+        let silent = |peer, bytes| Rounds {
+            peer,
+            rounds: vec![tails::Silent {
+                bytes: Some(bytes),
+                cpu_ms_per_s: Some(0.0),
+                idle_ms_per_s: Some(0.0),
+            }],
+        };
+        let tails = tails::Tails {
+            count: 1_000,
+            silence: std::time::Duration::from_secs(5),
+            seen: vec![silent(OURS, 41_000.0), silent(Kind::Nginx, 9_000.0)],
+        };
+        let records = Records {
+            tails: Some(record(0, tails::Extent::FULL, tails)),
+            ..Records::default()
+        };
+        let Report { text, plots } = render(&records).expect("no fault").expect("a report");
+        assert!(text.contains("| Mirador | 41.0 (41.0–41.0) |"), "{text}");
+        assert!(text.contains("| 41.0 kB | missed |"), "{text}");
+        assert!(text.contains("*Not measured yet.*"), "{text}");
+        assert!(plots.is_empty() && !text.contains(".svg"), "{text}");
     }
 }

@@ -1,42 +1,54 @@
 //! The scenarios, and how much of each.
 
 pub(crate) mod begin;
+pub(crate) mod bystanders;
 pub(crate) mod change;
 pub(crate) mod connections;
 mod driven;
 pub(crate) mod failover;
 pub(crate) mod http2;
+pub(crate) mod latency;
 pub(crate) mod memory;
+mod probed;
 pub(crate) mod reload;
 pub(crate) mod rounds;
 pub(crate) mod scaling;
-pub(crate) mod side_by_side;
 pub(crate) mod streaming;
 pub(crate) mod tails;
 pub(crate) mod tenants;
+pub(crate) mod throughput;
 pub(crate) mod tls;
 
-use std::time::Duration;
+use std::{
+    future::Future,
+    time::{Duration, Instant},
+};
 
 use clap::ValueEnum;
+use serde::Serialize;
+use tokio::time::timeout;
 
-use self::{rounds::Rounds, side_by_side::Runs};
+use self::rounds::Rounds;
 use crate::{
     error::BenchError,
     lab::Lab,
-    peer::{Kind, Peer, Setup, Volume},
+    peer::Measured,
+    record::{Conditions, Record, Shelf},
 };
+
+/// For one scenario, so that nothing waits for ever; several times what any takes.
+const LIMIT: Duration = Duration::from_mins(30);
 
 /// What can be measured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Scenario {
     /// Requests per second and CPU time per request beside the peers
     Throughput,
-    /// Added latency on one connection beside the peers
+    /// Added latency at low load beside the peers
     Latency,
     /// CPU time per request and memory by number of tenants beside the peers
     Tenants,
-    /// What a change of one tenant costs beside the peers
+    /// What a change of one tenant costs, and what others see of it, beside the peers
     Reload,
     /// Memory by number of tenants
     Memory,
@@ -60,61 +72,159 @@ pub(crate) enum Scenario {
     Scaling,
 }
 
+impl Scenario {
+    /// As it is called on the command line and on record.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Throughput => "throughput",
+            Self::Latency => "latency",
+            Self::Tenants => "tenants",
+            Self::Reload => "reload",
+            Self::Memory => "memory",
+            Self::Change => "change",
+            Self::Streaming => "streaming",
+            Self::Tls => "tls",
+            Self::Http2 => "http2",
+            Self::Connections => "connections",
+            Self::Tails => "tails",
+            Self::Failover => "failover",
+            Self::Start => "start",
+            Self::Scaling => "scaling",
+        }
+    }
+
+    /// Measures it and puts what was seen on record.
+    pub(crate) async fn measure(self, size: &Size, desk: &Desk<'_>) -> Result<(), BenchError> {
+        let lab = desk.lab;
+        match self {
+            Self::Throughput => {
+                let extent = size.throughput;
+                desk.keep(self, extent, throughput::measure(lab, extent))
+                    .await
+            }
+            Self::Latency => {
+                let extent = size.latency;
+                desk.keep(self, extent, latency::measure(lab, extent)).await
+            }
+            Self::Tenants => {
+                let extent = size.tenants;
+                desk.keep(self, extent, tenants::measure(lab, extent)).await
+            }
+            Self::Reload => {
+                let extent = size.reload;
+                desk.keep(self, extent, reload::measure(lab, extent)).await
+            }
+            Self::Memory => {
+                let extent = size.memory;
+                desk.keep(self, extent, memory::measure(lab, extent)).await
+            }
+            Self::Change => {
+                let extent = size.change;
+                desk.keep(self, extent, change::measure(lab, extent)).await
+            }
+            Self::Streaming => {
+                let extent = size.streaming;
+                desk.keep(self, extent, streaming::measure(lab, extent))
+                    .await
+            }
+            Self::Tls => {
+                let extent = size.tls;
+                desk.keep(self, extent, tls::measure(lab, extent)).await
+            }
+            Self::Http2 => {
+                let extent = size.http2;
+                desk.keep(self, extent, http2::measure(lab, extent)).await
+            }
+            Self::Connections => {
+                let extent = size.connections;
+                desk.keep(self, extent, connections::measure(lab, extent))
+                    .await
+            }
+            Self::Tails => {
+                let extent = size.tails;
+                desk.keep(self, extent, tails::measure(lab, extent)).await
+            }
+            Self::Failover => {
+                let extent = size.failover;
+                desk.keep(self, extent, failover::measure(lab, extent))
+                    .await
+            }
+            Self::Start => {
+                let extent = size.start;
+                desk.keep(self, extent, begin::measure(lab, extent)).await
+            }
+            Self::Scaling => {
+                let extent = size.scaling;
+                desk.keep(self, extent, scaling::measure(lab, extent)).await
+            }
+        }
+    }
+}
+
+/// What is needed to put results on record.
+#[derive(Debug)]
+pub(crate) struct Desk<'a> {
+    pub(crate) lab: &'a Lab,
+    pub(crate) conditions: &'a Conditions,
+    pub(crate) shelf: &'a Shelf,
+}
+
+impl Desk<'_> {
+    async fn keep<Extent: Serialize, Figures: Serialize>(
+        &self,
+        scenario: Scenario,
+        extent: Extent,
+        measuring: impl Future<Output = Result<Figures, BenchError>>,
+    ) -> Result<(), BenchError> {
+        let (began, clock) = (jiff::Timestamp::now(), Instant::now());
+        let Ok(measured) = timeout(LIMIT, Box::pin(measuring)).await else {
+            let what = format!("the end of {}", scenario.name());
+            return Err(BenchError::TooLate { what, limit: LIMIT });
+        };
+        let figures = measured?;
+        let record = Record {
+            conditions: self.conditions.clone(),
+            began,
+            took_s: clock.elapsed().as_secs(),
+            extent,
+            figures,
+        };
+        self.shelf.put(scenario, &record)
+    }
+}
+
 /// How much is asked.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Size {
-    /// Interleaved rounds over all peers.
-    pub(crate) rounds: u32,
-    /// Connections under load.
-    pub(crate) connections: u32,
-    /// Requests per load.
-    pub(crate) requests: u32,
-    /// Requests per load on a single connection.
-    pub(crate) lone_requests: u32,
-    /// Requests per connection before those that are measured.
-    pub(crate) warm_up: u32,
-    /// Numbers of tenants at which memory is looked at.
-    pub(crate) tenants: &'static [u32],
-    /// How long the router rests before memory is looked at again; longer than idle connections
-    /// are kept.
-    pub(crate) rest: Duration,
-    /// Tenants known while one of them changes.
-    pub(crate) bystanders: u32,
-    /// Changes seen through the router that made them.
-    pub(crate) changes: u32,
-    /// Changes seen through another router.
-    pub(crate) remote_changes: u32,
-    pub(crate) of_tenants: tenants::Extent,
-    pub(crate) reload: reload::Extent,
-    pub(crate) streaming: streaming::Extent,
-    pub(crate) tls: tls::Extent,
-    pub(crate) http2: http2::Extent,
-    pub(crate) of_connections: connections::Extent,
-    pub(crate) tails: tails::Extent,
-    pub(crate) failover: failover::Extent,
-    pub(crate) start: begin::Extent,
-    pub(crate) scaling: scaling::Extent,
+    throughput: throughput::Extent,
+    latency: latency::Extent,
+    tenants: tenants::Extent,
+    reload: reload::Extent,
+    memory: memory::Extent,
+    change: change::Extent,
+    streaming: streaming::Extent,
+    tls: tls::Extent,
+    http2: http2::Extent,
+    connections: connections::Extent,
+    tails: tails::Extent,
+    failover: failover::Extent,
+    start: begin::Extent,
+    scaling: scaling::Extent,
 }
 
 impl Size {
     /// For figures.
     pub(crate) const FULL: Self = Self {
-        rounds: 5,
-        connections: 64,
-        requests: 60_000,
-        lone_requests: 20_000,
-        warm_up: 100,
-        tenants: &[0, 1, 1_000, 10_000],
-        rest: Duration::from_mins(1),
-        bystanders: 1_000,
-        changes: 200,
-        remote_changes: 20,
-        of_tenants: tenants::Extent::FULL,
+        throughput: throughput::Extent::FULL,
+        latency: latency::Extent::FULL,
+        tenants: tenants::Extent::FULL,
         reload: reload::Extent::FULL,
+        memory: memory::Extent::FULL,
+        change: change::Extent::FULL,
         streaming: streaming::Extent::FULL,
         tls: tls::Extent::FULL,
         http2: http2::Extent::FULL,
-        of_connections: connections::Extent::FULL,
+        connections: connections::Extent::FULL,
         tails: tails::Extent::FULL,
         failover: failover::Extent::FULL,
         start: begin::Extent::FULL,
@@ -123,132 +233,62 @@ impl Size {
 
     /// For seeing that it works.
     pub(crate) const QUICK: Self = Self {
-        rounds: 2,
-        connections: 8,
-        requests: 400,
-        lone_requests: 200,
-        warm_up: 5,
-        tenants: &[0, 1, 20],
-        rest: Duration::from_secs(1),
-        bystanders: 20,
-        changes: 5,
-        remote_changes: 2,
-        of_tenants: tenants::Extent::QUICK,
+        throughput: throughput::Extent::QUICK,
+        latency: latency::Extent::QUICK,
+        tenants: tenants::Extent::QUICK,
         reload: reload::Extent::QUICK,
+        memory: memory::Extent::QUICK,
+        change: change::Extent::QUICK,
         streaming: streaming::Extent::QUICK,
         tls: tls::Extent::QUICK,
         http2: http2::Extent::QUICK,
-        of_connections: connections::Extent::QUICK,
+        connections: connections::Extent::QUICK,
         tails: tails::Extent::QUICK,
         failover: failover::Extent::QUICK,
         start: begin::Extent::QUICK,
         scaling: scaling::Extent::QUICK,
     };
-
-    /// Of one tenant, over all connections.
-    pub(crate) const fn many(&self) -> Volume {
-        Volume {
-            connections: self.connections,
-            requests: self.requests,
-            warm_up: self.warm_up,
-            tenants: 1,
-        }
-    }
-
-    /// Of one tenant, over one connection.
-    pub(crate) const fn lone(&self) -> Volume {
-        Volume {
-            connections: 1,
-            requests: self.lone_requests,
-            ..self.many()
-        }
-    }
 }
 
-/// All that was measured; `None` of what was not asked for.
+type Kept<Extent, Figures> = Option<Record<Extent, Figures>>;
+
+/// All that is on record; `None` of what is not.
 #[derive(Debug, Default)]
-pub(crate) struct Figures {
-    pub(crate) throughput: Option<Vec<Runs>>,
-    pub(crate) latency: Option<Vec<Runs>>,
-    pub(crate) tenants: Option<Vec<tenants::Level>>,
-    pub(crate) reload: Option<Vec<Rounds<reload::Seen>>>,
-    pub(crate) memory: Option<Vec<memory::Level>>,
-    pub(crate) change: Option<change::Change>,
-    pub(crate) streaming: Option<streaming::Streaming>,
-    pub(crate) tls: Option<tls::Tls>,
-    pub(crate) http2: Option<http2::Http2>,
-    pub(crate) connections: Option<connections::Connections>,
-    pub(crate) tails: Option<tails::Tails>,
-    pub(crate) failover: Option<failover::Failover>,
-    pub(crate) start: Option<Vec<begin::Beginning>>,
-    pub(crate) scaling: Option<scaling::Scaling>,
+pub(crate) struct Records {
+    pub(crate) throughput: Kept<throughput::Extent, Vec<Rounds<Measured>>>,
+    pub(crate) latency: Kept<latency::Extent, latency::Latency>,
+    pub(crate) tenants: Kept<tenants::Extent, Vec<tenants::Level>>,
+    pub(crate) reload: Kept<reload::Extent, reload::Reload>,
+    pub(crate) memory: Kept<memory::Extent, Vec<memory::Level>>,
+    pub(crate) change: Kept<change::Extent, change::Change>,
+    pub(crate) streaming: Kept<streaming::Extent, streaming::Streaming>,
+    pub(crate) tls: Kept<tls::Extent, tls::Tls>,
+    pub(crate) http2: Kept<http2::Extent, http2::Http2>,
+    pub(crate) connections: Kept<connections::Extent, connections::Connections>,
+    pub(crate) tails: Kept<tails::Extent, tails::Tails>,
+    pub(crate) failover: Kept<failover::Extent, failover::Failover>,
+    pub(crate) start: Kept<begin::Extent, Vec<begin::Beginning>>,
+    pub(crate) scaling: Kept<scaling::Extent, scaling::Scaling>,
 }
 
-impl Figures {
-    /// Measures what `only` names, or everything if it names nothing.
-    pub(crate) async fn measure(
-        lab: &Lab,
-        size: &Size,
-        only: &[Scenario],
-    ) -> Result<Self, BenchError> {
-        let wanted = |scenario| only.is_empty() || only.contains(&scenario);
-        let mut figures = Self::default();
-        if wanted(Scenario::Throughput) || wanted(Scenario::Latency) {
-            let mut peers = Vec::new();
-            for kind in Kind::ALL {
-                let setup = Setup::dedicated(lab, kind, 1);
-                peers.push(Peer::start(lab, kind, &setup).await?);
-            }
-            if wanted(Scenario::Throughput) {
-                let what = "requests per second";
-                let runs = side_by_side::measure(lab, what, &mut peers, size.many(), size.rounds);
-                figures.throughput = Some(runs.await?);
-            }
-            if wanted(Scenario::Latency) {
-                let what = "latency";
-                let runs = side_by_side::measure(lab, what, &mut peers, size.lone(), size.rounds);
-                figures.latency = Some(runs.await?);
-            }
-            for peer in peers {
-                peer.stop().await?;
-            }
-        }
-        if wanted(Scenario::Tenants) {
-            figures.tenants = Some(tenants::measure(lab, size.of_tenants).await?);
-        }
-        if wanted(Scenario::Reload) {
-            figures.reload = Some(reload::measure(lab, size.reload).await?);
-        }
-        if wanted(Scenario::Memory) {
-            figures.memory = Some(memory::measure(lab, size).await?);
-        }
-        if wanted(Scenario::Change) {
-            figures.change = Some(change::measure(lab, size).await?);
-        }
-        if wanted(Scenario::Streaming) {
-            figures.streaming = Some(streaming::measure(lab, size.streaming).await?);
-        }
-        if wanted(Scenario::Tls) {
-            figures.tls = Some(tls::measure(lab, size.tls).await?);
-        }
-        if wanted(Scenario::Http2) {
-            figures.http2 = Some(http2::measure(lab, size.http2).await?);
-        }
-        if wanted(Scenario::Connections) {
-            figures.connections = Some(connections::measure(lab, size.of_connections).await?);
-        }
-        if wanted(Scenario::Tails) {
-            figures.tails = Some(tails::measure(lab, size.tails).await?);
-        }
-        if wanted(Scenario::Failover) {
-            figures.failover = Some(failover::measure(lab, size.failover).await?);
-        }
-        if wanted(Scenario::Start) {
-            figures.start = Some(begin::measure(lab, size.start).await?);
-        }
-        if wanted(Scenario::Scaling) {
-            figures.scaling = Some(scaling::measure(lab, size.scaling).await?);
-        }
-        Ok(figures)
+impl Records {
+    /// Reads all that is there.
+    pub(crate) fn read(shelf: &Shelf) -> Result<Self, BenchError> {
+        Ok(Self {
+            throughput: shelf.find(Scenario::Throughput)?,
+            latency: shelf.find(Scenario::Latency)?,
+            tenants: shelf.find(Scenario::Tenants)?,
+            reload: shelf.find(Scenario::Reload)?,
+            memory: shelf.find(Scenario::Memory)?,
+            change: shelf.find(Scenario::Change)?,
+            streaming: shelf.find(Scenario::Streaming)?,
+            tls: shelf.find(Scenario::Tls)?,
+            http2: shelf.find(Scenario::Http2)?,
+            connections: shelf.find(Scenario::Connections)?,
+            tails: shelf.find(Scenario::Tails)?,
+            failover: shelf.find(Scenario::Failover)?,
+            start: shelf.find(Scenario::Start)?,
+            scaling: shelf.find(Scenario::Scaling)?,
+        })
     }
 }

@@ -21,7 +21,7 @@ use socket2::{Domain, Socket, Type};
 use tokio::{io::AsyncReadExt, net::TcpListener};
 
 use self::conversation::Conversation;
-use crate::{error::BenchError, say};
+use crate::{error::BenchError, process::end_with_parent, say};
 
 /// Bytes in the body of an answer.
 pub(crate) const BODY: usize = 1024;
@@ -63,6 +63,8 @@ struct Seen {
 /// Prints the port and answers until standard input ends, that is, until whoever started it is
 /// gone.
 pub(crate) async fn run() -> Result<(), BenchError> {
+    // Standard input tells it too, but not to one that is stopped.
+    end_with_parent()?;
     let listener = listen().map_err(|error| BenchError::io("listen as the upstream", error))?;
     let port = listener
         .local_addr()

@@ -1,6 +1,6 @@
 //! Each step of a request by itself, in the order of the line: see `router::proxy`.
 
-use std::hint::black_box;
+use std::{hint::black_box, time::Duration};
 
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
@@ -16,6 +16,7 @@ use router::{
         rewrite::{self, BodyLength, Forward, Hop},
         route::{DeploymentRoute, TenantRoute},
     },
+    telemetry::Finished,
 };
 use tenant_store::{cache::Known, model::Signal};
 
@@ -166,20 +167,21 @@ fn rewrites(criterion: &mut Criterion) {
 fn counts(criterion: &mut Criterion) {
     let world = World::new();
     let route = world.route(TENANT, 1);
-    let deployment = metrics_of(&route);
+    let counts = metrics_of(&route).open_counts();
+    let finished = Finished {
+        code: 200,
+        took: Duration::from_millis(12),
+        first_byte: Some(Duration::from_millis(11)),
+        moved_on: false,
+        request_bytes: 0,
+        response_bytes: 1024,
+    };
     criterion.bench_function("count", |bencher| {
         bencher.iter(|| {
-            let deployment = black_box(deployment);
-            deployment.count_request();
-            deployment.count_answer(0, 200);
-            let metrics = deployment.metrics();
-            metrics.concurrent.inc();
-            metrics.requests.count(200);
-            metrics.duration.observe(0.012);
-            metrics.first_byte.observe(0.011);
-            metrics.request_bytes.inc_by(0);
-            metrics.response_bytes.inc_by(1024);
-            metrics.concurrent.dec();
+            let counts = black_box(&counts);
+            counts.begin();
+            counts.answered(0, 200);
+            counts.finish(&finished);
         });
     });
 }

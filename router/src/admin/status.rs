@@ -1,13 +1,15 @@
 //! The router's own state: metrics, liveness, readiness, and taking in a changed configuration.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use axum::{
     Json,
+    body::Body,
     extract::State,
     http::{StatusCode, header},
     response::IntoResponse,
 };
+use futures_util::stream;
 use serde_json::{Value, json};
 
 use super::{error::ApiError, query::Arguments};
@@ -19,7 +21,8 @@ pub(super) async fn metrics(State(control): State<Arc<Control>>) -> impl IntoRes
         header::CONTENT_TYPE,
         "text/plain; version=0.0.4; charset=utf-8",
     )];
-    (content_type, control.metrics_text())
+    let pieces = control.metrics_text().map(Ok::<_, Infallible>);
+    (content_type, Body::from_stream(stream::iter(pieces)))
 }
 
 /// `GET /healthz`: the process answers, which is all that liveness asks.

@@ -4,15 +4,13 @@ use std::{
     cell::{Cell, RefCell},
     future::poll_fn,
     rc::Rc,
-    sync::Arc,
     task::{Poll, Waker},
 };
 
 use ahash::HashMap;
-use prometheus::IntGauge;
 use tokio::time::Instant;
 
-use crate::{connection::Connection, telemetry::Telemetry};
+use crate::{connection::Connection, proxy::context::ProxyContext, telemetry::Telemetry};
 
 /// One worker's client connections.
 #[derive(Debug, Default)]
@@ -28,23 +26,23 @@ pub struct Connections {
 pub(super) struct Registered {
     connections: Rc<Connections>,
     id: u64,
-    gauge: IntGauge,
+    context: Rc<ProxyContext>,
 }
 
 impl Connections {
     pub(super) fn register(
         self: &Rc<Self>,
         connection: &Rc<Connection>,
-        telemetry: &Arc<Telemetry>,
+        context: &Rc<ProxyContext>,
     ) -> Registered {
         let id = self.next.get();
         self.next.set(id + 1);
         self.open.borrow_mut().insert(id, connection.clone());
-        telemetry.connections.open.inc();
+        context.counts().accepted();
         Registered {
             connections: self.clone(),
             id,
-            gauge: telemetry.connections.open.clone(),
+            context: context.clone(),
         }
     }
 
@@ -86,7 +84,7 @@ impl Connections {
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        self.gauge.dec();
+        self.context.counts().ended();
         self.connections.open.borrow_mut().remove(&self.id);
         if self.connections.open.borrow().is_empty()
             && let Some(waker) = self.connections.waiting.borrow_mut().take()

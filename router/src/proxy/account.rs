@@ -9,15 +9,15 @@ use tenant_store::model::{Signal, TenantId};
 use tokio::time::Instant;
 
 use super::{
-    LocalRoute,
-    body::Upload,
-    classify::Operation,
-    context::ProxyContext,
-    error::ProxyError,
-    relay::RelayError,
-    route::{DeploymentRoute, EndpointRoute},
+    LocalRoute, body::Upload, classify::Operation, context::ProxyContext, error::ProxyError,
+    relay::RelayError, route::EndpointRoute,
 };
-use crate::{clock::Clock, config::AccessLog, connection::Busy, telemetry::Telemetry};
+use crate::{
+    clock::Clock,
+    config::AccessLog,
+    connection::Busy,
+    telemetry::{Finished, Telemetry},
+};
 
 /// One request, from its head to the last byte of its answer.
 ///
@@ -33,7 +33,7 @@ pub struct Exchange {
     began: Instant,
     signal: Signal,
     operation: Option<Operation>,
-    tenant: Option<InFlight>,
+    tenant: Option<Rc<LocalRoute>>,
     upload: Rc<Upload>,
     attempts: u32,
     endpoint: Option<usize>,
@@ -46,10 +46,6 @@ pub struct Exchange {
     complete: bool,
     busy: Busy,
 }
-
-/// A request counted as in flight at its tenant, until it is dropped.
-#[derive(Debug)]
-struct InFlight(LocalRoute, Signal);
 
 /// What an exchange begins with.
 #[derive(Debug)]
@@ -130,12 +126,11 @@ impl Exchange {
     }
 
     /// It is for this tenant, and in flight from now on.
-    pub fn routed(&mut self, route: &LocalRoute) {
-        let in_flight = InFlight::enter(route.clone(), self.signal);
-        if let Some(deployment) = in_flight.deployment() {
-            deployment.count_request();
+    pub fn routed(&mut self, route: &Rc<LocalRoute>) {
+        if let Some(deployment) = route.route().deployment(self.signal) {
+            route.counts(deployment).begin();
         }
-        self.tenant = Some(in_flight);
+        self.tenant = Some(route.clone());
     }
 
     /// One more endpoint is tried.
@@ -184,7 +179,7 @@ impl Exchange {
 
     /// Whether the tenant was suspended or deleted since the request was let through.
     pub fn is_withdrawn(&self) -> bool {
-        let route = self.tenant.as_ref().map(|InFlight(route, _)| route);
+        let route = self.tenant.as_ref();
         route.is_some_and(|route| !route.is_current() && self.context.is_withdrawn(route.id()))
     }
 
@@ -204,12 +199,9 @@ impl Exchange {
         self.complete = true;
     }
 
-    fn deployment(&self) -> Option<&DeploymentRoute> {
-        self.tenant.as_ref().and_then(InFlight::deployment)
-    }
-
     fn endpoint(&self) -> Option<&EndpointRoute> {
-        self.deployment()?.endpoints().get(self.endpoint?)
+        let deployment = self.tenant.as_ref()?.route().deployment(self.signal)?;
+        deployment.endpoints().get(self.endpoint?)
     }
 
     fn telemetry(&self) -> &Arc<Telemetry> {
@@ -217,7 +209,7 @@ impl Exchange {
     }
 
     fn tenant_id(&self) -> Option<&TenantId> {
-        self.tenant.as_ref().map(|InFlight(route, _)| route.id())
+        self.tenant.as_ref().map(|route| route.id())
     }
 
     fn count(&self, took: Duration) {
@@ -225,22 +217,23 @@ impl Exchange {
         if let Some(reason) = self.reason {
             self.telemetry().failed(tenant, self.signal, reason);
         }
-        let Some(deployment) = self.deployment() else {
-            self.telemetry()
-                .unrouted(tenant, self.signal, self.status.as_u16());
+        let code = self.status.as_u16();
+        let Some(route) = &self.tenant else {
+            self.context.unknown(self.signal).refused(code);
             return;
         };
-        let metrics = deployment.metrics();
-        metrics.requests.count(self.status.as_u16());
-        metrics.duration.observe(took.as_secs_f64());
-        metrics.request_bytes.inc_by(self.upload.bytes());
-        metrics.response_bytes.inc_by(self.sent);
-        if let Some(first_byte) = self.first_byte {
-            metrics.first_byte.observe(first_byte.as_secs_f64());
-            if self.attempts > 1 {
-                metrics.failovers.inc();
-            }
-        }
+        let Some(deployment) = route.route().deployment(self.signal) else {
+            self.telemetry().unrouted(route.id(), self.signal, code);
+            return;
+        };
+        route.counts(deployment).finish(&Finished {
+            code,
+            took,
+            first_byte: self.first_byte,
+            moved_on: self.first_byte.is_some() && self.attempts > 1,
+            request_bytes: self.upload.bytes(),
+            response_bytes: self.sent,
+        });
     }
 
     fn log(&self, took: Duration) {
@@ -289,28 +282,6 @@ impl Drop for Exchange {
         let took = self.began.elapsed();
         self.count(took);
         self.log(took);
-    }
-}
-
-impl InFlight {
-    fn enter(route: LocalRoute, signal: Signal) -> Self {
-        let in_flight = Self(route, signal);
-        if let Some(deployment) = in_flight.deployment() {
-            deployment.metrics().concurrent.inc();
-        }
-        in_flight
-    }
-
-    fn deployment(&self) -> Option<&DeploymentRoute> {
-        self.0.route().deployment(self.1)
-    }
-}
-
-impl Drop for InFlight {
-    fn drop(&mut self) {
-        if let Some(deployment) = self.deployment() {
-            deployment.metrics().concurrent.dec();
-        }
     }
 }
 

@@ -13,7 +13,7 @@ use http::{HeaderMap, HeaderValue};
 use rand::{RngExt, SeedableRng, rngs::SmallRng};
 use tenant_store::{
     cache::{Known, TenantCache},
-    model::{Status, TenantId},
+    model::{Signal, Status, TenantId},
 };
 use tokio::time::Instant;
 
@@ -21,13 +21,20 @@ use super::{
     LocalRoute, body::Upload, error::ProxyError, front::FrontCache, rewrite, route::TenantRoute,
     settings::Settings, upstream::Pool,
 };
-use crate::{clock::Clock, config, telemetry::Telemetry};
+use crate::{
+    clock::Clock,
+    config,
+    telemetry::{LocalCounts, Telemetry, WorkerCounts},
+};
 
 /// What one worker lends to its requests.
 #[derive(Debug)]
 pub struct ProxyContext {
     tenants: Arc<TenantCache<TenantRoute>>,
     telemetry: Arc<Telemetry>,
+    counts: WorkerCounts,
+    /// By signal: of requests that name no known tenant.
+    unknown: [LocalCounts; 3],
     settings: RefCell<Rc<Settings>>,
     front: FrontCache,
     pool: Pool,
@@ -57,8 +64,11 @@ impl ProxyContext {
     ) -> Self {
         let settings = Rc::new(Settings::new(settings));
         let clock = Clock::new();
+        let none = std::iter::empty();
         Self {
             tenants,
+            counts: telemetry.worker(),
+            unknown: Signal::ALL.map(|signal| telemetry.unknown(signal).open(none.clone())),
             telemetry,
             front: FrontCache::default(),
             pool: Pool::new(settings.pool, clock.clone()),
@@ -111,6 +121,16 @@ impl ProxyContext {
         &self.telemetry
     }
 
+    /// What this worker counts of connections.
+    pub fn counts(&self) -> &WorkerCounts {
+        &self.counts
+    }
+
+    /// What this worker counts of requests that name no known tenant.
+    pub fn unknown(&self, signal: Signal) -> &LocalCounts {
+        &self.unknown[signal as usize]
+    }
+
     /// The worker's clock.
     pub fn clock(&self) -> &Clock {
         &self.clock
@@ -146,7 +166,7 @@ impl ProxyContext {
     ///
     /// # Errors
     /// The tenant is not known and the store does not answer.
-    pub async fn route(&self, tenant: &str) -> Result<Option<LocalRoute>, ProxyError> {
+    pub async fn route(&self, tenant: &str) -> Result<Option<Rc<LocalRoute>>, ProxyError> {
         if let Some(route) = self.front.get(tenant, self.now()) {
             return Ok(Some(route));
         }

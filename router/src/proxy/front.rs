@@ -1,13 +1,19 @@
 //! The routes one worker used lately: a hash lookup and one atomic load, where the tenant cache
 //! costs a few hundred nanoseconds and a reference count that all workers write to.
 
-use std::{cell::RefCell, rc::Rc, sync::Arc, time::Duration};
+use std::{
+    cell::{OnceCell, RefCell},
+    rc::Rc,
+    sync::Arc,
+    time::Duration,
+};
 
 use ahash::HashMap;
 use tenant_store::{cache::Entry, model::TenantId};
 use tokio::time::Instant;
 
-use super::{LocalRoute, route::TenantRoute};
+use super::route::{DeploymentRoute, TenantRoute};
+use crate::telemetry::LocalCounts;
 
 /// Routes held at most. What does not fit is asked of the tenant cache.
 const CAPACITY: usize = 16_384;
@@ -16,34 +22,82 @@ const FRESH: Duration = Duration::from_secs(1);
 
 /// One worker's routes.
 #[derive(Debug, Default)]
-pub(super) struct FrontCache(RefCell<HashMap<TenantId, Fronted>>);
+pub(super) struct FrontCache {
+    routes: RefCell<HashMap<TenantId, Fronted>>,
+    overflow: Rc<Overflow>,
+}
+
+/// A tenant's route as one worker holds it, with what the worker counts of the tenant.
+#[derive(Debug)]
+pub struct LocalRoute {
+    entry: Arc<Entry<TenantRoute>>,
+    counts: [OnceCell<Rc<LocalCounts>>; 3],
+    overflow: Rc<Overflow>,
+}
+
+/// The counts that all tenants without a label of their own share.
+#[derive(Debug, Default)]
+struct Overflow([OnceCell<Rc<LocalCounts>>; 3]);
 
 #[derive(Debug)]
 struct Fronted {
-    route: LocalRoute,
+    route: Rc<LocalRoute>,
     since: Instant,
+}
+
+impl LocalRoute {
+    /// Whose route it is.
+    pub fn id(&self) -> &TenantId {
+        self.entry.id()
+    }
+
+    /// The route.
+    pub fn route(&self) -> &TenantRoute {
+        self.entry.route()
+    }
+
+    /// Whether it is still the tenant's latest.
+    pub fn is_current(&self) -> bool {
+        self.entry.is_current()
+    }
+
+    /// Where the worker counts requests to a deployment of this route.
+    pub fn counts(&self, deployment: &DeploymentRoute) -> &LocalCounts {
+        let signal = deployment.signal() as usize;
+        self.counts[signal].get_or_init(|| {
+            let open = || Rc::new(deployment.open_counts());
+            if deployment.counts().is_overflow() {
+                return self.overflow.0[signal].get_or_init(open).clone();
+            }
+            open()
+        })
+    }
 }
 
 impl FrontCache {
     /// A route that is current and fresh.
-    pub(super) fn get(&self, tenant: &str, now: Instant) -> Option<LocalRoute> {
-        let routes = self.0.borrow();
+    pub(super) fn get(&self, tenant: &str, now: Instant) -> Option<Rc<LocalRoute>> {
+        let routes = self.routes.borrow();
         let fronted = routes.get(tenant)?;
         let good = fronted.route.is_current() && now.duration_since(fronted.since) < FRESH;
         good.then(|| fronted.route.clone())
     }
 
     /// Takes what the tenant cache answered.
-    pub(super) fn insert(&self, entry: Arc<Entry<TenantRoute>>, now: Instant) -> LocalRoute {
-        let mut routes = self.0.borrow_mut();
+    pub(super) fn insert(&self, entry: Arc<Entry<TenantRoute>>, now: Instant) -> Rc<LocalRoute> {
+        let mut routes = self.routes.borrow_mut();
         if let Some(fronted) = routes.get_mut(entry.id())
-            && Arc::ptr_eq(&fronted.route, &entry)
+            && Arc::ptr_eq(&fronted.route.entry, &entry)
         {
             fronted.since = now;
             return fronted.route.clone();
         }
         let id = entry.id().clone();
-        let route = Rc::new(entry);
+        let route = Rc::new(LocalRoute {
+            entry,
+            counts: Default::default(),
+            overflow: self.overflow.clone(),
+        });
         if routes.len() < CAPACITY || routes.contains_key(&id) {
             routes.insert(
                 id,
@@ -59,7 +113,7 @@ impl FrontCache {
     /// Lets go of what was replaced or has not been used lately.
     pub(super) fn sweep(&self, now: Instant) {
         let idle = FRESH * 30;
-        self.0.borrow_mut().retain(|_, fronted| {
+        self.routes.borrow_mut().retain(|_, fronted| {
             fronted.route.is_current() && now.duration_since(fronted.since) < idle
         });
     }

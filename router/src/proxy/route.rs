@@ -10,7 +10,7 @@ mod probe;
 
 use std::sync::{
     Arc, OnceLock,
-    atomic::{AtomicU32, AtomicU64, Ordering},
+    atomic::{AtomicU32, Ordering},
 };
 
 use health::EndpointHealth;
@@ -23,7 +23,7 @@ use super::{
 };
 use crate::{
     config::RetryPolicy,
-    telemetry::{CodeCounters, SignalMetrics, Telemetry},
+    telemetry::{LocalCounts, SignalCounts, Telemetry},
 };
 
 pub use budget::RetryBudget;
@@ -60,8 +60,7 @@ pub(super) struct DeploymentState {
     tenant: TenantId,
     signal: Signal,
     telemetry: Arc<Telemetry>,
-    metrics: OnceLock<SignalMetrics>,
-    requests: AtomicU64,
+    counts: OnceLock<Arc<SignalCounts>>,
     budget: RetryBudget,
     reread: parking_lot::Mutex<Option<tokio::time::Instant>>,
 }
@@ -73,7 +72,6 @@ pub struct EndpointRoute {
     zone: Option<Box<str>>,
     priority: u16,
     weight: u16,
-    answers: OnceLock<CodeCounters>,
 }
 
 /// How one endpoint is addressed and reached.
@@ -131,24 +129,25 @@ impl DeploymentRoute {
         self.fault.as_ref()
     }
 
-    /// Its metrics, registered when first asked for: tenants that are never asked cost none.
-    pub fn metrics(&self) -> &SignalMetrics {
+    /// Where its requests are counted. Tenants that are never asked cost nothing there.
+    pub fn counts(&self) -> &Arc<SignalCounts> {
         let shared = &self.shared;
         shared
-            .metrics
-            .get_or_init(|| shared.telemetry.signal(&shared.tenant, shared.signal))
+            .counts
+            .get_or_init(|| shared.telemetry.deployed(&shared.tenant, shared.signal))
     }
 
-    /// Counts a request: the retry budget grows with them.
-    pub fn count_request(&self) {
-        self.shared.requests.fetch_add(1, Ordering::Relaxed);
+    /// Opens a worker's own counts of its requests.
+    pub fn open_counts(&self) -> LocalCounts {
+        let names = self.endpoints.iter().map(|e| &e.upstream.name);
+        self.counts().open(names)
     }
 
     /// Whether one more request may be sent a second time.
     pub fn may_retry(&self, policy: RetryPolicy, now: tokio::time::Instant) -> bool {
         self.shared
             .budget
-            .withdraw(policy, self.shared.requests.load(Ordering::Relaxed), now)
+            .withdraw(policy, self.counts().begun(), now)
     }
 
     /// Position of the endpoint to try next; see [`pick`].
@@ -198,23 +197,6 @@ impl DeploymentRoute {
             *last = Some(tokio::time::Instant::now());
         }
         due
-    }
-
-    /// Counts an answer of the endpoint at `position`.
-    pub fn count_answer(&self, position: usize, code: u16) {
-        let Some(endpoint) = self.endpoints.get(position) else {
-            return;
-        };
-        let DeploymentState {
-            tenant,
-            signal,
-            telemetry,
-            ..
-        } = &*self.shared;
-        endpoint
-            .answers
-            .get_or_init(|| telemetry.endpoint(tenant, *signal, endpoint.name()))
-            .count(code);
     }
 }
 

@@ -12,7 +12,7 @@ mod pool;
 mod stream;
 mod wait;
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, time::Duration};
 
 use health::Failure;
 use http::{StatusCode, response::Parts};
@@ -29,7 +29,11 @@ use super::{
     rewrite::Forward,
     route::{DeploymentRoute, EndpointRoute, Upstream},
 };
-use crate::{clock::Clock, config::UpstreamSettings, telemetry::Telemetry};
+use crate::{
+    clock::Clock,
+    config::UpstreamSettings,
+    telemetry::{LocalCounts, WorkerCounts},
+};
 
 pub(crate) use connect::OnThisWorker;
 use lease::Unsent;
@@ -48,8 +52,8 @@ pub struct Forwarding<'a> {
     pub settings: &'a UpstreamSettings,
     /// The worker's clock.
     pub clock: &'a Clock,
-    /// Where connections are counted.
-    pub telemetry: &'a Arc<Telemetry>,
+    /// Where it is counted what becomes of it.
+    pub counts: Counts<'a>,
     /// The client's head, as any of the tenant's backends may see it.
     pub forward: &'a Forward<'a>,
     /// The tenant's backends.
@@ -60,6 +64,15 @@ pub struct Forwarding<'a> {
     pub grpc: bool,
     /// How long the answer may take to begin.
     pub patience: Patience,
+}
+
+/// Where this worker counts connections and answers.
+#[derive(Debug, Clone, Copy)]
+pub struct Counts<'a> {
+    /// Whoever's.
+    pub worker: &'a WorkerCounts,
+    /// The tenant's, for this signal.
+    pub tenant: &'a LocalCounts,
 }
 
 /// Why one attempt came to nothing.
@@ -139,7 +152,7 @@ impl Forwarding<'_> {
         let upstream = endpoint.upstream();
         let peer = upstream.peer();
         if let Some(lease) = self.pool.checkout(peer) {
-            self.telemetry.connections.upstream_reused.inc();
+            self.counts.worker.reused();
             match self
                 .deliver(lease, upstream, body, tried, began, exchange)
                 .await
@@ -158,7 +171,7 @@ impl Forwarding<'_> {
         // Boxed, as what is rare would make every request's future larger.
         match Box::pin(self.pool.open(peer, self.connect_limit())).await {
             Ok(lease) => {
-                self.telemetry.connections.upstream_opened.inc();
+                self.counts.worker.opened();
                 let began = Instant::now();
                 self.deliver(lease, upstream, body, tried, began, exchange)
                     .await
@@ -232,14 +245,14 @@ impl Forwarding<'_> {
                 .deployment
                 .may_retry(self.settings.retry, Instant::now());
         if elsewhere && !allowed {
-            self.telemetry.connections.retries_denied.inc();
+            self.counts.worker.retry_denied();
         }
         allowed
     }
 
     /// What an answer says of its endpoint's health.
     fn judge(&self, endpoint: &EndpointRoute, position: usize, status: StatusCode) {
-        self.deployment.count_answer(position, status.as_u16());
+        self.counts.tenant.answered(position, status.as_u16());
         match Failure::from_status(status) {
             Some(failure) => endpoint.health().report_failure(failure),
             // A bounded answer speaks for its endpoint once it is whole.

@@ -29,6 +29,10 @@ pub struct LogLevel {
 /// Writes what is queued when it is dropped, so that last words are heard.
 pub type LastWords = WorkerGuard;
 
+/// Lines that wait to be written, at most; those beyond are dropped and counted. The queue is made
+/// at its full length, of 32 bytes a line.
+const QUEUE: usize = 16_384;
+
 /// Why logging can't be set up or changed.
 #[derive(Debug, Error)]
 #[non_exhaustive]
@@ -50,6 +54,7 @@ pub fn start(format: LogFormat, level: &str) -> Result<(LogLevel, LastWords), Lo
     let (layer, filter) = reload::Layer::new(filter(level)?);
     let (queue, last_words) = NonBlockingBuilder::default()
         .lossy(true)
+        .buffered_lines_limit(QUEUE)
         .finish(io::stderr());
     let dropped = queue.error_counter();
     tracing_subscriber::registry()

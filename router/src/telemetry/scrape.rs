@@ -1,6 +1,6 @@
 //! `/metrics`: the registered metrics, and what the cache and the health monitor count themselves.
 
-use std::{fmt::Write, time::UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 use health::MonitorStats;
 use prometheus::{Encoder, TextEncoder};
@@ -9,7 +9,7 @@ use tenant_store::{
     model::{Signal, TenantId},
 };
 
-use super::Telemetry;
+use super::{Telemetry, series, worker::WorkerTotals};
 
 /// What others count, at the moment of a scrape.
 #[derive(Debug)]
@@ -37,13 +37,18 @@ pub struct EndpointState {
     pub up: bool,
 }
 
-/// Everything there is to tell, in the Prometheus text format.
-pub(super) fn render(telemetry: &Telemetry, scrape: &Scrape) -> String {
+/// Everything there is to tell, in the Prometheus text format, in pieces that are written when they
+/// are asked for.
+pub(super) fn render(
+    telemetry: &Telemetry,
+    scrape: &Scrape,
+) -> impl Iterator<Item = String> + Send + use<> {
     let mut encoded = Vec::new();
     if let Err(error) = TextEncoder::new().encode(&telemetry.registry.gather(), &mut encoded) {
         tracing::error!(%error, "metrics can't be encoded");
     }
     let mut text = Text(String::from_utf8_lossy(&encoded).into_owned());
+    text.connections(&telemetry.workers.totals());
     text.cache(&scrape.cache);
     let known = usize::try_from(scrape.cache.entries).unwrap_or(usize::MAX);
     text.endpoints(telemetry, known, &scrape.endpoints);
@@ -55,27 +60,53 @@ pub(super) fn render(telemetry: &Telemetry, scrape: &Scrape) -> String {
         help,
         scrape.log_lines_dropped,
     );
-    text.0
+    std::iter::once(text.0).chain(series::pieces(telemetry.book.all()))
 }
 
 struct Text(String);
 
 impl Text {
     fn family(&mut self, name: &str, kind: &str, help: &str) {
-        // Writing to a String can't fail.
-        let _ = writeln!(
-            self.0,
-            "# HELP mirador_{name} {help}\n# TYPE mirador_{name} {kind}"
-        );
+        series::head(&mut self.0, name, kind, help);
     }
 
     fn sample(&mut self, name: &str, labels: &str, value: impl std::fmt::Display) {
-        let _ = writeln!(self.0, "mirador_{name}{labels} {value}");
+        series::sample(&mut self.0, name, labels, value);
     }
 
     fn single(&mut self, name: &str, kind: &str, help: &str, value: impl std::fmt::Display) {
         self.family(name, kind, help);
         self.sample(name, "", value);
+    }
+
+    fn connections(&mut self, totals: &WorkerTotals) {
+        let help = "Client connections open now.";
+        self.single("client_connections", "gauge", help, totals.open);
+        let counters = [
+            (
+                "client_connections_total",
+                "Client connections accepted.",
+                totals.accepted,
+            ),
+            (
+                "upstream_connections_opened_total",
+                "Connections opened to endpoints.",
+                totals.upstream_opened,
+            ),
+            (
+                "upstream_connections_reused_total",
+                "Requests sent on a connection that was there already.",
+                totals.upstream_reused,
+            ),
+            (
+                "retries_denied_total",
+                "Further attempts that the retry budget did not allow.",
+                totals.retries_denied,
+            ),
+        ];
+        for (name, help, count) in counters {
+            self.single(name, "counter", help, count);
+        }
     }
 
     fn cache(&mut self, stats: &CacheStats) {
@@ -149,8 +180,8 @@ impl Text {
     /// Tells of the tenants that have labels of their own; of all, where all would get them.
     fn endpoints(&mut self, telemetry: &Telemetry, known: usize, endpoints: &[EndpointState]) {
         self.family("endpoint_up", "gauge", "Whether an endpoint gets requests.");
-        let all_fit = known <= telemetry.tenants.most;
-        let told = |state: &&EndpointState| all_fit || telemetry.tenants.has(&state.tenant);
+        let all_fit = known <= telemetry.book.labels.most;
+        let told = |state: &&EndpointState| all_fit || telemetry.book.labels.has(&state.tenant);
         for state in endpoints.iter().filter(told) {
             let EndpointState {
                 tenant,

@@ -11,7 +11,12 @@ use tokio::{
 };
 
 use super::{hold, multiplex, paced, storm, transfer};
-use crate::{error::BenchError, lab::ourselves, process::Process, say};
+use crate::{
+    error::BenchError,
+    lab::ourselves,
+    process::{Process, end_with_parent},
+    say,
+};
 
 /// Longest that one step may take.
 const LIMIT: Duration = Duration::from_mins(5);
@@ -97,8 +102,7 @@ impl Generator {
         match timeout(LIMIT, self.said.next_line()).await {
             Ok(Ok(Some(line))) => Ok(line),
             Ok(Ok(None)) => {
-                let _ = self.process.child_mut().wait().await;
-                self.process.expect_running()?;
+                self.process.expect_end().await?;
                 Err(unexpected(String::new()))
             }
             Ok(Err(error)) => Err(BenchError::io("listen to the generator", error)),
@@ -112,6 +116,7 @@ impl Generator {
 
 /// Plays the generator.
 pub(crate) async fn run(job: &str) -> Result<(), BenchError> {
+    end_with_parent()?;
     let job: Job = serde_json::from_str(job).map_err(|_| BenchError::Unexpected {
         what: "the generator's job",
         text: job.into(),

@@ -29,7 +29,12 @@ pub(crate) struct Target {
 impl Target {
     /// A head with these lines beside those that all requests have.
     pub(crate) fn head(&self, method: &str, path: &str, more: &str) -> Vec<u8> {
-        let (name, value) = self.identity.header(0);
+        self.head_of(0, method, path, more)
+    }
+
+    /// The same in the name of the tenant of that number.
+    pub(crate) fn head_of(&self, tenant: u32, method: &str, path: &str, more: &str) -> Vec<u8> {
+        let (name, value) = self.identity.header(tenant);
         let host = self.address;
         format!(
             "{method} {path} HTTP/1.1\r\nHost: {host}\r\nUser-Agent: {USER_AGENT}\r\n\

@@ -17,7 +17,8 @@ use crate::{
     process::Process,
 };
 
-/// Connections and requests at one time to one cluster, which nothing here should meet.
+/// Connections, requests and retries at one time to one cluster, which nothing here should meet: by
+/// default, three retries.
 const UNLIMITED: u32 = 1_000_000;
 
 /// What it has read and watches.
@@ -61,12 +62,18 @@ pub(super) async fn start(lab: &Lab, setup: &Setup) -> Result<Peer, BenchError> 
 }
 
 impl Files {
+    pub(super) fn prepare(&self, setup: &Setup) -> Result<(), BenchError> {
+        write(&self.prepared(), &clusters(setup).to_string())
+    }
+
     /// It acts when a file is moved over the one it watches.
-    pub(super) fn reload(&self, _: &Lab, setup: &Setup) -> Result<(), BenchError> {
-        let new = self.clusters.with_extension("new");
-        write(&new, &clusters(setup).to_string())?;
-        std::fs::rename(&new, &self.clusters)
+    pub(super) fn publish(&self) -> Result<(), BenchError> {
+        std::fs::rename(self.prepared(), &self.clusters)
             .map_err(|error| BenchError::io(format!("replace {}", self.clusters.display()), error))
+    }
+
+    fn prepared(&self) -> PathBuf {
+        self.clusters.with_extension("new")
     }
 }
 
@@ -162,6 +169,7 @@ fn cluster(tenant: u32, endpoints: &[SocketAddr]) -> Value {
         "max_connections": UNLIMITED,
         "max_pending_requests": UNLIMITED,
         "max_requests": UNLIMITED,
+        "max_retries": UNLIMITED,
     });
     let mut cluster = json!({
         "@type": "type.googleapis.com/envoy.config.cluster.v3.Cluster",

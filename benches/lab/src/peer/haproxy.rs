@@ -14,7 +14,7 @@ use crate::{
     error::BenchError,
     lab::{FILES, Lab, START_LIMIT, tenant_id, write},
     port::Port,
-    process::{Process, Signal},
+    process::Process,
 };
 
 /// What it has read and reads again.
@@ -64,15 +64,8 @@ async fn run(lab: &Lab, kind: Kind, setup: &Setup) -> Result<Peer, BenchError> {
 }
 
 impl Files {
-    /// Has the master start a new worker on the new files, which relieves the old one.
-    pub(super) fn reload(
-        &self,
-        _: &Lab,
-        setup: &Setup,
-        process: &Process,
-    ) -> Result<(), BenchError> {
-        self.write(Kind::Haproxy, setup)?;
-        process.signal(Signal::USR2)
+    pub(super) fn prepare(&self, setup: &Setup) -> Result<(), BenchError> {
+        self.write(Kind::Haproxy, setup)
     }
 
     fn write(&self, kind: Kind, setup: &Setup) -> Result<(), BenchError> {

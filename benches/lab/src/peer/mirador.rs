@@ -1,5 +1,5 @@
-//! Mirador as it is shipped: the release build with one worker and everything else by default,
-//! its tenants in an `SQLite` file.
+//! Mirador as it is shipped: the release build with one worker and everything else by default, but
+//! for the two limits that many tenants need raised; its tenants in an `SQLite` file.
 
 use std::{
     fmt::Write as _,
@@ -9,6 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::process::Command;
 
@@ -27,6 +28,36 @@ use crate::{
 const GIVEN: &str = "MIRADOR_BIN";
 /// For writing all tenants into a new store.
 const FILL_LIMIT: Duration = Duration::from_mins(5);
+
+/// Tenants that are asked at most, of however many a store holds.
+pub(crate) const MOST_ASKED: u32 = 10_000;
+
+/// What bounds how many tenants are fully served: each with an idle connection to its endpoint,
+/// and with metrics of its own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Limits {
+    /// `upstream.max_idle`.
+    pub(crate) max_idle: u32,
+    /// `metrics.max_tenants`.
+    pub(crate) max_tenants: u32,
+}
+
+/// What they are by default.
+pub(crate) const DEFAULT_LIMITS: Limits = Limits {
+    max_idle: 4096,
+    max_tenants: 1000,
+};
+
+impl Limits {
+    /// By default, or as many as there are tenants to ask.
+    pub(crate) fn of(tenants: u32) -> Self {
+        let asked = tenants.min(MOST_ASKED);
+        Self {
+            max_idle: DEFAULT_LIMITS.max_idle.max(asked),
+            max_tenants: DEFAULT_LIMITS.max_tenants.max(asked),
+        }
+    }
+}
 
 /// A running router's admin API.
 #[derive(Debug)]
@@ -93,8 +124,8 @@ pub(crate) async fn find_or_build() -> Result<PathBuf, BenchError> {
     Ok(target.join("release/mirador"))
 }
 
-/// Where cargo put this program: `<target>/<profile>/benches`.
-fn target_directory() -> Result<PathBuf, BenchError> {
+/// Where cargo put this program: `<target>/<profile>/lab`.
+pub(crate) fn target_directory() -> Result<PathBuf, BenchError> {
     let program = std::env::current_exe();
     let program = program.map_err(|error| BenchError::io("find this program", error))?;
     let target = program.ancestors().nth(2);
@@ -163,7 +194,7 @@ async fn run(
             return Ok(false);
         };
         let reply = connection
-            .exchange(b"GET /readyz HTTP/1.1\r\nHost: mirador\r\n\r\n")
+            .ask(b"GET /readyz HTTP/1.1\r\nHost: mirador\r\n\r\n")
             .await;
         Ok(reply.is_ok_and(|reply| reply.status == 200))
     })
@@ -185,12 +216,15 @@ fn launch(lab: &Lab, setup: &Setup, store: &Path, tenants: &[PathBuf]) -> Result
     if let Some(tls) = tls {
         listener["tls"] = tls;
     }
+    let limits = Limits::of(setup.count());
     // JSON is YAML.
     let config = json!({
         "listen": { "public": listener, "admin": admin.address() },
         "admin": { "token_file": token_file },
         "store": { "kind": "sqlite", "path": store },
         "workers": setup.workers,
+        "upstream": { "max_idle": limits.max_idle },
+        "metrics": { "max_tenants": limits.max_tenants },
         "tenants": tenants,
     });
     let file = room.join("mirador.yaml");
@@ -260,7 +294,7 @@ impl Admin<'_> {
         );
         let reply = self
             .connection
-            .exchange(request.as_bytes())
+            .ask(request.as_bytes())
             .await
             .map_err(asking)?;
         if matches!(reply.status, 200 | 201) {

@@ -10,7 +10,7 @@ use crate::{
     error::BenchError,
     lab::{Lab, START_LIMIT, tenant_id, write},
     port::Port,
-    process::{Process, Signal},
+    process::Process,
 };
 
 /// Connections of one worker, to clients and upstreams together.
@@ -32,7 +32,7 @@ pub(super) async fn start(lab: &Lab, setup: &Setup) -> Result<Peer, BenchError> 
         port: port.address().port(),
         folder: lab.room("nginx")?,
     };
-    files.write(setup)?;
+    files.prepare(setup)?;
     let mut command = Command::new(program);
     command
         .arg("-p")
@@ -55,18 +55,7 @@ pub(super) async fn start(lab: &Lab, setup: &Setup) -> Result<Peer, BenchError> 
 }
 
 impl Files {
-    /// Has the master start new workers on the new file, which relieve the old ones.
-    pub(super) fn reload(
-        &self,
-        _: &Lab,
-        setup: &Setup,
-        process: &Process,
-    ) -> Result<(), BenchError> {
-        self.write(setup)?;
-        process.signal(Signal::HUP)
-    }
-
-    fn write(&self, setup: &Setup) -> Result<(), BenchError> {
+    pub(super) fn prepare(&self, setup: &Setup) -> Result<(), BenchError> {
         let workers = setup.workers;
         let (mut map, mut upstreams) = (String::new(), String::new());
         for (tenant, endpoints) in setup.tenants() {

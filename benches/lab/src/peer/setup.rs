@@ -53,6 +53,11 @@ impl Setup {
         (0..).zip(self.endpoints.iter().map(Vec::as_slice))
     }
 
+    /// How many tenants there are.
+    pub(crate) fn count(&self) -> u32 {
+        u32::try_from(self.endpoints.len()).unwrap_or(u32::MAX)
+    }
+
     pub(crate) fn endpoints_of(&self, tenant: u32) -> &[SocketAddr] {
         let tenant = usize::try_from(tenant).unwrap_or(usize::MAX);
         self.endpoints.get(tenant).map_or(&[], Vec::as_slice)

@@ -10,7 +10,7 @@ use crate::{
     error::BenchError,
     lab::{Lab, START_LIMIT, bearer_of, tenant_id, write},
     port::Port,
-    process::{Process, Signal},
+    process::Process,
 };
 
 /// What it has read and reads again.
@@ -28,7 +28,7 @@ pub(super) async fn start(lab: &Lab, kind: Kind, setup: &Setup) -> Result<Peer, 
         kind,
         config: folder.join("vmauth.yaml"),
     };
-    files.write(setup)?;
+    files.prepare(setup)?;
     let mut command = Command::new(program);
     command
         .env("GOMAXPROCS", setup.workers.to_string())
@@ -57,17 +57,7 @@ pub(super) async fn start(lab: &Lab, kind: Kind, setup: &Setup) -> Result<Peer, 
 }
 
 impl Files {
-    pub(super) fn reload(
-        &self,
-        _: &Lab,
-        setup: &Setup,
-        process: &Process,
-    ) -> Result<(), BenchError> {
-        self.write(setup)?;
-        process.signal(Signal::HUP)
-    }
-
-    fn write(&self, setup: &Setup) -> Result<(), BenchError> {
+    pub(super) fn prepare(&self, setup: &Setup) -> Result<(), BenchError> {
         let by_header = self.kind == Kind::VmauthByHeader;
         let text = if by_header {
             routes(setup)

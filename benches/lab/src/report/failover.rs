@@ -1,12 +1,9 @@
 //! Tables of what users see when an endpoint fails.
 
-use super::Table;
-use crate::{
-    scenario::{
-        failover::{Failover, Outcome},
-        rounds::Rounds,
-    },
-    stats::Spread,
+use super::{Table, number, whole};
+use crate::scenario::{
+    failover::{Failover, Outcome},
+    rounds::Rounds,
 };
 
 pub(super) fn failover(failover: &Failover) -> String {
@@ -29,10 +26,7 @@ fn outcomes(all: &[Rounds<Outcome>]) -> String {
         "worst ms before",
     ]);
     for rounds in all {
-        let count = |of: fn(&Outcome) -> usize| {
-            let counts = rounds.spread(|seen| u32::try_from(of(seen)).ok().map(f64::from));
-            whole(counts)
-        };
+        let count = |of: fn(&Outcome) -> usize| whole(rounds.spread(|seen| Some(number(of(seen)))));
         let ms = |of: fn(&Outcome) -> f64| super::told(rounds.spread(|seen| Some(of(seen))), 1);
         table.row([
             rounds.peer.name(),
@@ -58,16 +52,6 @@ fn outcomes(all: &[Rounds<Outcome>]) -> String {
         return table.to_string();
     }
     format!("{table}\nHow reads failed:\n\n{failures}")
-}
-
-/// A count that is the same in all rounds needs no range.
-fn whole(counts: Option<Spread>) -> String {
-    match counts {
-        Some(counts) if counts.min.total_cmp(&counts.max).is_eq() => {
-            format!("{:.0}", counts.median)
-        }
-        counts => super::told(counts, 0),
-    }
 }
 
 #[cfg(test)]

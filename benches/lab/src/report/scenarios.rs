@@ -1,54 +1,65 @@
 //! The sections of what goes beyond small requests and changes, with a template of their own.
 
-use super::{NOT_MEASURED, connections, failover, fill, grouped, start, streams};
+use super::{
+    connections, extent, failover, fill, grouped, origin::Origin, section, start, streams,
+};
 use crate::{
     error::BenchError,
     peer::setup::CHECK_SECONDS,
-    scenario::{Figures, Size},
+    scenario::{
+        Records, begin, connections as open, failover as failing, http2, scaling, streaming, tails,
+        tls,
+    },
 };
 
 const TEMPLATE: &str = include_str!("scenarios.md");
 
-pub(super) fn render(size: &Size, figures: &Figures) -> Result<String, BenchError> {
-    let or_not = |table: Option<String>| table.unwrap_or_else(|| NOT_MEASURED.into());
-    let tables = [
+pub(super) fn render(usual: &Origin, records: &Records) -> Result<String, BenchError> {
+    let open = records.connections.as_ref();
+    let streaming = records.streaming.as_ref();
+    let failover = records.failover.as_ref();
+    let start = records.start.as_ref();
+    let scaling = records.scaling.as_ref();
+    let mut fields = vec![
+        ("streaming", section(usual, streaming, streams::streaming)),
         (
-            "streaming",
-            figures.streaming.as_ref().map(streams::streaming),
+            "tails",
+            section(usual, records.tails.as_ref(), streams::tails),
         ),
-        ("tails", figures.tails.as_ref().map(streams::tails)),
-        ("tls", figures.tls.as_ref().map(connections::tls)),
-        ("http2", figures.http2.as_ref().map(connections::http2)),
         (
-            "storm",
-            figures.connections.as_ref().map(connections::storm),
+            "tls",
+            section(usual, records.tls.as_ref(), connections::tls),
         ),
-        ("idle", figures.connections.as_ref().map(connections::idle)),
         (
-            "failover",
-            figures.failover.as_ref().map(failover::failover),
+            "http2",
+            section(usual, records.http2.as_ref(), connections::http2),
         ),
-        ("start", figures.start.as_deref().map(start::start)),
-        ("scaling", figures.scaling.as_ref().map(start::scaling)),
+        ("storm", section(usual, open, connections::storm)),
+        ("idle", section(usual, open, connections::idle)),
+        ("failover", section(usual, failover, failover::failover)),
+        ("start", section(usual, start, |all| start::start(all))),
+        ("scaling", section(usual, scaling, start::scaling)),
     ];
-    let mut fields: Vec<(&str, String)> = tables
-        .into_iter()
-        .map(|(name, table)| (name, or_not(table)))
-        .collect();
-    fields.extend(numbers(size));
+    fields.extend(numbers(records));
     fill(TEMPLATE, &fields)
 }
 
-fn numbers(size: &Size) -> Vec<(&'static str, String)> {
-    let (tls, http2, open) = (size.tls, size.http2, size.of_connections);
-    let (failover, scaling) = (size.failover, size.scaling);
-    let mib = u32::try_from(size.streaming.bytes >> 20).unwrap_or(u32::MAX);
+fn numbers(records: &Records) -> Vec<(&'static str, String)> {
+    let streaming = extent(records.streaming.as_ref(), streaming::Extent::FULL);
+    let tails = extent(records.tails.as_ref(), tails::Extent::FULL);
+    let tls = extent(records.tls.as_ref(), tls::Extent::FULL);
+    let http2 = extent(records.http2.as_ref(), http2::Extent::FULL);
+    let open = extent(records.connections.as_ref(), open::Extent::FULL);
+    let failover = extent(records.failover.as_ref(), failing::Extent::FULL);
+    let start = extent(records.start.as_ref(), begin::Extent::FULL);
+    let scaling = extent(records.scaling.as_ref(), scaling::Extent::FULL);
+    let mib = u32::try_from(streaming.bytes >> 20).unwrap_or(u32::MAX);
     vec![
         ("streaming_mib", grouped(mib)),
-        ("streaming_rounds", size.streaming.rounds.to_string()),
-        ("tails_count", grouped(size.tails.tails)),
-        ("tails_silence", size.tails.silence.as_secs().to_string()),
-        ("tails_rounds", size.tails.rounds.to_string()),
+        ("streaming_rounds", streaming.rounds.to_string()),
+        ("tails_count", grouped(tails.tails)),
+        ("tails_silence", tails.silence.as_secs().to_string()),
+        ("tails_rounds", tails.rounds.to_string()),
         ("tls_requests", grouped(tls.volume.requests)),
         ("tls_kept", tls.volume.connections.to_string()),
         ("tls_connections", grouped(tls.connections)),
@@ -65,7 +76,7 @@ fn numbers(size: &Size) -> Vec<(&'static str, String)> {
         ("failover_after", failover.after.to_string()),
         ("failover_rounds", failover.rounds.to_string()),
         ("check", CHECK_SECONDS.to_string()),
-        ("starts", size.start.starts.to_string()),
+        ("starts", start.starts.to_string()),
         ("scaling_requests", grouped(scaling.volume.requests)),
         (
             "scaling_connections",

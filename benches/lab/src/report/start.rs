@@ -13,20 +13,19 @@ pub(super) fn start(all: &[Beginning]) -> String {
         "resident then, MiB",
         "asked",
         "resident then, MiB",
-        "peak",
+        "peak, MiB",
         "filling the store",
     ]);
     for seen in all {
         let first = Spread::of(seen.first_answer_ms.iter().copied());
-        let kib = |kib| f64::from(u32::try_from(kib).unwrap_or(u32::MAX));
-        let at_first = seen.at_first.iter().map(|held| kib(held.resident) / 1024.0);
+        let at_first = seen.at_first.iter().map(|held| mib(held.resident));
         table.row([
             &grouped(seen.tenants),
             &told(first, 0),
             &told(Spread::of(at_first), 1),
             &grouped(seen.active),
-            mib(seen.once_active.resident).trim_end_matches(" MiB"),
-            &mib(seen.once_active.peak),
+            &format!("{:.1}", mib(seen.once_active.resident)),
+            &format!("{:.1}", mib(seen.once_active.peak)),
             &format!("{:.1} s", seen.filling.as_secs_f64()),
         ]);
     }

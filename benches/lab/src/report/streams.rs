@@ -1,6 +1,6 @@
 //! Tables of long bodies and of live tails.
 
-use super::{Table, ours, told};
+use super::{Table, mib, ours, told};
 use crate::scenario::{
     rounds::Rounds,
     streaming::{Stream, Streaming},
@@ -57,11 +57,6 @@ pub(super) fn tails(tails: &Tails) -> String {
         ]);
     }
     table.to_string()
-}
-
-fn mib(kib: u64) -> f64 {
-    // What a process holds here has fewer KiB than a `u32`.
-    f64::from(u32::try_from(kib).unwrap_or(u32::MAX)) / 1024.0
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use crate::{
     load::request,
     peer::{
         Kind, Peer, Setup, Volume,
-        mirador::{self, Store},
+        mirador::{self, MOST_ASKED, Store},
     },
     procfs::Memory,
     progress,
@@ -23,13 +23,11 @@ use crate::{
 const PAUSE: Duration = Duration::from_millis(1);
 /// This share of the tenants further each time, as the golden ratio spreads evenly.
 const SPREAD: u64 = 618;
-/// Tenants that are asked at most.
-const ACTIVE: u32 = 10_000;
-
 /// How much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Extent {
-    /// Numbers of tenants in the store.
+    /// Numbers of tenants in the store; the figures tell them.
+    #[serde(skip)]
     pub(crate) tenants: &'static [u32],
     /// Starts with each of them.
     pub(crate) starts: u32,
@@ -92,7 +90,7 @@ async fn begin(lab: &Lab, extent: Extent, tenants: u32) -> Result<Beginning, Ben
         what: "the number of starts",
         text: extent.starts.to_string(),
     })?;
-    let active = tenants.min(ACTIVE);
+    let active = tenants.min(MOST_ASKED);
     let each_once = Volume {
         connections: active.min(64),
         requests: active,
@@ -145,6 +143,6 @@ async fn is_answered(router: &Peer, request: &[u8]) -> bool {
     let Ok(mut connection) = Connection::open(router.address).await else {
         return false;
     };
-    let reply = connection.exchange(request).await;
+    let reply = connection.ask(request).await;
     reply.is_ok_and(|reply| reply.status == 200)
 }

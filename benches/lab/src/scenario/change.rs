@@ -6,9 +6,10 @@ use std::{
     time::{Duration, Instant},
 };
 
+use serde::{Deserialize, Serialize};
 use tokio::time::sleep;
 
-use super::Size;
+use super::{driven::rest, probed::Probes};
 use crate::{
     error::BenchError,
     http1::Connection,
@@ -31,23 +32,52 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// of the one before would always meet the same moment of it. This part of a second more each time
 /// spreads them evenly, as the golden ratio does.
 const SPREAD: Duration = Duration::from_millis(618);
+/// How long the router is left alone before.
+const REST: Duration = Duration::from_secs(5);
 /// For a change to be seen at all.
 const LIMIT: Duration = Duration::from_mins(1);
 
+/// How much.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+pub(crate) struct Extent {
+    /// Tenants known while one of them changes.
+    pub(crate) tenants: u32,
+    /// Changes seen through the router that made them.
+    pub(crate) changes: u32,
+    /// Changes seen through another router.
+    pub(crate) remote_changes: u32,
+}
+
+impl Extent {
+    pub(crate) const FULL: Self = Self {
+        tenants: 10_000,
+        changes: 200,
+        remote_changes: 20,
+    };
+    pub(crate) const QUICK: Self = Self {
+        tenants: 20,
+        changes: 5,
+        remote_changes: 2,
+    };
+}
+
 /// What was seen through the router that made the changes, and through another one on the same
 /// store.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Change {
     /// Until the admin API had answered.
     pub(crate) answered: Times,
     pub(crate) here: Times,
     /// Requests that still reached the old endpoint after the admin API had answered.
     pub(crate) stale: u32,
+    /// CPU time per change of the router that made it, in milliseconds: with the requests that
+    /// look for its effect, and above what it uses in such a time when it is left alone.
+    pub(crate) cpu_ms: Option<f64>,
     pub(crate) elsewhere: Times,
 }
 
 /// How long something took, in milliseconds, many times.
-#[derive(Debug)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(crate) struct Times {
     pub(crate) count: usize,
     pub(crate) median: f64,
@@ -56,13 +86,15 @@ pub(crate) struct Times {
 }
 
 /// Moves a tenant to and fro.
-pub(crate) async fn measure(lab: &Lab, size: &Size) -> Result<Change, BenchError> {
+pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Change, BenchError> {
     progress("changes: through the router that makes them");
-    let tenants = size.bystanders.max(1);
-    let setup = Setup::dedicated(lab, Kind::Mirador, tenants);
+    let setup = Setup::dedicated(lab, Kind::Mirador, extent.tenants.max(1));
     let store = mirador::fill(lab, &setup).await?;
+    let probes = Probes::expect(lab, 2 * setup.count()).await?;
     let here = mirador::start_on(lab, &store, &setup).await?;
     let elsewhere = mirador::start_on(lab, &store, &setup).await?;
+    probes.wait(lab).await?;
+    let idle_ms_per_s = rest(&here, REST).await?;
     let mut admin = here.admin().await?;
     let mut client = Client::connect(here.address).await?;
     let mut remote = Client::connect(elsewhere.address).await?;
@@ -72,15 +104,21 @@ pub(crate) async fn measure(lab: &Lab, size: &Size) -> Result<Change, BenchError
     remote.endpoint().await?;
 
     let (mut answered, mut seen, mut stale) = (Vec::new(), Vec::new(), 0);
-    for _ in 0..size.changes {
+    let (began, before) = (Instant::now(), here.cpu_time()?);
+    for _ in 0..extent.changes {
         let change = moves.next(&mut admin).await?;
         answered.push(change.began.elapsed());
         stale += change.wait_for(&mut client, Duration::ZERO).await?;
         seen.push(change.began.elapsed());
     }
+    let idle_ms = idle_ms_per_s.unwrap_or_default() * began.elapsed().as_secs_f64();
+    let cpu_ms = before.zip(here.cpu_time()?).map(|(before, after)| {
+        let used_ms = after.since(&before).as_secs_f64() * 1e3;
+        (used_ms - idle_ms) / f64::from(extent.changes.max(1))
+    });
     progress("changes: through another router on the same store");
     let mut seen_elsewhere = Vec::new();
-    for number in 0..size.remote_changes {
+    for number in 0..extent.remote_changes {
         let moment = (SPREAD * number).subsec_nanos();
         sleep(Duration::from_nanos(moment.into())).await;
         let change = moves.next(&mut admin).await?;
@@ -93,6 +131,7 @@ pub(crate) async fn measure(lab: &Lab, size: &Size) -> Result<Change, BenchError
         answered: Times::of(answered),
         here: Times::of(seen),
         stale,
+        cpu_ms,
         elsewhere: Times::of(seen_elsewhere),
     })
 }
@@ -165,7 +204,7 @@ impl Client {
     async fn endpoint(&mut self) -> Result<String, BenchError> {
         let reply = self
             .connection
-            .exchange(self.request.as_bytes())
+            .ask(self.request.as_bytes())
             .await
             .map_err(asking)?;
         match reply.header(ENDPOINT) {

@@ -29,7 +29,7 @@ const PEERS: [Kind; 5] = [
 const CLIENTS: u32 = 16;
 
 /// How much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Extent {
     pub(crate) rounds: u32,
     /// Connections for one request each.

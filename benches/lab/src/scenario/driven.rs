@@ -1,8 +1,9 @@
 //! A generator's job on a peer, and what it cost the peer.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde::de::DeserializeOwned;
+use tokio::time::sleep;
 
 use crate::{
     error::BenchError,
@@ -47,6 +48,17 @@ impl<Seen> Driven<Seen> {
 /// A generator that is ready to do the job on a peer.
 pub(crate) async fn generator(job: &Job, peer: &Peer, lab: &Lab) -> Result<Generator, BenchError> {
     Generator::prepare(job, peer.kind.name(), lab.cpus.generator, lab.folder()).await
+}
+
+/// Lets a peer rest, and tells the CPU time it uses meanwhile, in milliseconds per second.
+pub(super) async fn rest(peer: &Peer, duration: Duration) -> Result<Option<f64>, BenchError> {
+    let (began, before) = (Instant::now(), peer.cpu_time()?);
+    sleep(duration).await;
+    let (took, after) = (began.elapsed(), peer.cpu_time()?);
+    let used = before
+        .zip(after)
+        .map(|(before, after)| after.since(&before));
+    Ok(used.map(|used| used.as_secs_f64() * 1e3 / took.as_secs_f64()))
 }
 
 /// Fails if anything has failed that must not.

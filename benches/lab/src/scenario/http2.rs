@@ -21,7 +21,7 @@ use crate::{
 const PEERS: [Kind; 4] = [Kind::Mirador, Kind::Haproxy, Kind::Nginx, Kind::Envoy];
 
 /// How much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Extent {
     pub(crate) rounds: u32,
     pub(crate) connections: u32,

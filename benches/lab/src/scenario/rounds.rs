@@ -32,6 +32,12 @@ impl<T> Rounds<T> {
         let pairs = self.rounds.iter().zip(&other.rounds);
         Spread::of(pairs.filter_map(|(own, other)| Some(of(own)? / of(other)?)))
     }
+
+    /// How much more it was than with another peer, round by round.
+    pub(crate) fn above(&self, other: &Self, of: impl Fn(&T) -> Option<f64>) -> Option<Spread> {
+        let pairs = self.rounds.iter().zip(&other.rounds);
+        Spread::of(pairs.filter_map(|(own, other)| Some(of(own)? - of(other)?)))
+    }
 }
 
 /// Does something with each peer once per round; each round begins with another one, so that none

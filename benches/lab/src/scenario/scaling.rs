@@ -20,7 +20,7 @@ const PEERS: [Kind; 5] = [
 ];
 
 /// How much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Extent {
     pub(crate) rounds: u32,
     pub(crate) volume: Volume,

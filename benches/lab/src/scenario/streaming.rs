@@ -34,7 +34,7 @@ const WARM_UP: Volume = Volume {
 };
 
 /// How much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Extent {
     pub(crate) rounds: u32,
     /// Bytes of each body.

@@ -1,13 +1,12 @@
 //! What live tails cost that have begun and say nothing.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
-use tokio::time::sleep;
 
 use super::{
     connections::added,
-    driven::{expect_none, generator},
+    driven::{expect_none, generator, rest},
     rounds::{Rounds, restarted},
 };
 use crate::{
@@ -33,7 +32,7 @@ const BEFORE: Volume = Volume {
 };
 
 /// How much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Extent {
     pub(crate) rounds: u32,
     pub(crate) tails: u32,
@@ -114,15 +113,4 @@ async fn silent(lab: &Lab, kind: Kind, extent: Extent) -> Result<Silent, BenchEr
         cpu_ms_per_s,
         idle_ms_per_s,
     })
-}
-
-/// Lets it rest, and tells the CPU time it uses meanwhile, in milliseconds per second.
-async fn rest(peer: &Peer, duration: Duration) -> Result<Option<f64>, BenchError> {
-    let (began, before) = (Instant::now(), peer.cpu_time()?);
-    sleep(duration).await;
-    let (took, after) = (began.elapsed(), peer.cpu_time()?);
-    let used = before
-        .zip(after)
-        .map(|(before, after)| after.since(&before));
-    Ok(used.map(|used| used.as_secs_f64() * 1e3 / took.as_secs_f64()))
 }

@@ -30,7 +30,7 @@ const PEERS: [Kind; 5] = [
 const CLIENTS: u32 = 8;
 
 /// How much.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
 pub(crate) struct Extent {
     pub(crate) rounds: u32,
     /// Requests over connections that stay.

@@ -154,8 +154,7 @@ impl RouteBuilder {
             tenant: tenant.id.clone(),
             signal,
             telemetry: self.telemetry.clone(),
-            metrics: OnceLock::new(),
-            requests: AtomicU64::new(0),
+            counts: OnceLock::new(),
             budget: super::RetryBudget::default(),
             reread: Mutex::default(),
         })
@@ -170,7 +169,6 @@ impl RouteBuilder {
                 zone: endpoint.zone.as_deref().map(Into::into),
                 priority: endpoint.priority,
                 weight: endpoint.weight,
-                answers: OnceLock::new(),
             })
         };
         deployment.endpoints.iter().map(endpoint).collect()

@@ -184,6 +184,10 @@ impl Shelves {
         let mut shelves = self.idle.borrow_mut();
         let row = shelves.entry(peer).or_default();
         if row.len() < limits.idle_per_peer && self.idle_count.get() < limits.idle {
+            if row.is_empty() {
+                // Most of ten thousand endpoints have one, and four are reserved otherwise.
+                row.reserve_exact(1);
+            }
             row.push(idle);
             self.idle_count.set(self.idle_count.get() + 1);
         }

@@ -1,0 +1,118 @@
+//! What a worker counts of connections, whoever's they are.
+
+use std::{marker::PhantomData, rc::Rc, sync::Arc};
+
+use parking_lot::Mutex;
+
+use super::count::Count;
+
+/// All workers' counts.
+#[derive(Debug, Default)]
+pub(super) struct Workers(Mutex<Vec<Arc<Counts>>>);
+
+/// One worker's counts. It can't be sent to another thread.
+#[derive(Debug)]
+pub struct WorkerCounts {
+    counts: Arc<Counts>,
+    of_one_thread: PhantomData<Rc<()>>,
+}
+
+/// Aligned, so that no line of it is another worker's too.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+struct Counts {
+    accepted: Count,
+    ended: Count,
+    upstream_opened: Count,
+    upstream_reused: Count,
+    retries_denied: Count,
+}
+
+/// All workers' counts as plain numbers.
+#[derive(Debug, Default)]
+pub(super) struct WorkerTotals {
+    /// Client connections open now.
+    pub(super) open: u64,
+    /// Client connections accepted.
+    pub(super) accepted: u64,
+    /// Connections opened to endpoints.
+    pub(super) upstream_opened: u64,
+    /// Requests sent to endpoints on a connection that was there already.
+    pub(super) upstream_reused: u64,
+    /// Further attempts that the retry budget did not allow.
+    pub(super) retries_denied: u64,
+}
+
+impl Workers {
+    /// Begins the counts of one more worker. They stay when it is gone.
+    pub(super) fn open(&self) -> WorkerCounts {
+        let counts = Arc::new(Counts::default());
+        self.0.lock().push(counts.clone());
+        WorkerCounts {
+            counts,
+            of_one_thread: PhantomData,
+        }
+    }
+
+    pub(super) fn totals(&self) -> WorkerTotals {
+        let mut totals = WorkerTotals::default();
+        for counts in self.0.lock().iter() {
+            // Ends are read first: no connection seems to end before it began.
+            let ended = counts.ended.get();
+            let accepted = counts.accepted.get();
+            totals.open += accepted.saturating_sub(ended);
+            totals.accepted += accepted;
+            totals.upstream_opened += counts.upstream_opened.get();
+            totals.upstream_reused += counts.upstream_reused.get();
+            totals.retries_denied += counts.retries_denied.get();
+        }
+        totals
+    }
+}
+
+impl WorkerCounts {
+    /// A client connection was accepted.
+    pub fn accepted(&self) {
+        self.counts.accepted.add(1);
+    }
+
+    /// A client connection that was accepted has ended.
+    pub fn ended(&self) {
+        self.counts.ended.add(1);
+    }
+
+    /// A connection was opened to an endpoint.
+    pub fn opened(&self) {
+        self.counts.upstream_opened.add(1);
+    }
+
+    /// A request is sent to an endpoint on a connection that was there already.
+    pub fn reused(&self) {
+        self.counts.upstream_reused.add(1);
+    }
+
+    /// The retry budget did not allow a further attempt.
+    pub fn retry_denied(&self) {
+        self.counts.retries_denied.add(1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn workers_add_up_and_stay_when_they_are_gone() {
+        let workers = Workers::default();
+        let (one, other) = (workers.open(), workers.open());
+        one.accepted();
+        other.accepted();
+        other.accepted();
+        other.ended();
+        drop(other);
+        one.reused();
+        let totals = workers.totals();
+        assert_eq!((totals.open, totals.accepted), (2, 3));
+        assert_eq!((totals.upstream_reused, totals.upstream_opened), (1, 0));
+    }
+}
