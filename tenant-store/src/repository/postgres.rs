@@ -15,7 +15,7 @@ use std::{error::Error, fmt, path::PathBuf, str::FromStr, time::Duration};
 use async_trait::async_trait;
 use jiff::Timestamp;
 use sqlx::{
-    ConnectOptions, PgPool,
+    ConnectOptions, Connection, Executor, PgConnection, PgPool,
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 use thiserror::Error;
@@ -34,11 +34,16 @@ const KIND: &str = "postgres";
 
 const WRITE: &str = "write a record";
 
+/// Nobody may hold up the other writers: a transaction waits no longer than this for its turn, and
+/// one whose router has gone silent is ended by the server.
+const SESSION: &str = "SET lock_timeout = '5s'; SET statement_timeout = '10s'; \
+                       SET idle_in_transaction_session_timeout = '10s'";
+
 /// Where a database is, and as whom: `postgres://user:password@host:5432/database`. The password
 /// is shown nowhere.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct PostgresUrl {
-    connect: PgConnectOptions,
+    text: String,
     shown: String,
 }
 
@@ -68,13 +73,16 @@ impl FromStr for PostgresUrl {
                 "leave out everything from `?` on, and say it in the configuration",
             ));
         }
-        let connect = PgConnectOptions::from_str(text).map_err(|_| PostgresUrlError::Syntax)?;
+        PgConnectOptions::from_str(text).map_err(|_| PostgresUrlError::Syntax)?;
         let shown = format!(
             "{host}:{}{}",
             url.port().unwrap_or(5432),
             url.path().trim_end_matches('/')
         );
-        Ok(Self { connect, shown })
+        Ok(Self {
+            text: text.into(),
+            shown,
+        })
     }
 }
 
@@ -89,8 +97,8 @@ impl fmt::Debug for PostgresUrl {
 pub enum PostgresTls {
     /// Not at all: for a database on the same machine or network.
     Off,
-    /// Encrypted, and the server's certificate must be for its name and signed by an authority:
-    /// those of this PEM file, or those built in.
+    /// Encrypted, and the server's certificate must be for its name and signed by an authority that
+    /// the system trusts.
     #[default]
     Verified,
     /// As `Verified`, by the authorities of a PEM file.
@@ -119,8 +127,9 @@ impl Default for PostgresOptions {
 }
 
 /// Records in a `PostgreSQL` database.
-#[derive(Debug)]
 pub struct PostgresRepository {
+    /// Where it is, without the password.
+    place: String,
     pool: PgPool,
     poll_interval: Duration,
     /// Told whenever something may have changed.
@@ -153,28 +162,52 @@ impl PostgresRepository {
         tls: &PostgresTls,
         options: PostgresOptions,
     ) -> Result<Self, Box<dyn Error + Send + Sync>> {
-        let connect = url.connect.clone().application_name("mirador");
-        let connect = match tls {
-            PostgresTls::Off => connect.ssl_mode(PgSslMode::Disable),
-            PostgresTls::Verified => connect.ssl_mode(PgSslMode::VerifyFull),
-            PostgresTls::VerifiedBy(file) => {
-                connect.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(file)
-            }
-        };
+        let connect = connect_options(&url.text, tls)?;
+        // The first connection is made apart: a pool would go on trying, and not tell why.
+        let connecting = PgConnection::connect_with(&connect);
+        let mut first = timeout(options.connect_timeout, connecting)
+            .await
+            .map_err(|_elapsed| format!("no answer within {:?}", options.connect_timeout))??;
+        rows::migrate(&mut first).await?;
+        first.close().await?;
         let pool = PgPoolOptions::new()
             .max_connections(options.max_connections.max(2))
             .acquire_timeout(options.connect_timeout)
-            .connect_with(connect.disable_statement_logging())
-            .await?;
-        rows::migrate(&pool).await?;
+            .after_connect(|connection, _| {
+                Box::pin(async move { connection.execute(SESSION).await.map(drop) })
+            })
+            .connect_lazy_with(connect);
         let stirred = watch::Sender::new(());
         let listener = tokio::spawn(listen::listen(pool.clone(), stirred.clone()));
         Ok(Self {
+            place: url.shown.clone(),
             pool,
             poll_interval: options.poll_interval,
             stirred,
             listener,
         })
+    }
+}
+
+fn connect_options(url: &str, tls: &PostgresTls) -> Result<PgConnectOptions, sqlx::Error> {
+    let connect = PgConnectOptions::from_str(url)?
+        .application_name("mirador")
+        .disable_statement_logging();
+    Ok(match tls {
+        PostgresTls::Off => connect.ssl_mode(PgSslMode::Disable),
+        PostgresTls::Verified => connect.ssl_mode(PgSslMode::VerifyFull),
+        PostgresTls::VerifiedBy(file) => {
+            connect.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(file)
+        }
+    })
+}
+
+impl fmt::Debug for PostgresRepository {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The pool would print how it connects.
+        f.debug_struct("PostgresRepository")
+            .field("place", &self.place)
+            .finish_non_exhaustive()
     }
 }
 

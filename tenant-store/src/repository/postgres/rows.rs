@@ -5,7 +5,7 @@ use std::{collections::HashSet, error::Error};
 use jiff::Timestamp;
 use serde_json::Value;
 use sqlx::{
-    PgConnection, PgPool,
+    Connection, Executor, PgConnection, PgPool,
     error::BoxDynError,
     migrate::{Migration, MigrationType, Migrator},
     query, query_as, query_scalar,
@@ -27,16 +27,31 @@ const MIGRATIONS: [(i64, &str, &str); 1] = [(
     include_str!("../../../migrations/postgres/0001_records.sql"),
 )];
 
-/// Brings the schema up to date, under an advisory lock of the database: processes that start
-/// together take turns.
-pub(super) async fn migrate(pool: &PgPool) -> Result<(), BoxDynError> {
+/// The advisory lock for bringing the schema up to date, by a number that nobody else is likely to
+/// use.
+const MIGRATING: i64 = 0x6d69_7261_646f_7201;
+
+/// Brings the schema up to date: all steps in one transaction that holds a lock, so that routers
+/// that start together take turns.
+pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), BoxDynError> {
     let migrations = MIGRATIONS.map(|(version, name, sql)| {
         let sql = sqlx::SqlSafeStr::into_sql_str(sql);
         Migration::new(version, name.into(), MigrationType::Simple, sql, false)
     });
     let mut migrator = Migrator::with_migrations(migrations.into());
     migrator.dangerous_set_table_name("mirador_migrations");
-    migrator.run(pool).await?;
+    // The lock below is held until the transaction ends, and works through a pooler too.
+    migrator.set_locking(false);
+    let mut transaction = connection.begin().await?;
+    query("SELECT pg_advisory_xact_lock($1)")
+        .bind(MIGRATING)
+        .execute(&mut *transaction)
+        .await?;
+    transaction
+        .execute("SET LOCAL client_min_messages = warning")
+        .await?;
+    migrator.run_direct(None, &mut *transaction, false).await?;
+    transaction.commit().await?;
     Ok(())
 }
 
