@@ -7,9 +7,11 @@ mod build;
 mod check;
 mod overrides;
 mod raw;
+mod store;
 mod value;
 
 use std::{
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -29,6 +31,7 @@ use self::{build::Built, raw::RawConfig};
 pub use self::{
     check::{CheckReport, check},
     overrides::Overrides,
+    store::StoreConfig,
     value::{LogFormat, Secret},
 };
 
@@ -113,18 +116,6 @@ pub struct ListenerLimits {
     pub write_timeout: Duration,
 }
 
-/// Where tenants are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreConfig {
-    /// In a file of this machine.
-    Sqlite {
-        /// The file; its directory exists.
-        path: PathBuf,
-        /// How long to wait for another process's lock.
-        busy_timeout: Duration,
-    },
-}
-
 /// Where a request names its tenant.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identify {
@@ -192,11 +183,20 @@ pub struct Shutdown {
 }
 
 /// Where a configuration was read from, and what stood there.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Source {
     path: Option<PathBuf>,
     overrides: Overrides,
     document: Document,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What stands there may be a secret.
+        f.debug_struct("Source")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {

@@ -14,6 +14,7 @@ pub mod demo;
 pub mod listener;
 pub mod proxy;
 pub mod serve;
+pub mod store;
 pub mod telemetry;
 pub mod tls;
 pub mod worker;

@@ -7,10 +7,7 @@ use health::Monitor;
 use tenant_store::{
     cache::TenantCache,
     document::{self, Faults},
-    repository::{
-        Author, Expect, Repository, RepositoryError, TenantRepository,
-        sqlite::{SqliteOptions, SqliteRepository},
-    },
+    repository::{Author, Expect, Repository, RepositoryError, TenantRepository},
 };
 use thiserror::Error;
 use tokio::{
@@ -22,10 +19,11 @@ use tokio::{
 
 use crate::{
     admin,
-    config::{Config, ListenerConfig, StoreConfig},
+    config::{Config, ListenerConfig},
     control::{Control, Parts, Phase},
     listener::{Address, BindError, Listener, bind},
     proxy::route::{RouteBuilder, RouteFault, TenantRoute},
+    store,
     telemetry::{
         Telemetry,
         logs::{self, LogError},
@@ -88,7 +86,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     let per_worker = bind_all(&addresses, config.workers)?;
     let admin = bind_admin(&config).await?;
 
-    let repository = open_store(&config).await?;
+    let repository = Arc::new(store::open(&config.store).await?);
     apply_files(&config, &*repository).await?;
     let telemetry = Telemetry::new(config.max_tenants)?;
     let monitor = Monitor::new(config.health);
@@ -166,19 +164,6 @@ async fn bind_admin(config: &Config) -> Result<Option<TcpListener>, ServeError> 
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(Some(listener)),
         Err(source) => Err(ServeError::BindAdmin { address, source }),
-    }
-}
-
-async fn open_store(config: &Config) -> Result<Arc<Repository>, RepositoryError> {
-    match &config.store {
-        StoreConfig::Sqlite { path, busy_timeout } => {
-            let options = SqliteOptions {
-                busy_timeout: *busy_timeout,
-                ..SqliteOptions::default()
-            };
-            let store = SqliteRepository::open_with(path, options).await?;
-            Ok(Arc::new(Repository::new(store)))
-        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! named.
 
 mod listeners;
+mod store;
 
 use std::{
     env, fmt, fs, io,
@@ -22,7 +23,7 @@ use tenant_store::{
 use super::{
     AccessLog, Identify, ListenerConfig, LogSettings, RetryPolicy, Secret, Settings, Shutdown,
     StoreConfig, UpstreamSettings,
-    raw::{RawAdmin, RawCache, RawConfig, RawHealth, RawStoreKind, RawUpstream},
+    raw::{RawAdmin, RawCache, RawConfig, RawHealth, RawUpstream},
     value::{TenantHeader, Workers},
 };
 
@@ -77,7 +78,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
     Built {
         listeners,
         admin_listen: raw.listen.admin.0,
-        store: builder.store(store.kind, &store.path, store.busy_timeout),
+        store: builder.store(&store),
         workers: workers(raw.workers.0),
         cache: builder.cache(&raw.cache),
         health: builder.health(&raw.health),
@@ -137,25 +138,6 @@ impl Builder<'_, '_> {
         let message = "the token there is empty, or not one line of visible ASCII characters";
         self.report.fault(path, message);
         None
-    }
-
-    fn store(
-        &mut self,
-        kind: RawStoreKind,
-        path: &Path,
-        busy_timeout: HumanDuration,
-    ) -> StoreConfig {
-        let RawStoreKind::Sqlite = kind;
-        let path = self.document.resolve("store.path", path);
-        let directory = path
-            .parent()
-            .filter(|directory| !directory.as_os_str().is_empty());
-        if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
-            let message = format!("there is no directory {}", directory.display());
-            self.report.fault("store.path", message);
-        }
-        let busy_timeout = self.span("store.busy_timeout", busy_timeout, MILLISECOND..=MINUTE);
-        StoreConfig::Sqlite { path, busy_timeout }
     }
 
     fn identify(&mut self, headers: Vec<TenantHeader>) -> Identify {

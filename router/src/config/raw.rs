@@ -15,7 +15,8 @@ use serde::{
 use tenant_store::model::HumanDuration;
 
 use super::value::{
-    Address, AddressOrNone, ByteSize, LogFilter, LogFormat, Network, Share, TenantHeader, Workers,
+    Address, AddressOrNone, ByteSize, LogFilter, LogFormat, Network, SecretText, Share,
+    TenantHeader, Workers,
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -98,14 +99,39 @@ pub(super) struct RawAdmin {
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawStore {
     pub(super) kind: RawStoreKind,
-    pub(super) path: PathBuf,
+    pub(super) path: Option<PathBuf>,
     pub(super) busy_timeout: HumanDuration,
+    pub(super) url: Option<SecretText>,
+    pub(super) url_file: Option<PathBuf>,
+    pub(super) url_env: Option<String>,
+    pub(super) tls: Option<RawStoreTls>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) max_connections: u32,
+    pub(super) timeout: HumanDuration,
+    pub(super) poll_interval: Option<HumanDuration>,
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RawStoreKind {
     Sqlite,
+    Postgres,
+}
+
+impl RawStoreKind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawStoreTls {
+    Verify,
+    Off,
 }
 
 #[derive(Debug, Deserialize)]
@@ -209,8 +235,16 @@ impl Default for RawStore {
     fn default() -> Self {
         Self {
             kind: RawStoreKind::Sqlite,
-            path: "mirador.db".into(),
+            path: None,
             busy_timeout: HumanDuration::from_secs(1),
+            url: None,
+            url_file: None,
+            url_env: None,
+            tls: None,
+            ca_file: None,
+            max_connections: 8,
+            timeout: HumanDuration::from_secs(2),
+            poll_interval: None,
         }
     }
 }

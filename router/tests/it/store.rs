@@ -2,6 +2,7 @@
 
 mod flood;
 mod outage;
+mod postgres;
 mod secrets;
 mod shared;
 

@@ -70,7 +70,7 @@ impl FromStr for PostgresUrl {
         };
         if url.query().is_some() || url.fragment().is_some() {
             return Err(PostgresUrlError::Parameter(
-                "leave out everything from `?` on, and say it in the configuration",
+                "leave out everything from `?` on; store.tls, store.ca_file and the like say such things",
             ));
         }
         PgConnectOptions::from_str(text).map_err(|_| PostgresUrlError::Syntax)?;
@@ -167,7 +167,8 @@ impl PostgresRepository {
         let connecting = PgConnection::connect_with(&connect);
         let mut first = timeout(options.connect_timeout, connecting)
             .await
-            .map_err(|_elapsed| format!("no answer within {:?}", options.connect_timeout))??;
+            .map_err(|_elapsed| format!("no answer within {:?}", options.connect_timeout))?
+            .map_err(with_advice)?;
         rows::migrate(&mut first).await?;
         first.close().await?;
         let pool = PgPoolOptions::new()
@@ -200,6 +201,17 @@ fn connect_options(url: &str, tls: &PostgresTls) -> Result<PgConnectOptions, sql
             connect.ssl_mode(PgSslMode::VerifyFull).ssl_root_cert(file)
         }
     })
+}
+
+/// A server that speaks no TLS at all is the commonest fault of a first attempt.
+fn with_advice(error: sqlx::Error) -> Box<dyn Error + Send + Sync> {
+    match &error {
+        sqlx::Error::Tls(_) => format!(
+            "{error} (store.ca_file names authorities of your own, store.tls: off does without)"
+        )
+        .into(),
+        _ => error.into(),
+    }
 }
 
 impl fmt::Debug for PostgresRepository {

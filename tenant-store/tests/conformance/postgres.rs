@@ -13,7 +13,10 @@ use tenant_store::repository::{
     AuditQuery, ChangeCursor, Expect, Repository, RepositoryError, TenantRepository,
     postgres::{PostgresOptions, PostgresRepository, PostgresTls, PostgresUrl},
 };
-use tokio::{task::JoinSet, time::timeout};
+use tokio::{
+    task::{JoinSet, spawn_blocking},
+    time::timeout,
+};
 
 use crate::{
     Store, conformance,
@@ -284,7 +287,108 @@ async fn an_open_error_names_the_database_and_no_password() {
     // It speaks no TLS, and nobody falls back to plain text.
     let url: PostgresUrl = good.parse().unwrap();
     let error = PostgresRepository::open(&url, &PostgresTls::Verified, options).await;
-    assert!(error.unwrap_err().to_string().contains("TLS"));
+    let told = error.unwrap_err().to_string();
+    assert!(told.contains("TLS") && told.contains("store.tls"), "{told}");
+    let store = PostgresRepository::open(&url, &PostgresTls::Off, options).await;
+    let shown = format!("{:?}", store.unwrap());
+    assert!(
+        !shown.contains("p@ss") && !shown.contains("p%40ss"),
+        "{shown}"
+    );
+}
+
+/// The server is believed if its certificate is for its name and of a known authority, and only
+/// then.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_must_show_who_it_is() {
+    let certified = |name: &str| {
+        let made = rcgen::generate_simple_self_signed(vec![name.to_owned()]).unwrap();
+        (made.cert.pem(), made.signing_key.serialize_pem())
+    };
+    let folder = tempfile::tempdir().unwrap();
+    let open = async |server: &PostgresServer, certificate: &str| {
+        let file = folder.path().join("ca.pem");
+        std::fs::write(&file, certificate).unwrap();
+        let url = server.url("postgres").parse().unwrap();
+        let tls = PostgresTls::VerifiedBy(file);
+        PostgresRepository::open(&url, &tls, PostgresOptions::default()).await
+    };
+    let (own, key) = certified("127.0.0.1");
+    let server = spawn_blocking({
+        let own = own.clone();
+        move || PostgresServer::start_with_tls(&own, &key)
+    });
+    let server = server.await.unwrap();
+    let store = Repository::new(open(&server, &own).await.unwrap());
+    put(&store, tenant("acme"), Expect::Absent).await.unwrap();
+    let mut intruder = PgConnection::connect(&server.url("postgres"))
+        .await
+        .unwrap();
+    let in_clear: i64 = sqlx::query_scalar(
+        "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
+         WHERE application_name = 'mirador' AND NOT ssl",
+    )
+    .fetch_one(&mut intruder)
+    .await
+    .unwrap();
+    assert_eq!(in_clear, 0);
+    let unknown = open(&server, &certified("127.0.0.1").0).await;
+    assert!(unknown.unwrap_err().to_string().contains("ertificate"));
+
+    let (other, key) = certified("db.example");
+    let misnamed = spawn_blocking({
+        let other = other.clone();
+        move || PostgresServer::start_with_tls(&other, &key)
+    });
+    let misnamed = misnamed.await.unwrap();
+    let refused = open(&misnamed, &other).await;
+    assert!(refused.unwrap_err().to_string().contains("ertificate"));
+}
+
+#[tokio::test]
+async fn a_database_of_a_newer_version_is_refused() {
+    let database = Database::new().await;
+    database.open().await.close().await;
+    let mut intruder = database.intruder().await;
+    sqlx::query(
+        "INSERT INTO mirador_migrations (version, description, success, checksum, execution_time) \
+         VALUES (9999, 'from the future', TRUE, ''::bytea, 0)",
+    )
+    .execute(&mut intruder)
+    .await
+    .unwrap();
+    let options = PostgresOptions::default();
+    let error = PostgresRepository::open(&database.url(), &PostgresTls::Off, options).await;
+    let told = error.unwrap_err().to_string();
+    assert!(told.contains("9999"), "{told}");
+}
+
+/// A router that fell silent in the middle of a write: others wait for it, and not for ever.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_writer_that_fell_silent_holds_nobody_up_for_long() {
+    let database = Database::new().await;
+    let store = database.open().await;
+    put(&*store, tenant("acme"), Expect::Absent).await.unwrap();
+    let mut silent = database.intruder().await;
+    for statement in ["BEGIN", "UPDATE mirador_feed SET position = position"] {
+        sqlx::raw_sql(statement).execute(&mut silent).await.unwrap();
+    }
+    let waiting = timeout(
+        DEADLINE,
+        put(&*store, named("acme", "new"), Expect::Anything),
+    )
+    .await;
+    let error = waiting.expect("it hung").unwrap_err();
+    assert!(
+        matches!(error, RepositoryError::Unavailable { .. }),
+        "{error}"
+    );
+    assert!(store.get(&id("acme")).await.unwrap().is_some());
+    drop(silent);
+    put(&*store, named("acme", "new"), Expect::Anything)
+        .await
+        .unwrap();
+    assert_eq!(store.position().await.unwrap(), ChangeCursor(2));
 }
 
 /// The account of writes is only ever added to, by whatever program.

@@ -5,9 +5,12 @@
 
 use std::{
     env,
-    fs::{self, File},
+    fs::{self, File, Permissions},
     net::TcpListener,
-    os::unix::{fs::chown, process::CommandExt as _},
+    os::unix::{
+        fs::{PermissionsExt as _, chown},
+        process::CommandExt as _,
+    },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc},
@@ -32,6 +35,7 @@ const NOBODY: u32 = 65_534;
 #[derive(Debug)]
 pub(crate) struct PostgresServer {
     folder: TempDir,
+    settings: Vec<String>,
     port: u16,
     running: Mutex<Option<Running>>,
 }
@@ -45,11 +49,36 @@ struct Running {
 impl PostgresServer {
     /// Starts one, with no databases but its own.
     pub(crate) fn start() -> Self {
+        Self::start_with(&[], &[])
+    }
+
+    /// Starts one that shows this certificate, and has this key for it, both PEM.
+    #[allow(dead_code, reason = "not for every test program")]
+    pub(crate) fn start_with_tls(certificate: &str, key: &str) -> Self {
+        let settings = [
+            "ssl=on",
+            "ssl_cert_file=../server.crt",
+            "ssl_key_file=../server.key",
+        ];
+        Self::start_with(
+            &settings,
+            &[("server.crt", certificate), ("server.key", key)],
+        )
+    }
+
+    fn start_with(settings: &[&str], files: &[(&str, &str)]) -> Self {
         let folder = TempDir::new().expect("a folder");
         let password = folder.path().join("password");
         fs::write(&password, PASSWORD.1).expect("a file for the password");
+        let mut own = vec![folder.path().to_owned(), password.clone()];
+        for (name, text) in files {
+            let file = folder.path().join(name);
+            fs::write(&file, text).expect("a file for the server");
+            fs::set_permissions(&file, Permissions::from_mode(0o600)).expect("its mode");
+            own.push(file);
+        }
         if is_root() {
-            for path in [folder.path(), &password] {
+            for path in own {
                 chown(path, Some(NOBODY), Some(NOBODY)).expect("root may do this");
             }
         }
@@ -67,6 +96,7 @@ impl PostgresServer {
         assert!(made.status.success(), "initdb: {made:?}");
         let mut server = Self {
             folder,
+            settings: settings.iter().map(|&setting| setting.into()).collect(),
             port: 0,
             running: Mutex::new(None),
         };
@@ -121,8 +151,10 @@ impl PostgresServer {
     fn try_run(&self) -> bool {
         let (told, hear) = mpsc::channel();
         let (stop, stopped) = mpsc::channel();
-        let (data, log, port) = (self.data(), self.log_file(), self.port);
-        let keeper = thread::spawn(move || keep(&data, &log, port, &told, &stopped));
+        let (data, log) = (self.data(), self.log_file());
+        let mut settings = vec![format!("port={}", self.port)];
+        settings.extend(self.settings.clone());
+        let keeper = thread::spawn(move || keep(&data, &log, &settings, &told, &stopped));
         let ready = hear.recv_timeout(PATIENCE).unwrap_or(false);
         *self.running() = ready.then_some(Running { stop, keeper });
         ready
@@ -160,7 +192,7 @@ impl Drop for PostgresServer {
 fn keep(
     data: &Path,
     log: &Path,
-    port: u16,
+    settings: &[String],
     told: &mpsc::Sender<bool>,
     stopped: &mpsc::Receiver<()>,
 ) {
@@ -168,7 +200,7 @@ fn keep(
     let mut server = program("postgres")
         .arg("-D")
         .arg(data)
-        .args(["-p", &port.to_string()])
+        .args(settings.iter().flat_map(|setting| ["-c", setting]))
         .args(["-c", "listen_addresses=127.0.0.1"])
         .args(["-c", "unix_socket_directories="])
         .args(["-c", "max_connections=400", "-c", "fsync=off"])

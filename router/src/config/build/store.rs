@@ -1,0 +1,154 @@
+//! Where tenants are kept.
+
+use std::{
+    env,
+    ops::RangeInclusive,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use tenant_store::{
+    model::HumanDuration,
+    repository::postgres::{PostgresOptions, PostgresTls, PostgresUrl},
+};
+
+use super::{Builder, MILLISECOND, MINUTE};
+use crate::config::{
+    StoreConfig,
+    raw::{RawStore, RawStoreKind, RawStoreTls},
+};
+
+/// How often a store may be looked into.
+const POLL: RangeInclusive<Duration> = Duration::from_millis(100)..=MINUTE;
+
+impl Builder<'_, '_> {
+    /// The store; with faults, which are reported, perhaps the default one.
+    pub(super) fn store(&mut self, raw: &RawStore) -> StoreConfig {
+        self.belongs_elsewhere(raw);
+        match raw.kind {
+            RawStoreKind::Sqlite => self.sqlite(raw),
+            RawStoreKind::Postgres => self.postgres(raw).unwrap_or_default(),
+        }
+    }
+
+    /// What says where another kind of store is would be passed over in silence, and tenants be
+    /// looked for in the wrong place.
+    fn belongs_elsewhere(&mut self, raw: &RawStore) {
+        let kind = raw.kind;
+        let sqlite = matches!(kind, RawStoreKind::Sqlite);
+        let postgres = matches!(kind, RawStoreKind::Postgres);
+        for (key, is_set, fits, whose) in [
+            ("store.path", raw.path.is_some(), sqlite, "sqlite"),
+            ("store.url", raw.url.is_some(), postgres, "postgres"),
+            (
+                "store.url_file",
+                raw.url_file.is_some(),
+                postgres,
+                "postgres",
+            ),
+            ("store.url_env", raw.url_env.is_some(), postgres, "postgres"),
+            ("store.tls", raw.tls.is_some(), postgres, "postgres"),
+            ("store.ca_file", raw.ca_file.is_some(), postgres, "postgres"),
+        ] {
+            if is_set && !fits {
+                let kind = kind.as_str();
+                let message = format!(
+                    "this is for store.kind {whose}, and store.kind is {kind}: leave it out, or change that"
+                );
+                self.report.fault(key, message);
+            }
+        }
+    }
+
+    fn sqlite(&mut self, raw: &RawStore) -> StoreConfig {
+        let path = raw.path.as_deref().unwrap_or(Path::new("mirador.db"));
+        let path = self.document.resolve("store.path", path);
+        let directory = path
+            .parent()
+            .filter(|directory| !directory.as_os_str().is_empty());
+        if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
+            let message = format!("there is no directory {}", directory.display());
+            self.report.fault("store.path", message);
+        }
+        StoreConfig::Sqlite {
+            path,
+            busy_timeout: self.span("store.busy_timeout", raw.busy_timeout, MILLISECOND..=MINUTE),
+            poll_interval: self.poll_interval(raw, 1),
+        }
+    }
+
+    fn postgres(&mut self, raw: &RawStore) -> Option<StoreConfig> {
+        let options = PostgresOptions {
+            max_connections: self.count("store.max_connections", raw.max_connections, 2..=1000),
+            connect_timeout: self.span("store.timeout", raw.timeout, MILLISECOND..=MINUTE),
+            poll_interval: self.poll_interval(raw, 5),
+        };
+        let ca_file = raw.ca_file.as_deref();
+        let ca_file = ca_file.and_then(|file| self.readable("store.ca_file", file));
+        let tls = match (raw.tls.unwrap_or(RawStoreTls::Verify), ca_file) {
+            (RawStoreTls::Verify, None) => PostgresTls::Verified,
+            (RawStoreTls::Verify, Some(file)) => PostgresTls::VerifiedBy(file),
+            (RawStoreTls::Off, None) => PostgresTls::Off,
+            (RawStoreTls::Off, Some(_)) => {
+                let message = "store.tls is off: there is no certificate to verify";
+                self.report.fault("store.ca_file", message);
+                PostgresTls::Off
+            }
+        };
+        let (place, url) = self.store_url(raw)?;
+        match url.parse::<PostgresUrl>() {
+            Ok(url) => Some(StoreConfig::Postgres { url, tls, options }),
+            Err(error) => {
+                self.report.fault(place, error.to_string());
+                None
+            }
+        }
+    }
+
+    /// The URL, and the key that led to it. Nothing of it is ever repeated: there may be a password
+    /// in it.
+    fn store_url(&mut self, raw: &RawStore) -> Option<(&'static str, String)> {
+        match (&raw.url, &raw.url_file, &raw.url_env) {
+            (Some(url), None, None) => Some(("store.url", url.0.expose().to_owned())),
+            (None, Some(file), None) => {
+                let key = "store.url_file";
+                let text = self.read(key, &self.document.resolve(key, file))?;
+                Some((key, String::from_utf8_lossy(&text).trim_end().to_owned()))
+            }
+            (None, None, Some(name)) => {
+                let key = "store.url_env";
+                let text = env::var(name).ok();
+                if text.is_none() {
+                    let message = format!("the variable {name} is not set, or not text");
+                    self.report.fault(key, message);
+                }
+                Some((key, text?))
+            }
+            (None, None, None) => {
+                let kind = raw.kind.as_str();
+                let message = format!("store.kind is {kind}, which needs url_file, url_env or url");
+                self.report.fault("store.kind", message);
+                None
+            }
+            _ => {
+                let message = "url, url_file and url_env exclude each other, name one";
+                self.report.fault("store", message);
+                None
+            }
+        }
+    }
+
+    /// How often to look for changes that nobody told of.
+    fn poll_interval(&mut self, raw: &RawStore, default_seconds: u64) -> Duration {
+        let default = HumanDuration::from_secs(default_seconds);
+        let interval = raw.poll_interval.unwrap_or(default);
+        self.span("store.poll_interval", interval, POLL)
+    }
+
+    /// A file that can be read.
+    fn readable(&mut self, key: &str, file: &Path) -> Option<PathBuf> {
+        let file = self.document.resolve(key, file);
+        self.read(key, &file)?;
+        Some(file)
+    }
+}

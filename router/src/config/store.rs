@@ -1,0 +1,38 @@
+//! Where tenants are kept, as configured.
+
+use std::{path::PathBuf, time::Duration};
+
+use tenant_store::repository::postgres::{PostgresOptions, PostgresTls, PostgresUrl};
+
+/// Where tenants are kept.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum StoreConfig {
+    /// In a file of this machine.
+    Sqlite {
+        /// The file; its directory exists.
+        path: PathBuf,
+        /// How long to wait for another process's lock.
+        busy_timeout: Duration,
+        /// How often to look for changes of other processes.
+        poll_interval: Duration,
+    },
+    /// In a database that several routers share.
+    Postgres {
+        /// Where it is, and as whom.
+        url: PostgresUrl,
+        /// How connections are encrypted.
+        tls: PostgresTls,
+        /// Connections, and how long to wait.
+        options: PostgresOptions,
+    },
+}
+
+impl Default for StoreConfig {
+    fn default() -> Self {
+        Self::Sqlite {
+            path: "mirador.db".into(),
+            busy_timeout: Duration::from_secs(1),
+            poll_interval: Duration::from_secs(1),
+        }
+    }
+}

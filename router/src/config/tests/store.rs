@@ -1,0 +1,132 @@
+//! Where tenants are kept.
+
+use tenant_store::repository::postgres::{PostgresOptions, PostgresTls};
+
+use super::*;
+
+fn faults(store: &str) -> Vec<String> {
+    let (_, faults) = read(&format!("store: {{{store}}}"));
+    faults.iter().map(ToString::to_string).collect()
+}
+
+/// Asserts that exactly this fault is found, and that it tells no password.
+fn assert_fault(store: &str, path: &str, said: &str) {
+    let told = faults(store);
+    assert_eq!(told.len(), 1, "{store}: {told:?}");
+    assert!(told[0].contains(path), "{path}: {told:?}");
+    assert!(told[0].contains(said), "{said}: {told:?}");
+    assert!(!told[0].contains("hunter2"), "{told:?}");
+}
+
+#[test]
+fn a_database_is_named_in_one_place_and_never_shown() {
+    let url = "postgres://mirador:hunter2@db.example:5433/mirador";
+    let config = good(&format!("store: {{kind: postgres, url: \"{url}\"}}"));
+    let expected = StoreConfig::Postgres {
+        url: url.parse().expect("a URL"),
+        tls: PostgresTls::Verified,
+        options: PostgresOptions::default(),
+    };
+    assert_eq!(config.store, expected);
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    assert!(shown.contains("db.example:5433/mirador"), "{shown}");
+
+    let good_url = "url: \"postgres://a:hunter2@b/c\"";
+    for (store, path, said) in [
+        ("kind: postgres", "store.kind", "url_file, url_env or url"),
+        (
+            "kind: postgres, url: \"mysql://a:hunter2@b/c\"",
+            "store.url",
+            "expected a URL such as postgres://",
+        ),
+        (
+            "kind: postgres, url: \"postgres://a:hunter2@b/c?sslmode=off\"",
+            "store.url",
+            "store.tls",
+        ),
+        (
+            "kind: postgres, url_file: no.url",
+            "store.url_file",
+            "no.url can't be read",
+        ),
+        (
+            "kind: postgres, url_env: NO_SUCH_URL",
+            "store.url_env",
+            "NO_SUCH_URL is not set",
+        ),
+        (
+            &format!("kind: postgres, {good_url}, url_env: X"),
+            "store",
+            "exclude each other",
+        ),
+        (
+            &format!("kind: postgres, {good_url}, max_connections: 1"),
+            "store.max_connections",
+            "expected 2 to 1000",
+        ),
+        (
+            &format!("kind: postgres, {good_url}, ca_file: no.pem"),
+            "store.ca_file",
+            "no.pem can't be read",
+        ),
+        (
+            &format!("kind: postgres, {good_url}, tls: maybe"),
+            "store.tls",
+            "expected one of `verify`, `off`",
+        ),
+        (
+            &format!("kind: postgres, {good_url}, poll_interval: 1ms"),
+            "store.poll_interval",
+            "expected 100ms to 1m",
+        ),
+    ] {
+        assert_fault(store, path, said);
+    }
+    // Of the wrong type, it is a secret all the same.
+    for told in faults("kind: postgres, url: [\"hunter2\"]") {
+        assert!(!told.contains("hunter2"), "{told}");
+    }
+}
+
+#[test]
+fn a_database_may_be_named_in_a_file_and_do_without_tls() {
+    let directory = certificates();
+    fs::write(directory.path().join("url"), "postgres://u:p@db/x\n").expect("a file");
+    let load = |rest: &str| {
+        let text = format!("store: {{kind: postgres, url_file: url, {rest}}}");
+        let file = directory.path().join("mirador.yaml");
+        fs::write(&file, text).expect("a file");
+        Config::load(Some(&file), &Overrides::default()).map(|config| config.store)
+    };
+    let tls = |store| match store {
+        StoreConfig::Postgres { tls, .. } => tls,
+        other @ StoreConfig::Sqlite { .. } => panic!("{other:?}"),
+    };
+    let off = load("tls: off").expect("a configuration");
+    assert_eq!(tls(off), PostgresTls::Off);
+    let own = load("ca_file: a.crt").expect("a configuration");
+    let expected = PostgresTls::VerifiedBy(directory.path().join("a.crt"));
+    assert_eq!(tls(own), expected);
+    let both = load("tls: off, ca_file: a.crt").expect_err("a fault");
+    assert!(both.to_string().contains("store.ca_file"), "{both}");
+}
+
+/// A URL without its kind would otherwise be passed over, and tenants be looked for elsewhere.
+#[test]
+fn what_is_for_another_kind_is_a_fault() {
+    for (store, path) in [
+        ("url_env: X", "store.url_env"),
+        ("url_file: X", "store.url_file"),
+        ("url: \"postgres://u:hunter2@db/x\"", "store.url"),
+        ("tls: off", "store.tls"),
+        ("ca_file: X", "store.ca_file"),
+    ] {
+        assert_fault(store, path, "store.kind is sqlite");
+    }
+    assert_fault(
+        "kind: postgres, url: \"postgres://u:hunter2@db/x\", path: x",
+        "store.path",
+        "this is for store.kind sqlite",
+    );
+}
