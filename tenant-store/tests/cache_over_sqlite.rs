@@ -7,7 +7,12 @@
     reason = "the steps that the tests share are tests too"
 )]
 
-use std::{fs, sync::Arc, time::Duration};
+use std::{
+    fs::{self, File, OpenOptions},
+    io::Write,
+    sync::Arc,
+    time::Duration,
+};
 
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
 use tempfile::TempDir;
@@ -74,15 +79,22 @@ async fn a_lost_store_fails_no_known_tenant() {
 async fn a_corrupted_store_fails_no_known_tenant() {
     let (directory, cache) = warm_cache().await;
     let failed = cache.stats().loads_failed;
-    for file in fs::read_dir(directory.path()).unwrap().map(Result::unwrap) {
-        // The store may have given up on a journal already.
-        let Ok(length) = file.metadata().map(|metadata| metadata.len()) else {
-            continue;
-        };
-        fs::write(file.path(), vec![0xa5; usize::try_from(length).unwrap()]).unwrap();
-    }
+    // Opened together: SQLite removes two of them when it finds the third at fault.
+    let files = ["mirador.db-wal", "mirador.db-shm", "mirador.db"].map(|name| {
+        let path = directory.path().join(name);
+        OpenOptions::new().write(true).open(path).unwrap()
+    });
+    files.into_iter().for_each(fill_with_garbage);
     serve_all_for_a_while(&cache).await;
     until(|| cache.stats().loads_failed > failed).await;
+}
+
+/// In place: SQLite maps its `-shm` file into memory, and a process that touches what was cut off a
+/// mapped file is ended by the system (SIGBUS).
+fn fill_with_garbage(mut file: File) {
+    let length = file.metadata().unwrap().len();
+    let garbage = vec![0xa5; usize::try_from(length).unwrap()];
+    file.write_all(&garbage).unwrap();
 }
 
 /// A cache that knows all tenants of a new store and follows it, so short-lived that it re-reads
