@@ -89,7 +89,7 @@ async fn a_corrupted_store_fails_no_known_tenant() {
     until(|| cache.stats().loads_failed > failed).await;
 }
 
-/// In place: SQLite maps its `-shm` file into memory, and a process that touches what was cut off a
+/// In place: `SQLite` maps its `-shm` file into memory, and a process that touches what was cut off a
 /// mapped file is ended by the system (SIGBUS).
 fn fill_with_garbage(mut file: File) {
     let length = file.metadata().unwrap().len();
