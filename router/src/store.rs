@@ -2,6 +2,7 @@
 
 use tenant_store::repository::{
     Repository, RepositoryError,
+    files::FilesRepository,
     postgres::PostgresRepository,
     sqlite::{SqliteOptions, SqliteRepository},
 };
@@ -24,6 +25,10 @@ pub async fn open(config: &StoreConfig) -> Result<Repository, RepositoryError> {
                 poll_interval: *poll_interval,
             };
             let store = SqliteRepository::open_with(path, options).await?;
+            Ok(Repository::new(store))
+        }
+        StoreConfig::Files { path, options } => {
+            let store = FilesRepository::open(path, *options).await?;
             Ok(Repository::new(store))
         }
         StoreConfig::Postgres { url, tls, options } => {

@@ -11,6 +11,7 @@
 mod audit;
 mod change;
 mod error;
+pub mod files;
 mod kept;
 pub mod postgres;
 mod record;
@@ -31,7 +32,7 @@ pub use self::{
         BATCH_MAX, Committed, Kind, KindError, Record, RecordKey, RecordPage, RecordQuery,
         RecordStatus, RecordWrite,
     },
-    store::RecordStore,
+    store::{RecordStore, StoreFault},
     typed::{KeptPage, KeptWritten, Repository},
 };
 use crate::model::{Revision, Status, Tenant, TenantId, TenantRecord, Tier};

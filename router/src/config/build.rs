@@ -23,7 +23,7 @@ use tenant_store::{
 use super::{
     AccessLog, Identify, ListenerConfig, LogSettings, RetryPolicy, Secret, Settings, Shutdown,
     StoreConfig, UpstreamSettings,
-    raw::{RawAdmin, RawCache, RawConfig, RawHealth, RawUpstream},
+    raw::{RawAdmin, RawCache, RawConfig, RawHealth, RawStore, RawStoreKind, RawUpstream},
     value::{TenantHeader, Workers},
 };
 
@@ -78,12 +78,12 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
     Built {
         listeners,
         admin_listen: raw.listen.admin.0,
+        tenants: builder.tenant_files(&raw.tenants, &store),
         store: builder.store(&store),
         workers: workers(raw.workers.0),
         cache: builder.cache(&raw.cache),
         health: builder.health(&raw.health),
         max_tenants: builder.count("metrics.max_tenants", raw.metrics.max_tenants, 1..=100_000),
-        tenants: builder.tenant_files(&raw.tenants),
         settings,
     }
 }
@@ -249,7 +249,12 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn tenant_files(&mut self, files: &[PathBuf]) -> Vec<PathBuf> {
+    fn tenant_files(&mut self, files: &[PathBuf], store: &RawStore) -> Vec<PathBuf> {
+        if !files.is_empty() && store.kind == RawStoreKind::Files {
+            let message = "these are written to the store, and one of files can't be written: put \
+                           them into store.path";
+            self.report.fault("tenants", message);
+        }
         let mut resolved = Vec::new();
         for (n, file) in files.iter().enumerate() {
             let path = self.report.item("tenants", n);

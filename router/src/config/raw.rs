@@ -111,11 +111,12 @@ pub(super) struct RawStore {
     pub(super) poll_interval: Option<HumanDuration>,
 }
 
-#[derive(Debug, Clone, Copy, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum RawStoreKind {
     Sqlite,
     Postgres,
+    Files,
 }
 
 impl RawStoreKind {
@@ -123,6 +124,7 @@ impl RawStoreKind {
         match self {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
+            Self::Files => "files",
         }
     }
 }

@@ -2,7 +2,10 @@
 
 use std::{path::PathBuf, time::Duration};
 
-use tenant_store::repository::postgres::{PostgresOptions, PostgresTls, PostgresUrl};
+use tenant_store::repository::{
+    files::FilesOptions,
+    postgres::{PostgresOptions, PostgresTls, PostgresUrl},
+};
 
 /// Where tenants are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,6 +18,13 @@ pub enum StoreConfig {
         busy_timeout: Duration,
         /// How often to look for changes of other processes.
         poll_interval: Duration,
+    },
+    /// In the files of a folder, which are changed there and not here.
+    Files {
+        /// The folder.
+        path: PathBuf,
+        /// How it is watched.
+        options: FilesOptions,
     },
     /// In a database that several routers share.
     Postgres {

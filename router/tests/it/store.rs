@@ -1,5 +1,6 @@
 //! The tenant store: what it survives, what survives it, and what clients notice of either.
 
+mod files;
 mod flood;
 mod outage;
 mod postgres;

@@ -9,6 +9,7 @@
 
 mod audit;
 mod changes;
+mod files;
 mod kinds;
 mod paging;
 mod postgres;

@@ -9,7 +9,10 @@ use std::{
 
 use tenant_store::{
     model::HumanDuration,
-    repository::postgres::{PostgresOptions, PostgresTls, PostgresUrl},
+    repository::{
+        files::FilesOptions,
+        postgres::{PostgresOptions, PostgresTls, PostgresUrl},
+    },
 };
 
 use super::{Builder, MILLISECOND, MINUTE};
@@ -28,32 +31,28 @@ impl Builder<'_, '_> {
         match raw.kind {
             RawStoreKind::Sqlite => self.sqlite(raw),
             RawStoreKind::Postgres => self.postgres(raw).unwrap_or_default(),
+            RawStoreKind::Files => self.files(raw).unwrap_or_default(),
         }
     }
 
     /// What says where another kind of store is would be passed over in silence, and tenants be
     /// looked for in the wrong place.
     fn belongs_elsewhere(&mut self, raw: &RawStore) {
-        let kind = raw.kind;
-        let sqlite = matches!(kind, RawStoreKind::Sqlite);
-        let postgres = matches!(kind, RawStoreKind::Postgres);
-        for (key, is_set, fits, whose) in [
-            ("store.path", raw.path.is_some(), sqlite, "sqlite"),
-            ("store.url", raw.url.is_some(), postgres, "postgres"),
-            (
-                "store.url_file",
-                raw.url_file.is_some(),
-                postgres,
-                "postgres",
-            ),
-            ("store.url_env", raw.url_env.is_some(), postgres, "postgres"),
-            ("store.tls", raw.tls.is_some(), postgres, "postgres"),
-            ("store.ca_file", raw.ca_file.is_some(), postgres, "postgres"),
+        use RawStoreKind::{Files, Postgres, Sqlite};
+        for (key, is_set, kinds) in [
+            ("store.path", raw.path.is_some(), &[Sqlite, Files][..]),
+            ("store.url", raw.url.is_some(), &[Postgres]),
+            ("store.url_file", raw.url_file.is_some(), &[Postgres]),
+            ("store.url_env", raw.url_env.is_some(), &[Postgres]),
+            ("store.tls", raw.tls.is_some(), &[Postgres]),
+            ("store.ca_file", raw.ca_file.is_some(), &[Postgres]),
         ] {
-            if is_set && !fits {
-                let kind = kind.as_str();
+            if is_set && !kinds.contains(&raw.kind) {
+                let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
+                let (kinds, kind) = (kinds.join(" or "), raw.kind.as_str());
                 let message = format!(
-                    "this is for store.kind {whose}, and store.kind is {kind}: leave it out, or change that"
+                    "this is for store.kind {kinds}, and store.kind is {kind}: leave it out, or \
+                     change that"
                 );
                 self.report.fault(key, message);
             }
@@ -103,6 +102,22 @@ impl Builder<'_, '_> {
                 None
             }
         }
+    }
+
+    fn files(&mut self, raw: &RawStore) -> Option<StoreConfig> {
+        let Some(path) = &raw.path else {
+            let message = "store.kind is files, which needs path, the folder they are in";
+            self.report.fault("store.kind", message);
+            return None;
+        };
+        let path = self.document.resolve("store.path", path);
+        if !path.is_dir() {
+            let message = format!("there is no directory {}", path.display());
+            self.report.fault("store.path", message);
+        }
+        let poll_interval = self.poll_interval(raw, 1);
+        let options = FilesOptions { poll_interval };
+        Some(StoreConfig::Files { path, options })
     }
 
     /// The URL, and the key that led to it. Nothing of it is ever repeated: there may be a password

@@ -1,6 +1,9 @@
 //! Where tenants are kept.
 
-use tenant_store::repository::postgres::{PostgresOptions, PostgresTls};
+use tenant_store::repository::{
+    files::FilesOptions,
+    postgres::{PostgresOptions, PostgresTls},
+};
 
 use super::*;
 
@@ -101,7 +104,7 @@ fn a_database_may_be_named_in_a_file_and_do_without_tls() {
     };
     let tls = |store| match store {
         StoreConfig::Postgres { tls, .. } => tls,
-        other @ StoreConfig::Sqlite { .. } => panic!("{other:?}"),
+        other @ (StoreConfig::Files { .. } | StoreConfig::Sqlite { .. }) => panic!("{other:?}"),
     };
     let off = load("tls: off").expect("a configuration");
     assert_eq!(tls(off), PostgresTls::Off);
@@ -110,6 +113,43 @@ fn a_database_may_be_named_in_a_file_and_do_without_tls() {
     assert_eq!(tls(own), expected);
     let both = load("tls: off, ca_file: a.crt").expect_err("a fault");
     assert!(both.to_string().contains("store.ca_file"), "{both}");
+}
+
+#[test]
+fn files_are_kept_in_a_folder_and_checked_there() {
+    let directory = certificates();
+    let tenants = directory.path().join("tenants");
+    let load = |text: &str| {
+        let file = directory.path().join("mirador.yaml");
+        fs::write(&file, text).expect("a file");
+        check(Some(&file), &[], &Overrides::default())
+    };
+    let kept = "store: {kind: files, path: tenants}";
+    let missing = load(kept).expect_err("no folder").to_string();
+    assert!(
+        missing.contains("store.path: there is no directory"),
+        "{missing}"
+    );
+    fs::create_dir(&tenants).expect("a folder");
+    fs::write(tenants.join("acme.yaml"), "id: acme").expect("a tenant");
+    let report = load(kept).expect("a configuration");
+    let expected = StoreConfig::Files {
+        path: tenants.clone(),
+        options: FilesOptions::default(),
+    };
+    assert_eq!(report.config.expect("a configuration").store, expected);
+    assert_eq!(report.tenants.len(), 1);
+    fs::write(tenants.join("bad.yaml"), "id: Globex").expect("no tenant");
+    let faulty = load(kept).expect_err("a faulty tenant").to_string();
+    assert!(faulty.contains("bad.yaml:1: id"), "{faulty}");
+
+    assert_fault("kind: files", "store.kind", "needs path");
+    let twice = load("store: {kind: files, path: .}\ntenants: [a.crt]");
+    let told = twice.expect_err("a fault").to_string();
+    assert!(
+        told.contains("tenants: these are written to the store"),
+        "{told}"
+    );
 }
 
 /// A URL without its kind would otherwise be passed over, and tenants be looked for elsewhere.
@@ -127,6 +167,6 @@ fn what_is_for_another_kind_is_a_fault() {
     assert_fault(
         "kind: postgres, url: \"postgres://u:hunter2@db/x\", path: x",
         "store.path",
-        "this is for store.kind sqlite",
+        "this is for store.kind sqlite or files, and store.kind is postgres",
     );
 }
