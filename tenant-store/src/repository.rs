@@ -13,11 +13,13 @@ mod change;
 mod error;
 pub mod files;
 mod kept;
+mod mirror;
 pub mod postgres;
 mod record;
 pub mod sqlite;
 mod store;
 mod typed;
+pub mod weaviate;
 
 use std::{fmt, time::Duration};
 

@@ -141,11 +141,11 @@ impl Watched {
 #[async_trait]
 impl RecordStore for FilesRepository {
     async fn read(&self, key: &RecordKey) -> Result<Option<Record>, RepositoryError> {
-        Ok(self.watched.holding.read().record(key).cloned())
+        Ok(self.watched.holding.read().mirror().record(key).cloned())
     }
 
     async fn page(&self, query: &RecordQuery) -> Result<RecordPage, RepositoryError> {
-        Ok(self.watched.holding.read().page(query))
+        Ok(self.watched.holding.read().mirror().page(query))
     }
 
     async fn commit(&self, _: &RecordWrite, _: &Author) -> Result<Committed, RepositoryError> {
@@ -161,7 +161,7 @@ impl RecordStore for FilesRepository {
 
     async fn position(&self) -> Result<ChangeCursor, RepositoryError> {
         self.watched.check("tell its position")?;
-        Ok(self.watched.holding.read().position())
+        Ok(self.watched.holding.read().mirror().position())
     }
 
     async fn changes(
@@ -174,7 +174,7 @@ impl RecordStore for FilesRepository {
         let mut stirred = self.watched.stirred.subscribe();
         loop {
             self.watched.check("tell what changed")?;
-            let changes = self.watched.holding.read().changes(after);
+            let changes = self.watched.holding.read().mirror().changes(after);
             let left = patience_ends.saturating_duration_since(Instant::now());
             if changes.next > after || left.is_zero() {
                 return Ok(changes);

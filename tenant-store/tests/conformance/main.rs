@@ -9,6 +9,8 @@
 
 mod audit;
 mod changes;
+#[path = "../support/weaviate.rs"]
+mod double;
 mod files;
 mod kinds;
 mod paging;
@@ -20,6 +22,7 @@ mod sqlite;
 mod text;
 mod tombstones;
 mod upgrade;
+mod weaviate;
 mod writes;
 
 use std::sync::Arc;

@@ -4,27 +4,22 @@
 use std::{
     collections::{BTreeMap, BTreeSet},
     error::Error,
-    ops::Bound,
     path::{Path, PathBuf},
 };
 
 use super::folder::{Found, Looked, Stamp, Written};
 use crate::{
     model::Revision,
-    repository::{
-        BATCH_MAX, ChangeCursor, Changes, Record, RecordKey, RecordPage, RecordQuery, RecordStatus,
-        StoreFault,
-    },
+    repository::{Record, RecordKey, RecordStatus, StoreFault, mirror::Mirror},
 };
 
 /// What is known.
 #[derive(Debug, Default)]
 pub(super) struct Holding {
     files: BTreeMap<PathBuf, File>,
-    rows: BTreeMap<RecordKey, Row>,
-    /// Each record by the position of its last change.
-    by_change: BTreeMap<u64, RecordKey>,
-    position: u64,
+    mirror: Mirror,
+    /// Where each record stands that was ever there.
+    places: BTreeMap<RecordKey, Place>,
     /// Why the folder could not be read at the last look.
     unreadable: Option<String>,
     faults: Vec<StoreFault>,
@@ -41,20 +36,10 @@ struct File {
 }
 
 #[derive(Debug)]
-struct Row {
-    record: Record,
-    /// Where it stands.
+struct Place {
     file: PathBuf,
-    /// The position of its last change.
-    changed_at: u64,
     /// It was nowhere at the last look.
     missed: bool,
-}
-
-impl Row {
-    fn says(&self, written: &Written) -> bool {
-        self.record.status == written.status && self.record.document == written.document
-    }
 }
 
 impl Holding {
@@ -72,22 +57,19 @@ impl Holding {
         folder: &Path,
         looked: Result<Looked, Box<dyn Error + Send + Sync>>,
     ) -> bool {
-        let before = (self.position, self.unreadable.is_some());
+        let before = (self.mirror.position(), self.unreadable.is_some());
         let mut faults = Vec::new();
         match looked {
             Ok(looked) => {
                 let was_readable = self.unreadable.take().is_none();
                 let is_empty = looked.is_empty();
-                let settled = !self.read(looked) && !self.rows.values().any(|row| row.missed);
+                let settled = !self.read(looked) && !self.places.values().any(|place| place.missed);
                 if settled && was_readable {
                     return false;
                 }
                 self.compare(&mut faults, is_empty);
-                let known = self
-                    .rows
-                    .values()
-                    .filter(|row| row.record.status.is_alive());
-                let known = known.count();
+                let records = self.mirror.records();
+                let known = records.filter(|record| record.status.is_alive()).count();
                 if is_empty && known > 0 {
                     let message = format!(
                         "there is no file in it any more; the {known} records known are kept"
@@ -104,7 +86,7 @@ impl Holding {
             }
         }
         self.tell(faults);
-        before != (self.position, self.unreadable.is_some())
+        before != (self.mirror.position(), self.unreadable.is_some())
     }
 
     /// Why the folder could not be read at the last look, if that is so.
@@ -112,39 +94,9 @@ impl Holding {
         self.unreadable.clone()
     }
 
-    pub(super) fn record(&self, key: &RecordKey) -> Option<&Record> {
-        self.rows.get(key).map(|row| &row.record)
-    }
-
-    pub(super) fn page(&self, query: &RecordQuery) -> RecordPage {
-        let limit = query.bounded_limit();
-        let after = query.after.as_deref().unwrap_or_default();
-        let from = Bound::Excluded(RecordKey::new(query.kind, after));
-        let records = self.rows.range((from, Bound::Unbounded));
-        let records = records
-            .map(|(_, row)| &row.record)
-            .take_while(|record| record.key.kind == query.kind)
-            .filter(|record| query.means(record))
-            .take(limit + 1)
-            .cloned()
-            .collect();
-        RecordPage::cut(records, limit)
-    }
-
-    pub(super) fn position(&self) -> ChangeCursor {
-        ChangeCursor(self.position)
-    }
-
-    pub(super) fn changes(&self, after: ChangeCursor) -> Changes {
-        let later = (Bound::Excluded(after.0), Bound::Unbounded);
-        let changed = self.by_change.range(later).take(BATCH_MAX.into());
-        let mut next = after;
-        let mut keys = Vec::new();
-        for (position, key) in changed {
-            next = ChangeCursor(*position);
-            keys.push(key.clone());
-        }
-        Changes { keys, next }
+    /// What is known.
+    pub(super) fn mirror(&self) -> &Mirror {
+        &self.mirror
     }
 
     pub(super) fn faults(&self) -> &[StoreFault] {
@@ -184,10 +136,10 @@ impl Holding {
             .map(|(file, written)| (file.to_path_buf(), (*written).clone()))
             .collect();
         let missing: Vec<RecordKey> = self
-            .rows
-            .iter()
-            .filter(|(key, row)| row.record.status.is_alive() && !described.contains_key(*key))
-            .map(|(key, _)| key.clone())
+            .mirror
+            .records()
+            .filter(|record| record.status.is_alive() && !described.contains_key(&record.key))
+            .map(|record| record.key.clone())
             .collect();
         for (file, written) in other {
             self.put(file, &written);
@@ -195,11 +147,12 @@ impl Holding {
         // A file that never was in order may be where a tenant has moved to.
         let unknown = self.files.values().any(|file| file.good.is_none());
         for key in missing {
-            let Some(row) = self.rows.get_mut(&key) else {
+            let Some(place) = self.places.get_mut(&key) else {
                 continue;
             };
             // At the first look it may just be on its way from one file to another.
-            if std::mem::replace(&mut row.missed, true) && !unknown && !is_empty {
+            if std::mem::replace(&mut place.missed, true) && !unknown && !is_empty {
+                place.missed = false;
                 self.bury(&key);
             }
         }
@@ -220,7 +173,7 @@ impl Holding {
                     described.insert(key, (name, written));
                     continue;
                 };
-                let incumbent = self.rows.get(key).map(|row| row.file.as_path());
+                let incumbent = self.places.get(key).map(|place| place.file.as_path());
                 let (used, passed_over) = if incumbent == Some(name) {
                     described.insert(key, (name, written));
                     (name, other)
@@ -236,19 +189,25 @@ impl Holding {
     }
 
     fn holds(&self, file: &Path, written: &Written) -> bool {
-        let row = self.rows.get(&written.key);
-        row.is_some_and(|row| !row.missed && row.file == file && row.says(written))
+        let place = self.places.get(&written.key);
+        place.is_some_and(|place| !place.missed && place.file == file) && self.says(written)
+    }
+
+    fn says(&self, written: &Written) -> bool {
+        let held = self.mirror.record(&written.key);
+        held.is_some_and(|held| held.status == written.status && held.document == written.document)
     }
 
     fn put(&mut self, file: PathBuf, written: &Written) {
-        if let Some(row) = self.rows.get_mut(&written.key)
-            && row.says(written)
-        {
-            row.missed = false;
-            row.file = file;
+        let place = Place {
+            file,
+            missed: false,
+        };
+        self.places.insert(written.key.clone(), place);
+        if self.says(written) {
             return;
         }
-        let held = self.rows.get(&written.key).map(|row| &row.record);
+        let held = self.mirror.record(&written.key);
         let alive = held.filter(|held| held.status.is_alive());
         let record = Record {
             key: written.key.clone(),
@@ -259,35 +218,19 @@ impl Holding {
             updated_at: alive.map_or(written.at, |held| held.updated_at.max(written.at)),
             used_at: None,
         };
-        self.hold(record, file);
+        self.mirror.change(record);
     }
 
     fn bury(&mut self, key: &RecordKey) {
-        let Some(row) = self.rows.get(key) else {
+        let Some(held) = self.mirror.record(key) else {
             return;
         };
-        let record = Record {
-            revision: Revision(row.record.revision.0 + 1),
+        let tombstone = Record {
+            revision: Revision(held.revision.0 + 1),
             status: RecordStatus::Deleted,
-            ..row.record.clone()
+            ..held.clone()
         };
-        let file = row.file.clone();
-        self.hold(record, file);
-    }
-
-    fn hold(&mut self, record: Record, file: PathBuf) {
-        self.position += 1;
-        let key = record.key.clone();
-        let row = Row {
-            record,
-            file,
-            changed_at: self.position,
-            missed: false,
-        };
-        if let Some(before) = self.rows.insert(key.clone(), row) {
-            self.by_change.remove(&before.changed_at);
-        }
-        self.by_change.insert(self.position, key);
+        self.mirror.change(tombstone);
     }
 
     /// Logs what is wrong that was not, and what no longer is.

@@ -3,7 +3,10 @@
 use jiff::Timestamp;
 
 use super::*;
-use crate::{document::Fault, repository::Kind};
+use crate::{
+    document::Fault,
+    repository::{ChangeCursor, Kind},
+};
 
 const FOLDER: &str = "/tenants";
 
@@ -42,7 +45,7 @@ fn look<const N: usize>(holding: &mut Holding, files: [(PathBuf, Found); N]) -> 
 
 /// What is said of a tenant, `None` if it is unknown or a tombstone.
 fn said(holding: &Holding, id: &str) -> Option<String> {
-    let record = holding.record(&key(id));
+    let record = holding.mirror().record(&key(id));
     let record = record.filter(|record| record.status.is_alive())?;
     let document: serde_json::Value = serde_json::from_str(&record.document).unwrap();
     Some(document["name"].as_str().unwrap().to_owned())
@@ -93,23 +96,26 @@ fn a_tenant_is_gone_when_two_looks_in_a_row_do_not_find_it() {
     let mut holding = Holding::default();
     let b = || good("b.yaml", &[("globex", "1")]);
     look(&mut holding, [good("a.yaml", &[("acme", "1")]), b()]);
-    let revision = holding.record(&key("acme")).unwrap().revision;
+    let revision = holding.mirror().record(&key("acme")).unwrap().revision;
     assert!(!look(&mut holding, [b()]));
     assert_eq!(said(&holding, "acme").as_deref(), Some("1"));
     // It was on its way to another file.
     look(&mut holding, [b(), good("c.yaml", &[("acme", "1")])]);
-    assert_eq!(holding.record(&key("acme")).unwrap().revision, revision);
+    assert_eq!(
+        holding.mirror().record(&key("acme")).unwrap().revision,
+        revision
+    );
     look(&mut holding, [b()]);
-    let position = holding.position();
+    let position = holding.mirror().position();
     assert!(look(&mut holding, [b()]));
-    let tombstone = holding.record(&key("acme")).unwrap();
+    let tombstone = holding.mirror().record(&key("acme")).unwrap();
     assert_eq!(tombstone.status, RecordStatus::Deleted);
     assert!(tombstone.revision > revision);
-    assert_eq!(holding.changes(position).keys, [key("acme")]);
+    assert_eq!(holding.mirror().changes(position).keys, [key("acme")]);
     // And back again, with revisions that go on rising.
     let buried = tombstone.revision;
     look(&mut holding, [good("a.yaml", &[("acme", "1")]), b()]);
-    assert!(holding.record(&key("acme")).unwrap().revision > buried);
+    assert!(holding.mirror().record(&key("acme")).unwrap().revision > buried);
 }
 
 #[test]
@@ -172,18 +178,18 @@ fn what_did_not_change_is_no_change() {
     let mut holding = Holding::default();
     let files = || [good("a.yaml", &[("acme", "1"), ("globex", "1")])];
     assert!(look(&mut holding, files()));
-    let position = holding.position();
+    let position = holding.mirror().position();
     assert!(!look(&mut holding, files()));
     assert!(!look(&mut holding, [same("a.yaml")]));
     assert!(look(
         &mut holding,
         [good("a.yaml", &[("acme", "2"), ("globex", "1")])]
     ));
-    assert_eq!(holding.changes(position).keys, [key("acme")]);
+    assert_eq!(holding.mirror().changes(position).keys, [key("acme")]);
     assert_eq!(
-        holding.changes(ChangeCursor(0)).keys,
+        holding.mirror().changes(ChangeCursor(0)).keys,
         [key("globex"), key("acme")]
     );
     let ahead = ChangeCursor(u64::MAX);
-    assert_eq!(holding.changes(ahead).next, ahead);
+    assert_eq!(holding.mirror().changes(ahead).next, ahead);
 }
