@@ -8,13 +8,16 @@ use serde::Serialize;
 use crate::transition::Availability;
 
 /// An endpoint's health at one moment, for the admin API.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Serialize)]
 pub struct HealthSnapshot {
     /// `host:port`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub endpoint: Arc<str>,
     /// The state now.
     pub state: Availability,
     /// Since when it is in this state.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub since: Timestamp,
     /// What brought it into this state, in words.
     pub reason: String,
@@ -37,9 +40,11 @@ pub struct HealthSnapshot {
 }
 
 /// The outcome of one probe.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Serialize)]
 pub struct ProbeSnapshot {
     /// When it finished.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// Whether it found the endpoint healthy.
     pub ok: bool,

@@ -13,6 +13,7 @@ use crate::probe::ProbeFailure;
 /// What the request path may do with an endpoint.
 ///
 /// Ordered from best to worst, so that candidates can be sorted by it.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(rename_all = "snake_case")]
 #[repr(u8)]

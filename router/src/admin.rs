@@ -1,91 +1,194 @@
 //! The admin listener: what operators, scrapers and the CLI ask of a running router.
 //!
-//! Decides which paths exist here, which of them need the admin token, and nothing else: tenants
-//! are changed by the repository, snapshots by [`Control`]. No request of a tenant passes here.
+//! Decides which paths exist here, which role each of them needs, and nothing else: tenants are
+//! changed by the repository, snapshots by [`Control`]. No request of a tenant passes here.
 
+mod argocd;
+mod attempts;
 mod audit;
 mod auth;
 mod body;
 mod caller;
+mod certificate;
+mod docs;
 mod error;
 mod health;
+mod idempotency;
+mod keys;
+mod lifecycle;
+mod listener;
+mod openapi;
+mod parameters;
 mod precondition;
 mod query;
+mod read;
 mod rehearsal;
+mod schema;
+mod select;
 mod status;
 mod tenants;
+mod tiers;
+mod transfer;
+mod validate;
 
-use std::{future::Future, io, net::SocketAddr, sync::Arc};
+use std::{future::Future, io, sync::Arc};
 
-use axum::{
-    Router,
-    extract::DefaultBodyLimit,
-    middleware,
-    routing::{get, post},
-};
+use arc_swap::ArcSwap;
+use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tokio::net::TcpListener;
+use utoipa_axum::{router::OpenApiRouter, routes};
 
-use crate::control::Control;
+use self::{
+    auth::Door,
+    idempotency::Answers,
+    listener::{AdminListener, Peer},
+    openapi::Description,
+};
+use crate::{config::Role, control::Control};
 
-/// Serves the admin app on `listener` until `shutdown` is over and the requests in flight then
-/// are answered.
+/// Serves the admin app on `listener`, by TLS if there is a certificate, until `shutdown` is over
+/// and the requests in flight then are answered.
 ///
 /// # Errors
 /// The listener fails for good.
 pub async fn serve(
     listener: TcpListener,
+    tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     control: Arc<Control>,
     shutdown: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let app = app(control).into_make_service_with_connect_info::<SocketAddr>();
+    let listener = AdminListener::new(listener, tls)?;
+    let app = app(control).into_make_service_with_connect_info::<Peer>();
     axum::serve(listener, app)
         .with_graceful_shutdown(shutdown)
         .await
 }
 
-/// The admin app. Its audit events name the peer if it is served with connection info, as
-/// [`serve`] does.
-pub fn app(control: Arc<Control>) -> Router {
-    open()
-        .merge(guarded(&control))
-        .layer(middleware::from_fn(caller::identify))
-        .with_state(control)
-}
+/// Everything that is served, and the description of it.
+fn app(control: Arc<Control>) -> Router {
+    let door = Door {
+        control: Arc::clone(&control),
+        attempts: Arc::default(),
+    };
+    let answers = Arc::<Answers>::default();
+    let guarded = OpenApiRouter::with_openapi(openapi::blank())
+        .merge(for_role(Role::Viewer, bounded(reads())))
+        .merge(for_role(Role::Operator, bounded(changes())))
+        .merge(for_role(Role::Admin, bounded(administration())))
+        .merge(for_role(Role::Operator, imports()));
+    let (guarded, mut api) = guarded.split_for_parts();
+    let (open, of_open) = open().split_for_parts();
+    let generator = generator().route_layer(middleware::from_fn_with_state(
+        door.clone(),
+        argocd::authenticate,
+    ));
+    let (generator, of_generator) = generator.split_for_parts();
+    let (described, of_described) = described().split_for_parts();
+    api.merge(of_open);
+    api.merge(of_generator);
+    api.merge(of_described);
+    openapi::refuse(&mut api);
+    let description = Arc::new(Description::new(&api));
 
-/// What anybody who reaches the listener may ask: nothing here tells of a tenant's configuration.
-fn open() -> Router<Arc<Control>> {
-    Router::new()
-        .route("/metrics", get(status::metrics))
-        .route("/healthz", get(status::alive))
-        .route("/health", get(status::alive))
-        .route("/-/healthy", get(status::alive))
-        .route("/readyz", get(status::ready))
-        .route("/ready", get(status::ready))
-        .route("/-/ready", get(status::ready))
-        .method_not_allowed_fallback(error::method_not_allowed)
-}
-
-/// What needs the admin token; unknown paths too, so that guessing teaches nothing.
-fn guarded(control: &Arc<Control>) -> Router<Arc<Control>> {
-    let tenant = get(tenants::get).put(tenants::put).delete(tenants::delete);
-    Router::new()
-        .route("/api/v1/tenants", get(tenants::list).post(tenants::create))
-        .route("/api/v1/tenants/{id}", tenant)
-        .route("/api/v1/tenants/{id}/health", get(health::of_tenant))
-        .route(
-            "/api/v1/tenants/{id}/cache/invalidate",
-            post(tenants::invalidate),
-        )
-        .route("/api/v1/audit", get(audit::list))
-        .route("/-/reload", post(status::reload))
+    // Unknown paths are behind the door too, so that guessing teaches nothing.
+    let guarded = guarded
         .fallback(error::no_such_path)
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(body::LIMIT))
-        .layer(middleware::from_fn(caller::bound_time))
-        .layer(middleware::from_fn_with_state(
-            Arc::clone(control),
-            auth::require_token,
-        ))
+        .layer(middleware::from_fn_with_state(answers, idempotency::once))
+        .layer(middleware::from_fn_with_state(door, auth::authenticate))
+        .with_state(Arc::clone(&control));
+    let open = open
+        .merge(generator)
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .layer(DefaultBodyLimit::max(body::LIMIT))
+        .with_state(control);
+    let described = described
+        .method_not_allowed_fallback(error::method_not_allowed)
+        .with_state(description);
+    open.merge(described)
+        .merge(guarded)
+        .layer(middleware::from_fn(caller::identify))
+}
+
+type Routes = OpenApiRouter<Arc<Control>>;
+
+/// What anybody who reaches the listener may ask: nothing here tells of a tenant's configuration.
+fn open() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(status::metrics))
+        .routes(routes!(status::alive))
+        .routes(routes!(status::health))
+        .routes(routes!(status::healthy))
+        .routes(routes!(status::ready))
+        .routes(routes!(status::ready_as_in_mimir))
+        .routes(routes!(status::ready_as_in_prometheus))
+}
+
+/// What Argo CD asks, with a token of its own.
+fn generator() -> Routes {
+    bounded(OpenApiRouter::new().routes(routes!(argocd::parameters)))
+}
+
+/// What is described is no secret, and a browser has no token.
+fn described() -> OpenApiRouter<Arc<Description>> {
+    OpenApiRouter::new()
+        .routes(routes!(openapi::document))
+        .routes(routes!(openapi::page))
+}
+
+fn reads() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(tenants::list))
+        .routes(routes!(tenants::get))
+        .routes(routes!(health::of_tenant))
+        .routes(routes!(tiers::of_tenant))
+        .routes(routes!(tiers::list))
+        .routes(routes!(tiers::get))
+        .routes(routes!(keys::list))
+        .routes(routes!(keys::get))
+        .routes(routes!(transfer::export_one))
+        .routes(routes!(transfer::export_all))
+        .routes(routes!(audit::list))
+}
+
+fn changes() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(tenants::create))
+        .routes(routes!(tenants::put, tenants::patch, tenants::delete))
+        .routes(routes!(tenants::invalidate))
+        .routes(routes!(lifecycle::suspend))
+        .routes(routes!(lifecycle::activate))
+        .routes(routes!(lifecycle::restore))
+        .routes(routes!(validate::validate))
+        .routes(routes!(keys::create))
+        .routes(routes!(keys::rotate))
+        .routes(routes!(keys::revoke))
+        .routes(routes!(keys::delete))
+}
+
+fn administration() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(status::reload))
+        .routes(routes!(tiers::put, tiers::delete))
+}
+
+/// Large, and bounded by the store's own deadlines.
+fn imports() -> Routes {
+    OpenApiRouter::new()
+        .routes(routes!(transfer::import))
+        .route_layer(DefaultBodyLimit::max(body::IMPORT_LIMIT))
+}
+
+/// Lets only operators of `role` through, and says so in the description.
+fn for_role(role: Role, mut routes: Routes) -> Routes {
+    openapi::guard(routes.get_openapi_mut(), role);
+    routes.route_layer(middleware::from_fn_with_state(role, auth::require))
+}
+
+/// Gives requests a deadline.
+fn bounded(routes: Routes) -> Routes {
+    routes.route_layer(middleware::from_fn(caller::bound_time))
 }
 
 #[cfg(test)]

@@ -2,11 +2,18 @@
 //!
 //! Exit codes: 0 done, 1 the server or this machine failed, 2 the input is at fault.
 
+mod audit;
+mod changing;
 mod check;
+mod client;
+mod completions;
 mod demo;
+mod key;
+mod operator;
 mod output;
 mod serve;
 mod tenant;
+mod tier;
 
 use std::{future::Future, io, path::PathBuf, process::ExitCode, sync::LazyLock};
 
@@ -30,6 +37,11 @@ enum Command {
     Serve(serve::Serve),
     Check(check::Check),
     Tenant(tenant::TenantCommand),
+    Tier(tier::TierCommand),
+    Key(key::KeyCommand),
+    Audit(audit::AuditCommand),
+    Operator(operator::OperatorCommand),
+    Completions(completions::Completions),
     Demo(demo::Demo),
 }
 
@@ -66,6 +78,11 @@ fn dispatch(command: Command, terminal: &mut Terminal<'_>) -> Result<(), Failure
         Command::Serve(serve) => on_control_threads(serve.run(terminal)),
         Command::Check(check) => check.run(terminal),
         Command::Tenant(tenant) => on_this_thread(tenant.run(terminal)),
+        Command::Tier(tier) => on_this_thread(tier.run(terminal)),
+        Command::Key(key) => on_this_thread(key.run(terminal)),
+        Command::Audit(audit) => on_this_thread(audit.run(terminal)),
+        Command::Operator(operator) => operator.run(terminal),
+        Command::Completions(completions) => completions.run(terminal),
         Command::Demo(demo) => on_control_threads(demo.run()),
     }
 }
@@ -101,7 +118,9 @@ enum Failure {
     #[error("{0}")]
     Input(String),
     #[error(transparent)]
-    Admin(#[from] tenant::AdminError),
+    Admin(#[from] client::AdminError),
+    #[error("{0}")]
+    NotYet(String),
     #[error("{failed} of {asked} not done")]
     Partly {
         failed: usize,
@@ -130,6 +149,7 @@ impl Failure {
             Self::Runtime(_)
             | Self::Output(_)
             | Self::Admin(_)
+            | Self::NotYet(_)
             | Self::Serve(_)
             | Self::Demo(_) => Self::MACHINE,
         }

@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+mod operators;
 mod overrides;
 mod raw;
 mod store;
@@ -27,9 +28,12 @@ use tenant_store::{
     model::Signal,
 };
 
+use crate::keys::KeySecret;
+
 use self::{build::Built, raw::RawConfig};
 pub use self::{
     check::{CheckReport, check},
+    operators::{CertificateName, Credential, Operator, Operators, Role, TokenHash},
     overrides::Overrides,
     store::StoreConfig,
     value::{LogFormat, Secret},
@@ -42,6 +46,10 @@ pub struct Config {
     pub listeners: Vec<ListenerConfig>,
     /// Where the admin API is, if anywhere.
     pub admin_listen: Option<SocketAddr>,
+    /// With what the admin listener shows itself; without, it speaks in clear.
+    pub admin_tls: Option<AdminTls>,
+    /// Where audit events are written beside the store.
+    pub audit_log: AuditLogConfig,
     /// Where tenants are kept.
     pub store: StoreConfig,
     /// Worker threads, at least 1.
@@ -72,8 +80,15 @@ pub struct Settings {
     pub log: LogSettings,
     /// How the process ends.
     pub shutdown: Shutdown,
-    /// What the admin API asks for; without one it answers only metrics and health.
-    pub admin_token: Option<Secret>,
+    /// Who may use the admin API; without any it answers only metrics and health.
+    pub operators: Operators,
+    /// What goes into the hashes of API keys; without it none is made or taken.
+    pub key_secret: Option<KeySecret>,
+    /// What Argo CD's generator shows; without it, it gets nothing.
+    pub argocd_token: Option<TokenHash>,
+    /// Failed attempts to authenticate to the admin API that one address has per minute, at least
+    /// 1.
+    pub max_login_failures: u32,
 }
 
 /// One address that clients connect to.
@@ -97,6 +112,28 @@ pub struct TlsFiles {
     pub cert_file: PathBuf,
     /// Its key.
     pub key_file: PathBuf,
+}
+
+/// Where audit events are written, one JSON object per line, beside the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AuditLogConfig {
+    /// Nowhere.
+    None,
+    /// To standard output.
+    Stdout,
+    /// At the end of a file, in a directory that is there.
+    File(PathBuf),
+}
+
+/// The admin listener's certificate chain and key, and whom it believes about clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AdminTls {
+    /// The chain, the listener's own certificate first.
+    pub cert_file: PathBuf,
+    /// Its key.
+    pub key_file: PathBuf,
+    /// The authorities whose client certificates are taken; without them none is asked for.
+    pub client_ca_file: Option<PathBuf>,
 }
 
 /// What one client connection of a listener may take.
@@ -224,7 +261,9 @@ impl Config {
     /// tenant files hold is not compared.
     pub fn is_same_text(&self, other: &Self) -> bool {
         self.source.document == other.source.document
-            && self.settings.admin_token == other.settings.admin_token
+            && self.settings.operators == other.settings.operators
+            && self.settings.argocd_token == other.settings.argocd_token
+            && self.settings.key_secret == other.settings.key_secret
     }
 
     /// The keys that differ and take effect only by a restart. A listener's certificate may
@@ -236,6 +275,11 @@ impl Config {
             ("listen.logs", self.differs_in(other, Signal::Logs)),
             ("listen.traces", self.differs_in(other, Signal::Traces)),
             ("listen.admin", self.admin_listen != other.admin_listen),
+            (
+                "admin.tls",
+                self.admin_tls.is_some() != other.admin_tls.is_some(),
+            ),
+            ("audit.log", self.audit_log != other.audit_log),
             ("store", self.store != other.store),
             ("workers", self.workers != other.workers),
             (
@@ -277,6 +321,8 @@ impl Config {
         let Built {
             listeners,
             admin_listen,
+            admin_tls,
+            audit_log,
             store,
             workers,
             cache,
@@ -288,6 +334,8 @@ impl Config {
         Self {
             listeners,
             admin_listen,
+            admin_tls,
+            audit_log,
             store,
             workers,
             cache,

@@ -13,9 +13,11 @@ use tokio::sync::{Mutex, watch};
 
 use self::reload::Source;
 use crate::{
-    config::{Config, Secret, Settings},
+    config::{Config, Settings},
+    keys::KeyRing,
     proxy::route::TenantRoute,
     telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
+    tiers::Tiers,
 };
 
 pub use reload::{ReloadError, Reloaded};
@@ -46,6 +48,8 @@ pub enum Readiness {
 pub struct Control {
     repository: Arc<Repository>,
     tenants: Arc<TenantCache<TenantRoute>>,
+    tiers: Arc<Tiers>,
+    keys: Arc<KeyRing>,
     monitor: Arc<Monitor>,
     telemetry: Arc<Telemetry>,
     settings: ArcSwap<Settings>,
@@ -61,12 +65,18 @@ pub struct Parts {
     pub repository: Arc<Repository>,
     /// What is known of them.
     pub tenants: Arc<TenantCache<TenantRoute>>,
+    /// What they inherit from.
+    pub tiers: Arc<Tiers>,
+    /// The API keys that requests may come with.
+    pub keys: Arc<KeyRing>,
     /// Who is alive.
     pub monitor: Arc<Monitor>,
     /// The router's metrics.
     pub telemetry: Arc<Telemetry>,
     /// The certificates that a reload replaces, by address; `None` where there is none.
     pub certificates: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
+    /// The admin listener's certificate, likewise; `None` if it speaks in clear.
+    pub admin_certificate: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     /// The level that a reload changes; `None` where the process does not log.
     pub log_level: Option<LogLevel>,
 }
@@ -78,23 +88,25 @@ impl Control {
         Arc::new(Self {
             repository: parts.repository,
             tenants: parts.tenants,
+            tiers: parts.tiers,
+            keys: parts.keys,
             monitor: parts.monitor,
             telemetry: parts.telemetry,
             settings,
             phase: watch::Sender::new(Phase::Starting),
             log_level: parts.log_level.clone(),
-            source: Mutex::new(Source::new(config, parts.certificates, parts.log_level)),
+            source: Mutex::new(Source::new(
+                config,
+                parts.certificates,
+                parts.admin_certificate,
+                parts.log_level,
+            )),
         })
     }
 
     /// The settings in force.
     pub fn settings(&self) -> Arc<Settings> {
         self.settings.load_full()
-    }
-
-    /// The token that the admin API asks for; `None` if none is configured.
-    pub fn admin_token(&self) -> Option<Secret> {
-        self.settings.load().admin_token.clone()
     }
 
     /// Where tenants are kept.
@@ -105,6 +117,16 @@ impl Control {
     /// What is known of tenants.
     pub fn tenants(&self) -> &Arc<TenantCache<TenantRoute>> {
         &self.tenants
+    }
+
+    /// What tenants inherit from.
+    pub fn tiers(&self) -> &Arc<Tiers> {
+        &self.tiers
+    }
+
+    /// The API keys that requests may come with.
+    pub fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
     }
 
     /// The router's metrics.
@@ -178,6 +200,15 @@ impl Control {
         }
     }
 
+    /// Reads the configuration again and tells what [`Control::reload`] would do, which may still
+    /// refuse a log level.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn rehearse_reload(&self) -> Result<Reloaded, ReloadError> {
+        self.source.lock().await.rehearse()
+    }
+
     /// Reads the configuration again and publishes what may change while running.
     ///
     /// # Errors
@@ -188,6 +219,7 @@ impl Control {
         match &outcome {
             Ok((_, fresh)) => {
                 if let Some(settings) = fresh {
+                    self.keys.set_secret(settings.key_secret.clone());
                     self.settings.store(settings.clone());
                 }
                 self.rebuild_routes();

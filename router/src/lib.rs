@@ -5,17 +5,20 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod audit_log;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod control;
 pub mod demo;
+pub mod keys;
 pub mod listener;
 pub mod proxy;
 pub mod serve;
 pub mod store;
 pub mod telemetry;
+pub mod tiers;
 pub mod tls;
 pub mod worker;
 

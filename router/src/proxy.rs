@@ -152,6 +152,10 @@ impl Line<'_> {
                 return Err(error);
             }
         };
+        let off = route.off();
+        if !off.is_empty() {
+            admit::check_features(off, &head.uri.path()[strip..], signal, operation)?;
+        }
         let patience = self.patience(operation, deployment, exchange);
         let body = self
             .take_body(body, operation, deployment, exchange)

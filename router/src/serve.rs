@@ -1,12 +1,13 @@
 //! `mirador serve`: puts the parts together, runs them, and takes them down in order.
 
-use std::{convert::Infallible, io, sync::Arc, thread};
+use std::{convert::Infallible, io, sync::Arc, thread, time::Duration};
 
 use arc_swap::ArcSwap;
 use health::Monitor;
 use tenant_store::{
     cache::TenantCache,
     document::{self, Faults},
+    model::rules,
     repository::{Author, Expect, Repository, RepositoryError, TenantRepository},
 };
 use thiserror::Error;
@@ -15,12 +16,15 @@ use tokio::{
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
+    time::timeout,
 };
 
 use crate::{
     admin,
+    audit_log::AuditLog,
     config::{Config, ListenerConfig},
     control::{Control, Parts, Phase},
+    keys::KeyRing,
     listener::{Address, BindError, Listener, bind},
     proxy::route::{RouteBuilder, RouteFault, TenantRoute},
     store,
@@ -28,6 +32,7 @@ use crate::{
         Telemetry,
         logs::{self, LogError},
     },
+    tiers::Tiers,
     tls::{self, TlsFault},
     worker,
 };
@@ -71,6 +76,9 @@ pub enum ServeError {
     Process(#[from] io::Error),
 }
 
+/// How long the store is waited for at the end.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
 /// Runs the router until SIGTERM or SIGINT. `ready` is called once requests are wanted, with a
 /// line that says where.
 ///
@@ -85,33 +93,52 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     let addresses = addresses(&config)?;
     let per_worker = bind_all(&addresses, config.workers)?;
     let admin = bind_admin(&config).await?;
+    let admin_certificate = match &config.admin_tls {
+        Some(tls) => Some(Arc::new(ArcSwap::new(tls::admin_config(tls)?))),
+        None => None,
+    };
 
     let repository = Arc::new(store::open(&config.store).await?);
-    apply_files(&config, &*repository).await?;
+    apply_files(&config, &repository).await?;
     let telemetry = Telemetry::new(config.max_tenants)?;
     let monitor = Monitor::new(config.health);
-    let tenants = tenant_cache(&config, &repository, &telemetry, &monitor)?;
+    let (tiers, keys) = tiers_and_keys(&config, &repository).await;
+    let tenants = tenant_cache(&config, &repository, &telemetry, &monitor, &tiers)?;
     let parts = Parts {
         repository,
         tenants: tenants.clone(),
+        tiers: tiers.clone(),
+        keys: keys.clone(),
         monitor: monitor.clone(),
         telemetry,
         certificates: addresses
             .iter()
             .map(|address| address.tls.clone())
             .collect(),
+        admin_certificate: admin_certificate.clone(),
         log_level: Some(log_level),
     };
     let one_worker = per_worker.first().map_or(&[][..], Vec::as_slice);
     let announcement = announcement(one_worker, admin.as_ref())?;
+    let audit_log = AuditLog::open(&config.audit_log);
     let control = Control::new(parts, config);
 
     let mut background = vec![
         tokio::spawn(monitor.run()),
-        tokio::spawn(warm_and_follow(tenants)),
+        tokio::spawn(warm_and_follow(tenants.clone())),
+        tokio::spawn(tiers.follow(tenants)),
+        tokio::spawn(keys.clone().follow()),
     ];
     if let Some(admin) = admin {
-        background.push(tokio::spawn(run_admin(admin, control.clone())));
+        background.push(tokio::spawn(run_admin(
+            admin,
+            admin_certificate,
+            control.clone(),
+        )));
+    }
+    if let Some(log) = audit_log {
+        let repository = control.repository().clone();
+        background.push(tokio::spawn(log.follow(repository)));
     }
     let workers = start_workers(&control, per_worker)?;
     control.enter(Phase::Serving);
@@ -124,6 +151,8 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     for task in background {
         task.abort();
     }
+    // Late by a minute otherwise; not worth waiting for a store that is gone.
+    let _ = timeout(LAST_WORDS, keys.note_uses()).await;
     Ok(())
 }
 
@@ -168,7 +197,7 @@ async fn bind_admin(config: &Config) -> Result<Option<TcpListener>, ServeError> 
 }
 
 /// Writes the tenants of the files named in the configuration, where they differ.
-async fn apply_files(config: &Config, repository: &dyn TenantRepository) -> Result<(), ServeError> {
+async fn apply_files(config: &Config, repository: &Repository) -> Result<(), ServeError> {
     let author = Author {
         name: "tenants in the configuration".into(),
         origin: String::new(),
@@ -182,9 +211,38 @@ async fn apply_files(config: &Config, repository: &dyn TenantRepository) -> Resu
                 written => written?,
             };
             tracing::info!(tenant = %tenant.id, outcome = ?written.outcome, "tenant file applied");
+            match repository
+                .tier(&tenant.tier)
+                .await?
+                .map(|tier| rules(&tenant, &tier))
+            {
+                Some(Ok(())) => {}
+                Some(Err(error)) => {
+                    tracing::warn!(tenant = %tenant.id, %error, "a tenant contradicts its tier");
+                }
+                None => {
+                    tracing::warn!(tenant = %tenant.id, tier = %tenant.tier, "there is no such tier");
+                }
+            }
         }
     }
     Ok(())
+}
+
+/// What routes inherit from and requests come with, read before the first of either is there.
+async fn tiers_and_keys(
+    config: &Config,
+    repository: &Arc<Repository>,
+) -> (Arc<Tiers>, Arc<KeyRing>) {
+    let tiers = Tiers::new(repository.clone());
+    let keys = KeyRing::new(repository.clone(), config.settings.key_secret.clone());
+    if let Err(error) = tiers.fill().await {
+        tracing::warn!(%error, "tiers can't be read yet; they take effect when they can");
+    }
+    if let Err(error) = keys.fill().await {
+        tracing::warn!(%error, "API keys can't be read yet; they are accepted when they can");
+    }
+    (tiers, keys)
 }
 
 fn tenant_cache(
@@ -192,9 +250,10 @@ fn tenant_cache(
     repository: &Arc<Repository>,
     telemetry: &Arc<Telemetry>,
     monitor: &Arc<Monitor>,
+    tiers: &Arc<Tiers>,
 ) -> Result<Arc<TenantCache<TenantRoute>>, RouteFault> {
     let roots = Arc::new(tls::system_roots());
-    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots)?;
+    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots, tiers.clone())?;
     let build = move |record: &_, previous: Option<&_>| builder.build(record, previous);
     Ok(TenantCache::new(
         repository.clone(),
@@ -213,8 +272,13 @@ async fn warm_and_follow(tenants: Arc<TenantCache<TenantRoute>>) {
     tenants.follow().await;
 }
 
-async fn run_admin(listener: TcpListener, control: Arc<Control>) {
-    if let Err(error) = admin::serve(listener, control, std::future::pending()).await {
+async fn run_admin(
+    listener: TcpListener,
+    certificate: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    control: Arc<Control>,
+) {
+    let end = std::future::pending();
+    if let Err(error) = admin::serve(listener, certificate, control, end).await {
         tracing::error!(%error, "the admin listener ended");
     }
 }

@@ -11,9 +11,12 @@ use std::{
 use rustls::{
     ClientConfig, RootCertStore, ServerConfig,
     pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject},
+    server::WebPkiClientVerifier,
 };
 use tenant_store::model::UpstreamTls;
 use thiserror::Error;
+
+use crate::config::AdminTls;
 
 /// Why certificates can't be used.
 #[derive(Debug, Error)]
@@ -44,6 +47,15 @@ pub enum TlsFault {
         /// Why.
         #[source]
         source: rustls::Error,
+    },
+    /// The authorities for client certificates can't be used.
+    #[error("can't verify client certificates by {path}: {source}")]
+    Authority {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: rustls::server::VerifierBuilderError,
     },
 }
 
@@ -111,6 +123,37 @@ pub fn server_config(cert_file: &Path, key_file: &Path) -> Result<Arc<ServerConf
             source,
         })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(Arc::new(config))
+}
+
+/// How the admin listener shows itself, and which client certificates it takes: HTTP/1.1 only. A
+/// client without one is let in: it may have a token.
+///
+/// # Errors
+/// A file can't be read, or certificate, key and authority are of no use.
+pub fn admin_config(tls: &AdminTls) -> Result<Arc<ServerConfig>, TlsFault> {
+    let builder = ServerConfig::builder();
+    let builder = match &tls.client_ca_file {
+        None => builder.with_no_client_auth(),
+        Some(path) => {
+            let roots = Arc::new(read_roots(path)?);
+            let verifier = WebPkiClientVerifier::builder(roots)
+                .allow_unauthenticated()
+                .build()
+                .map_err(|source| TlsFault::Authority {
+                    path: path.clone(),
+                    source,
+                })?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder
+        .with_single_cert(read_chain(&tls.cert_file)?, read_key(&tls.key_file)?)
+        .map_err(|source| TlsFault::Refused {
+            path: tls.cert_file.clone(),
+            source,
+        })?;
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
 

@@ -7,5 +7,6 @@
 
 pub mod cache;
 pub mod document;
+pub mod mirror;
 pub mod model;
 pub mod repository;

@@ -7,17 +7,21 @@ mod deployment;
 mod duration;
 mod effective;
 mod endpoint;
+mod feature;
 mod field;
 mod identity;
 mod key;
+#[cfg(feature = "openapi")]
+pub mod schema;
 mod tenant;
 mod tier;
 mod upstream;
 
 pub use deployment::{BalancingPolicy, Deployment, HealthCheck, Hosting};
 pub use duration::{DurationError, HumanDuration};
-pub use effective::{Effective, RuleError, ValueSource, effective};
+pub use effective::{Effective, RuleError, ValueSource, effective, rules};
 pub use endpoint::{Endpoint, EndpointProtocol, EndpointUrl, EndpointUrlError};
+pub use feature::{Feature, Features};
 pub use identity::{Email, EmailError, Signal, TenantId, TenantIdError, Tier, TierError};
 pub use key::{
     Access, AllowedTenants, ApiKey, ApiKeyId, ApiKeyIdError, KeyHash, KeyHashError, KeyState,

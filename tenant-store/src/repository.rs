@@ -156,6 +156,7 @@ pub struct Written {
 }
 
 /// Whether a write made something new, changed something, or found it so already.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Outcome {
@@ -248,7 +249,10 @@ impl Changes {
 }
 
 /// What a store says, as the error of its `kind` while doing `action`.
-fn unavailable<E>(kind: &'static str, action: &'static str) -> impl Fn(E) -> RepositoryError + Copy
+pub(crate) fn unavailable<E>(
+    kind: &'static str,
+    action: &'static str,
+) -> impl Fn(E) -> RepositoryError + Copy
 where
     E: Into<Box<dyn std::error::Error + Send + Sync>>,
 {

@@ -128,9 +128,17 @@ async fn serve_all_for_a_while(cache: &Cache) {
     assert!(cache.stats().stale > 0, "nothing was ever stale");
 }
 
+/// Opens the store, however often it takes: a busy machine may need longer to sync its first pages
+/// to disk than these options wait.
 async fn open(directory: &TempDir) -> Repository {
     let path = directory.path().join("mirador.db");
-    Repository::new(SqliteRepository::open_with(&path, OPTIONS).await.unwrap())
+    for _ in 0..300 {
+        match SqliteRepository::open_with(&path, OPTIONS).await {
+            Ok(store) => return Repository::new(store),
+            Err(error) => eprintln!("again: {error}"),
+        }
+    }
+    panic!("the store could not be opened within half a minute");
 }
 
 async fn put(store: &Repository, name: &str, display_name: &str) {

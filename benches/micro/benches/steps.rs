@@ -5,6 +5,7 @@ use std::{hint::black_box, time::Duration};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue};
+use jiff::Timestamp;
 use micro::World;
 use router::{
     connection::framing::Framing,
@@ -18,14 +19,17 @@ use router::{
     },
     telemetry::Finished,
 };
-use tenant_store::{cache::Known, model::Signal};
+use tenant_store::{
+    cache::Known,
+    model::{Access, Signal},
+};
 
 const TENANT: &str = "tenant-00042";
 /// Tenants in the cache.
 const TENANTS: u32 = 10_000;
 
 criterion_group!(
-    steps, frame, classifies, identifies, looks_up, admits, picks, rewrites, counts, builds
+    steps, frame, classifies, identifies, opens, looks_up, admits, picks, rewrites, counts, builds
 );
 criterion_main!(steps);
 
@@ -81,6 +85,36 @@ fn identifies(criterion: &mut Criterion) {
     criterion.bench_function("identify", |bencher| {
         bencher.iter(|| identify(black_box(&head), &sources).map(str::len));
     });
+}
+
+/// What a request's API key costs, of as many as there are tenants.
+fn opens(criterion: &mut Criterion) {
+    let world = World::new();
+    let (ring, tokens) = world.keys(TENANTS);
+    let now = Timestamp::UNIX_EPOCH;
+    let token = tokens[tokens.len() / 2].as_str();
+    let mut forged = token.to_owned();
+    let last = forged.pop();
+    forged.push(if last == Some('A') { 'B' } else { 'A' });
+    let unknown = format!("mir_{}_{}", "0".repeat(12), "A".repeat(43));
+    let mut group = criterion.benchmark_group("API key");
+    for (name, token, opens) in [
+        ("right", token, true),
+        ("of another secret", &forged, false),
+        ("unknown", &unknown, false),
+        ("no key at all", "Basic aGk6aG8=", false),
+    ] {
+        let granted = ring.load().authenticate(token, now).is_ok();
+        assert_eq!(granted, opens, "{name}");
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let keys = ring.load();
+                let grant = keys.authenticate(black_box(token), now);
+                grant.map(|grant| grant.permits("tenant-05000", Signal::Logs, Access::Read))
+            });
+        });
+    }
+    group.finish();
 }
 
 fn looks_up(criterion: &mut Criterion) {

@@ -6,20 +6,23 @@ use health::{Monitor, MonitorConfig};
 use jiff::Timestamp;
 use router::{
     config::{Config, Overrides, Settings},
+    keys::{KeyRing, KeySecret, new_id, new_token},
     proxy::{
         context::ProxyContext,
         route::{RouteBuilder, TenantRoute},
     },
     telemetry::Telemetry,
+    tiers::Tiers,
     tls,
 };
 use rustls::RootCertStore;
+use serde_json::json;
 use tempfile::TempDir;
 use tenant_store::{
     cache::{CacheConfig, TenantCache},
     document,
     model::{Revision, TenantRecord},
-    repository::{Repository, sqlite::SqliteRepository},
+    repository::{KeptWritten, Outcome, Repository, Stored, sqlite::SqliteRepository},
 };
 use tokio::runtime::Runtime;
 
@@ -51,7 +54,8 @@ impl World {
         let telemetry = Telemetry::new(TENANTS_MAX).expect("metrics of different names");
         let monitor = Monitor::new(MonitorConfig::default());
         let roots = Arc::new(RootCertStore::empty());
-        let builder = RouteBuilder::new(telemetry.clone(), monitor, roots);
+        let tiers = Arc::new(Tiers::of_no_store());
+        let builder = RouteBuilder::new(telemetry.clone(), monitor, roots, tiers);
         let config = Config::load(None, &Overrides::default()).expect("faultless defaults");
         Self {
             telemetry,
@@ -115,6 +119,41 @@ impl World {
             cache.store(&self.record(&format!("tenant-{number:05}"), 1));
         }
         cache
+    }
+
+    /// A ring of so many keys, each of a tenant of its own, and their tokens.
+    ///
+    /// # Panics
+    /// No store can be opened.
+    #[expect(clippy::expect_used, reason = "nothing can be measured without")]
+    pub fn keys(&self, count: u32) -> (Arc<KeyRing>, Vec<String>) {
+        let file = self.folder.path().join("keys.db");
+        let store = self.runtime.block_on(SqliteRepository::open(&file));
+        let repository = Arc::new(Repository::new(store.expect("a store")));
+        let secret = KeySecret::new("the server's own");
+        let ring = KeyRing::new(repository, Some(secret.clone()));
+        let mut tokens = Vec::new();
+        for number in 0..count {
+            let id = new_id();
+            let token = new_token(&id);
+            let key = json!({
+                "id": id.as_str(), "name": "agents", "tenant": format!("tenant-{number:05}"),
+                "scopes": ["logs:read", "metrics:write"], "hash": secret.hash(&token).as_str(),
+            });
+            ring.take_in(&KeptWritten {
+                record: Stored {
+                    value: serde_json::from_value(key).expect("a key"),
+                    revision: Revision(1),
+                    created_at: Timestamp::UNIX_EPOCH,
+                    updated_at: Timestamp::UNIX_EPOCH,
+                    used_at: None,
+                    deleted: false,
+                },
+                outcome: Outcome::Created,
+            });
+            tokens.push(token);
+        }
+        (ring, tokens)
     }
 
     /// The context of a worker that knows these tenants. Its clock stands still.

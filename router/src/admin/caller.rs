@@ -1,20 +1,31 @@
 //! Who is calling, and as part of which request: what the audit tells of a change.
 
-use std::{net::SocketAddr, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll},
+    time::Duration,
+};
 
 use axum::{
+    body::{Body, Bytes, HttpBody as _},
     extract::{ConnectInfo, FromRequestParts, Request},
-    http::{HeaderMap, HeaderName, HeaderValue, header, request::Parts},
+    http::{HeaderMap, HeaderName, HeaderValue, Version, header, request::Parts},
     middleware::Next,
     response::{IntoResponse, Response},
 };
+use http_body::{Frame, SizeHint};
 use tenant_store::repository::Author;
 use tokio::time;
 
-use super::error::{self, ApiError};
-
-/// The name under which holders of the admin token write.
-pub(super) const ADMIN_TOKEN: &str = "admin-token";
+use super::{
+    auth::Caller,
+    error::{self, ApiError},
+    listener::Peer,
+};
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
@@ -32,6 +43,12 @@ struct RequestId(Arc<str>);
 pub(super) async fn identify(mut request: Request, next: Next) -> Response {
     let id = RequestId(sent_id(request.headers()).map_or_else(new_id, Arc::from));
     request.extensions_mut().insert(id.clone());
+    let is_http1 = request.version() < Version::HTTP_2;
+    let read = Arc::new(AtomicBool::new(request.body().is_end_stream()));
+    let request = request.map({
+        let read = read.clone();
+        |body| Body::new(Watched { body, read })
+    });
     let response = next.run(request).await;
     let mut response = error::complete(response, &id.0);
     let headers = response.headers_mut();
@@ -39,7 +56,42 @@ pub(super) async fn identify(mut request: Request, next: Next) -> Response {
         headers.insert(REQUEST_ID, id);
     }
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // The server won't read what is left of the body, so nothing can follow on the connection; a
+    // client that is not told sends its next request into the void.
+    if is_http1 && !read.load(Ordering::Relaxed) {
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
     response
+}
+
+/// A request's body that tells whether it was read to its end.
+struct Watched {
+    body: Body,
+    read: Arc<AtomicBool>,
+}
+
+impl http_body::Body for Watched {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.body).poll_frame(context);
+        if matches!(polled, Poll::Ready(None)) || self.body.is_end_stream() {
+            self.read.store(true, Ordering::Relaxed);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
 }
 
 /// Gives up on requests that take too long. What they asked of the store has happened whole or
@@ -55,15 +107,17 @@ pub(super) async fn bound_time(request: Request, next: Next) -> Response {
 pub(super) struct By(pub(super) Author);
 
 impl<S: Sync> FromRequestParts<S> for By {
-    type Rejection = std::convert::Infallible;
+    type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let peer = parts.extensions.get::<ConnectInfo<SocketAddr>>();
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let caller = parts.extensions.get::<Caller>();
+        let Caller { name, .. } = caller.ok_or(ApiError::Unauthenticated)?;
+        let peer = parts.extensions.get::<ConnectInfo<Peer>>();
         let id = parts.extensions.get::<RequestId>();
         Ok(Self(Author {
-            name: ADMIN_TOKEN.into(),
+            name: name.clone(),
             origin: peer
-                .map(|ConnectInfo(peer)| peer.to_string())
+                .map(|ConnectInfo(peer)| peer.address.to_string())
                 .unwrap_or_default(),
             request_id: id.map(|id| id.0.to_string()).unwrap_or_default(),
         }))

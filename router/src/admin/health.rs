@@ -3,38 +3,48 @@
 use std::{collections::BTreeMap, sync::Arc};
 
 use ::health::{Availability, HealthSnapshot};
-use axum::{Json, extract::State};
+use axum::{extract::State, http::HeaderMap, response::Response};
 use serde::Serialize;
 use tenant_store::model::{Revision, Signal, Status, TenantId};
+use utoipa::ToSchema;
 
 use super::{
-    error::ApiError,
+    error::{ApiError, Problem},
+    parameters::{IfNoneMatch, OfTenant},
     query::{Arguments, TenantPath},
+    read,
 };
 use crate::{control::Control, proxy::route::DeploymentRoute};
 
 /// The health of a tenant's deployments.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub(super) struct TenantHealth {
     tenant: TenantId,
     status: Status,
     revision: Revision,
     overall: Overall,
+    /// By signal.
+    #[schema(value_type = std::collections::HashMap<String, DeploymentHealth>)]
     deployments: BTreeMap<Signal, DeploymentHealth>,
 }
 
-#[derive(Serialize)]
+/// The health of one deployment.
+#[derive(Serialize, ToSchema)]
 struct DeploymentHealth {
     overall: Overall,
     /// Why it can't be spoken to as configured, whatever its endpoints do.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     fault: Option<String>,
     endpoints: Vec<Endpoint>,
 }
 
-#[derive(Serialize)]
+/// The health of one endpoint.
+#[derive(Serialize, ToSchema)]
+#[schema(as = EndpointHealth)]
 struct Endpoint {
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     zone: Option<String>,
     priority: u16,
     #[serde(flatten)]
@@ -42,7 +52,7 @@ struct Endpoint {
 }
 
 /// Several endpoints, or deployments, in one word. Ordered from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 enum Overall {
     /// All are up.
@@ -53,12 +63,27 @@ enum Overall {
     Unhealthy,
 }
 
-/// `GET /api/v1/tenants/{id}/health`
+/// Read a tenant's health
+///
+/// The state of each endpoint, as the router that is asked sees it.
+#[utoipa::path(
+    get,
+    path = "/api/v1/tenants/{id}/health",
+    tag = "tenants",
+    operation_id = "getTenantHealth",
+    params(OfTenant, IfNoneMatch),
+    responses(
+        (status = 200, description = "Its health.", body = TenantHealth, headers(("ETag" = String, description = "Made of the answer."))),
+        (status = 304, description = "As it was when that `ETag` was answered."),
+        (status = 404, description = "There is none, or it was deleted.", body = Problem, content_type = "application/problem+json"),
+    ),
+)]
 pub(super) async fn of_tenant(
     State(control): State<Arc<Control>>,
     TenantPath(id): TenantPath,
+    headers: HeaderMap,
     arguments: Arguments,
-) -> Result<Json<TenantHealth>, ApiError> {
+) -> Result<Response, ApiError> {
     arguments.finish()?;
     let Some(entry) = control.tenants().get(&id).await? else {
         return Err(ApiError::UnknownTenant(id));
@@ -72,13 +97,14 @@ pub(super) async fn of_tenant(
         .values()
         .map(|deployment| deployment.overall)
         .max();
-    Ok(Json(TenantHealth {
+    let health = TenantHealth {
         tenant: id,
         status: entry.route().status(),
         revision: entry.revision(),
         overall: worst.unwrap_or(Overall::Healthy),
         deployments,
-    }))
+    };
+    read::json(&headers, &health)
 }
 
 fn of_deployment(deployment: &DeploymentRoute) -> DeploymentHealth {

@@ -11,7 +11,7 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::request::Parts,
 };
-use tenant_store::model::TenantId;
+use tenant_store::model::{ApiKeyId, TenantId, Tier};
 use url::form_urlencoded;
 
 use super::error::{ApiError, Fault};
@@ -57,10 +57,15 @@ impl Arguments {
 
     /// Takes `dry_run`.
     pub(super) fn take_dry_run(&mut self) -> bool {
-        let dry_run = self.take_with("dry_run", |text| {
+        self.take_flag("dry_run")
+    }
+
+    /// Takes the argument `name`, `true` or `false`; false if it is not there.
+    pub(super) fn take_flag(&mut self, name: &str) -> bool {
+        let flag = self.take_with(name, |text| {
             text.parse().map_err(|_| "expected true or false".into())
         });
-        dry_run.unwrap_or(false)
+        flag.unwrap_or(false)
     }
 
     /// Refuses what was malformed, given twice, or not taken.
@@ -122,6 +127,52 @@ impl<S: Send + Sync> FromRequestParts<S> for TenantPath {
         match text.parse::<TenantId>() {
             Ok(id) => Ok(Self(id)),
             Err(error) => Err(ApiError::fault("id", Some(text), error.to_string())),
+        }
+    }
+}
+
+/// The tier a path names.
+pub(super) struct TierPath(pub(super) Tier);
+
+impl<S: Send + Sync> FromRequestParts<S> for TierPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| ApiError::fault("name", None, "the path is not UTF-8"))?;
+        match text.parse::<Tier>() {
+            Ok(name) => Ok(Self(name)),
+            Err(error) => Err(ApiError::fault("name", Some(text), error.to_string())),
+        }
+    }
+}
+
+/// The key a path names, and the tenant whose it is.
+pub(super) struct KeyPath {
+    pub(super) tenant: TenantId,
+    pub(super) key: ApiKeyId,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path((tenant, key)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| ApiError::fault("id", None, "the path is not UTF-8"))?;
+        let mut faults = Vec::new();
+        let id = tenant.parse::<TenantId>();
+        if let Err(error) = &id {
+            faults.push(Fault::new("id", Some(tenant), error.to_string()));
+        }
+        let named = key.parse::<ApiKeyId>();
+        if let Err(error) = &named {
+            faults.push(Fault::new("key", Some(key), error.to_string()));
+        }
+        match (id, named) {
+            (Ok(tenant), Ok(key)) => Ok(Self { tenant, key }),
+            _ => Err(ApiError::Malformed(faults)),
         }
     }
 }

@@ -1,106 +1,168 @@
 //! Dry runs: what a write would do, told without doing it.
 //!
-//! Answers as of now; the write itself may find the tenant changed by somebody else.
+//! Answers as of now; the write itself may find the record changed by somebody else.
 
 use jiff::Timestamp;
 use tenant_store::{
-    model::{Revision, Status, Tenant, TenantId, TenantRecord},
-    repository::{Expect, Outcome, RecordKey, RepositoryError, TenantRepository, Written},
+    model::Revision,
+    repository::{
+        Expect, Kept, KeptWritten, Outcome, Record, RecordKey, RecordStatus, Repository,
+        RepositoryError, Stored,
+    },
 };
 
-/// What [`TenantRepository::put`] would do.
-pub(super) async fn put(
-    repository: &dyn TenantRepository,
-    tenant: &Tenant,
+/// What [`Repository::store_as`] would do.
+pub(super) async fn put<T: Kept + PartialEq>(
+    repository: &Repository,
+    value: &T,
     expect: Expect,
-) -> Result<Written, RepositoryError> {
-    let found = repository.get(&tenant.id).await?;
-    check(&tenant.id, found.as_ref(), expect)?;
-    Ok(match found {
-        Some(record) if record.tenant == *tenant => Written {
-            record,
+) -> Result<KeptWritten<T>, RepositoryError> {
+    let key = RecordKey::new(T::KIND, value.id());
+    let held = repository.store().read(&key).await?;
+    check(&key, held.as_ref(), expect)?;
+    let alive = repository.find::<T>(value.id()).await?;
+    let alive = alive.filter(|stored| !stored.deleted);
+    Ok(match (alive, held) {
+        (Some(stored), _) if stored.value == *value => KeptWritten {
+            record: stored,
             outcome: Outcome::Unchanged,
         },
-        Some(record) if record.tenant.status != Status::Deleted => Written {
-            record: successor(&record, tenant.clone()),
+        (Some(_), Some(held)) => KeptWritten {
+            record: successor(value.clone(), &held, held.created_at, false),
             outcome: Outcome::Updated,
         },
-        tombstone => Written {
-            record: first(
-                tenant.clone(),
-                tombstone.map_or(Revision(0), |held| held.revision),
-            ),
+        (_, Some(held)) => KeptWritten {
+            record: successor(value.clone(), &held, Timestamp::now(), false),
+            outcome: Outcome::Created,
+        },
+        (_, None) => KeptWritten {
+            record: first(value.clone()),
             outcome: Outcome::Created,
         },
     })
 }
 
-/// What [`TenantRepository::delete`] would do.
-pub(super) async fn delete(
-    repository: &dyn TenantRepository,
-    id: &TenantId,
+/// What [`Repository::remove`] would do.
+pub(super) async fn remove<T: Kept>(
+    repository: &Repository,
+    id: &str,
     expect: Expect,
-) -> Result<Written, RepositoryError> {
-    let found = repository.get(id).await?;
-    check(id, found.as_ref(), expect)?;
-    let record = found.ok_or_else(|| RepositoryError::Missing(RecordKey::tenant(id)))?;
-    if record.tenant.status == Status::Deleted {
-        return Ok(Written {
-            record,
+) -> Result<KeptWritten<T>, RepositoryError> {
+    let (held, stored) = there::<T>(repository, id, expect).await?;
+    if stored.deleted {
+        return Ok(KeptWritten {
+            record: stored,
             outcome: Outcome::Unchanged,
         });
     }
-    let tombstone = Tenant {
-        status: Status::Deleted,
-        ..record.tenant.clone()
-    };
-    Ok(Written {
-        record: successor(&record, tombstone),
+    let mut value = stored.value;
+    value.bury();
+    Ok(KeptWritten {
+        record: successor(value, &held, held.created_at, true),
         outcome: Outcome::Deleted,
     })
 }
 
-fn check(
-    id: &TenantId,
-    found: Option<&TenantRecord>,
+/// What [`Repository::revive`] would do.
+pub(super) async fn revive<T: Kept>(
+    repository: &Repository,
+    id: &str,
     expect: Expect,
-) -> Result<(), RepositoryError> {
-    let alive = found.filter(|record| record.tenant.status != Status::Deleted);
+) -> Result<KeptWritten<T>, RepositoryError> {
+    let (held, stored) = there::<T>(repository, id, expect).await?;
+    if !stored.deleted {
+        return Ok(KeptWritten {
+            record: stored,
+            outcome: Outcome::Unchanged,
+        });
+    }
+    // The document of a tombstone is the last one it had alive.
+    let value =
+        serde_json::from_str(&held.document).map_err(|source| RepositoryError::Corrupt {
+            key: held.key.clone(),
+            source: source.into(),
+        })?;
+    Ok(KeptWritten {
+        record: successor(value, &held, held.created_at, false),
+        outcome: Outcome::Restored,
+    })
+}
+
+/// What [`Repository::forget`] would do to a record that is alive or not.
+pub(super) async fn forget<T: Kept>(
+    repository: &Repository,
+    id: &str,
+    expect: Expect,
+) -> Result<KeptWritten<T>, RepositoryError> {
+    let (held, stored) = there::<T>(repository, id, expect).await?;
+    let mut value = stored.value;
+    value.bury();
+    Ok(KeptWritten {
+        record: successor(value, &held, held.created_at, true),
+        outcome: Outcome::Purged,
+    })
+}
+
+/// A record that is there, alive or as a tombstone.
+async fn there<T: Kept>(
+    repository: &Repository,
+    id: &str,
+    expect: Expect,
+) -> Result<(Record, Stored<T>), RepositoryError> {
+    let key = RecordKey::new(T::KIND, id);
+    let held = repository.store().read(&key).await?;
+    let held = held.filter(|held| held.status != RecordStatus::Purged);
+    let stored = repository.find::<T>(id).await?;
+    match (held, stored) {
+        (Some(held), Some(stored)) => {
+            check(&key, Some(&held), expect)?;
+            Ok((held, stored))
+        }
+        _ => Err(RepositoryError::Missing(key)),
+    }
+}
+
+fn check(key: &RecordKey, held: Option<&Record>, expect: Expect) -> Result<(), RepositoryError> {
+    let held = held.filter(|held| held.status != RecordStatus::Purged);
+    let alive = held.filter(|held| held.status.is_alive());
     let expected = match expect {
         Expect::Anything => return Ok(()),
         Expect::Absent if alive.is_none() => return Ok(()),
-        Expect::Revision(revision) if found.is_some_and(|found| found.revision == revision) => {
+        Expect::Revision(revision) if held.is_some_and(|held| held.revision == revision) => {
             return Ok(());
         }
         Expect::Absent => "absent".into(),
         Expect::Revision(revision) => format!("at revision {revision}"),
     };
     Err(RepositoryError::Conflict {
-        key: RecordKey::tenant(id),
+        key: key.clone(),
         expected,
-        found: found.map_or("absent".into(), |found| {
-            format!("at revision {}", found.revision)
+        found: held.map_or("absent".into(), |held| {
+            format!("at revision {}", held.revision)
         }),
-        revision: found.map(|found| found.revision),
+        revision: held.map(|held| held.revision),
     })
 }
 
-/// A new tenant, after a tombstone at revision `before`.
-fn first(tenant: Tenant, before: Revision) -> TenantRecord {
+fn first<T>(value: T) -> Stored<T> {
     let now = Timestamp::now();
-    TenantRecord {
-        tenant,
-        revision: Revision(before.0 + 1),
+    Stored {
+        value,
+        revision: Revision(1),
         created_at: now,
         updated_at: now,
+        used_at: None,
+        deleted: false,
     }
 }
 
-fn successor(before: &TenantRecord, tenant: Tenant) -> TenantRecord {
-    TenantRecord {
-        tenant,
+fn successor<T>(value: T, before: &Record, created_at: Timestamp, deleted: bool) -> Stored<T> {
+    Stored {
+        value,
         revision: Revision(before.revision.0 + 1),
-        created_at: before.created_at,
+        created_at,
         updated_at: Timestamp::now(),
+        used_at: before.used_at,
+        deleted,
     }
 }

@@ -9,20 +9,25 @@ use serde_json::{Value, json};
 use tempfile::TempDir;
 use tenant_store::{
     cache::{CacheConfig, TenantCache},
-    repository::{Repository, sqlite::SqliteRepository},
+    repository::{AuditQuery, Repository, TenantRepository, sqlite::SqliteRepository},
 };
 use tokio::{net::TcpListener, runtime::Handle};
 
 use crate::{
     admin,
-    config::{Config, Overrides},
+    config::{Config, Overrides, TokenHash},
     control::{Control, Parts, Phase},
+    keys::{KeyRing, KeySecret},
     proxy::route::RouteBuilder,
     telemetry::Telemetry,
+    tiers::Tiers,
     tls,
 };
 
 pub(crate) const TOKEN: &str = "correct-horse-battery-staple";
+
+/// The token of Argo CD's generator.
+pub(crate) const ARGOCD_TOKEN: &str = "argo-is-a-ship";
 
 const CONFIG: &str = "mirador.yaml";
 const TOKEN_FILE: &str = "admin.token";
@@ -46,11 +51,18 @@ impl Admin {
         write_config(directory.path(), token);
         let config = Config::load(Some(&directory.path().join(CONFIG)), &Overrides::default());
         let repository = open(&directory.path().join("mirador.db")).await;
-        let control = Control::new(parts(repository.clone()), config.expect("a configuration"));
+        let config = config.expect("a configuration");
+        let secret = config.settings.key_secret.clone();
+        let control = Control::new(parts(repository.clone(), secret), config);
         control.enter(Phase::Serving);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
-        tokio::spawn(admin::serve(listener, control.clone(), future::pending()));
+        tokio::spawn(admin::serve(
+            listener,
+            None,
+            control.clone(),
+            future::pending(),
+        ));
         let client = health::client_builder().build().expect("a client");
         Self {
             control,
@@ -91,10 +103,16 @@ impl Admin {
 
     /// Puts a tenant at the path its id says.
     pub(crate) async fn put(&self, tenant: &Value) -> Answer {
-        Answer::of(self.putting(tenant, "")).await
+        let present = self.putting(tenant, "").header("If-Match", "*");
+        let answer = Answer::of(present).await;
+        if answer.status != StatusCode::PRECONDITION_FAILED {
+            return answer;
+        }
+        let absent = self.putting(tenant, "").header("If-None-Match", "*");
+        Answer::of(absent).await
     }
 
-    /// As [`Admin::put`], not sent yet, with a query.
+    /// Puts a tenant without a condition, with a query; not sent yet.
     pub(crate) fn putting(&self, tenant: &Value, query: &str) -> RequestBuilder {
         let id = tenant["id"].as_str().unwrap_or_default();
         self.request(Method::PUT, &format!("/api/v1/tenants/{id}{query}"))
@@ -102,7 +120,19 @@ impl Admin {
     }
 
     pub(crate) async fn delete(&self, id: &str) -> Answer {
-        Answer::of(self.request(Method::DELETE, &format!("/api/v1/tenants/{id}"))).await
+        let request = self.request(Method::DELETE, &format!("/api/v1/tenants/{id}"));
+        Answer::of(request.header("If-Match", "*")).await
+    }
+
+    /// Where the store is in its sequence of changes, and how many were written.
+    pub(crate) async fn state(&self) -> (u64, usize) {
+        let position = self.repository.position().await.expect("a position");
+        let events = self
+            .repository
+            .audit(&AuditQuery::newest(1000))
+            .await
+            .expect("the audit");
+        (position.0, events.len())
     }
 
     /// How many changes were written.
@@ -112,11 +142,24 @@ impl Admin {
     }
 }
 
+/// An operator whose token is the name.
+fn operator(name: &str, role: &str) -> String {
+    let hash = TokenHash::of(name);
+    format!("{{name: {name}, role: {role}, token_sha256: {hash}}}")
+}
+
 fn write_config(directory: &Path, token: Option<&str>) {
     let text = match token {
         Some(token) => {
             fs::write(directory.join(TOKEN_FILE), token).expect("written");
-            format!("admin: {{token_file: {TOKEN_FILE}}}\n")
+            fs::write(directory.join("argocd.token"), ARGOCD_TOKEN).expect("written");
+            fs::write(directory.join("keys.secret"), "s".repeat(32)).expect("written");
+            format!(
+                "admin: {{token_file: {TOKEN_FILE}, max_failures_per_minute: 100000, \
+                 argocd: {{token_file: argocd.token}}, operators: [{}, {}]}}\nkeys: {{secret_file: keys.secret}}\n",
+                operator("vera", "viewer"),
+                operator("otto", "operator"),
+            )
         }
         None => "workers: 1\n".to_owned(),
     };
@@ -124,12 +167,14 @@ fn write_config(directory: &Path, token: Option<&str>) {
 }
 
 /// What `serve` puts together, but for listeners and logging.
-fn parts(repository: Arc<Repository>) -> Parts {
+fn parts(repository: Arc<Repository>, secret: Option<KeySecret>) -> Parts {
     tls::install_crypto();
     let telemetry = Telemetry::new(10).expect("metrics");
     let monitor = Monitor::new(MonitorConfig::default());
     let roots = Arc::new(RootCertStore::empty());
-    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots).expect("a builder");
+    let tiers = Tiers::new(repository.clone());
+    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots, tiers.clone())
+        .expect("a builder");
     let tenants = TenantCache::new(
         repository.clone(),
         CacheConfig::default(),
@@ -137,11 +182,14 @@ fn parts(repository: Arc<Repository>) -> Parts {
         move |record, previous| builder.build(record, previous),
     );
     Parts {
+        keys: KeyRing::new(repository.clone(), secret),
         repository,
         tenants,
+        tiers,
         monitor,
         telemetry,
         certificates: Vec::new(),
+        admin_certificate: None,
         log_level: None,
     }
 }

@@ -1,7 +1,16 @@
 //! The admin app over a real store, asked over real connections.
 
+mod argocd;
 mod changes;
+mod described;
+mod idempotency;
+mod keys;
+mod patches;
 mod refusals;
+mod roles;
+mod selections;
+mod tiers;
+mod transfer;
 
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
@@ -147,7 +156,8 @@ async fn the_audit_tells_who_did_what_from_where() {
     let admin = Admin::start().await;
     let request = admin
         .request(Method::PUT, "/api/v1/tenants/acme")
-        .header("X-Request-Id", "r-1");
+        .header("X-Request-Id", "r-1")
+        .header("If-None-Match", "*");
     Answer::of(request.json(&acme())).await;
     admin.delete("acme").await;
 
@@ -240,7 +250,7 @@ async fn a_reload_of_a_faulty_file_names_the_faults_and_changes_nothing() {
     admin.write_config("admin: {token_file: admin.token}\nworkers: many\ncolour: blue\n");
     let refused = Answer::of(admin.request(Method::POST, "/-/reload")).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
-    let faults = refused.body["faults"]
+    let faults = refused.body["errors"]
         .as_array()
         .cloned()
         .unwrap_or_default();

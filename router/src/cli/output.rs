@@ -7,6 +7,7 @@ use std::{
 
 use clap::ValueEnum;
 use serde::Serialize;
+use serde_json::Value;
 use tenant_store::document::Faults;
 
 use super::Failure;
@@ -24,7 +25,7 @@ pub(super) enum Format {
     Table,
     /// As the admin API answers, for programs.
     Json,
-    /// Tenant files that `apply` takes again.
+    /// For people and programs; a tenant is a file that `apply` takes again.
     Yaml,
 }
 
@@ -59,6 +60,14 @@ impl<'a> Terminal<'a> {
         self.say(&text.map_err(Failure::Output)?)
     }
 
+    /// The answer as YAML.
+    pub(super) fn say_yaml(&mut self, answer: &impl Serialize) -> Result<(), Failure> {
+        let mut text = String::new();
+        serde_saphyr::to_fmt_writer(&mut text, answer)
+            .map_err(|error| Failure::Output(io::Error::other(error.to_string())))?;
+        self.say(&text.trim_end())
+    }
+
     /// The answer as columns, each as wide as its widest cell.
     pub(super) fn say_table<const N: usize>(
         &mut self,
@@ -80,6 +89,16 @@ impl<'a> Terminal<'a> {
             self.say(&cells.collect::<Vec<_>>().join("  ").trim_end())?;
         }
         Ok(())
+    }
+}
+
+/// A value as a cell of a table; `-` where there is none.
+pub(super) fn cell(value: &Value) -> String {
+    match value {
+        Value::Null => "-".into(),
+        Value::String(text) => text.clone(),
+        Value::Array(items) => items.iter().map(cell).collect::<Vec<_>>().join("; "),
+        other => other.to_string(),
     }
 }
 

@@ -1,11 +1,12 @@
 //! From what is written to what is used: bounds, rules over several fields, and the files that are
 //! named.
 
+mod admin;
 mod listeners;
 mod store;
 
 use std::{
-    env, fmt, fs, io,
+    fmt, fs, io,
     net::SocketAddr,
     ops::RangeInclusive,
     path::{Path, PathBuf},
@@ -21,9 +22,9 @@ use tenant_store::{
 };
 
 use super::{
-    AccessLog, Identify, ListenerConfig, LogSettings, RetryPolicy, Secret, Settings, Shutdown,
-    StoreConfig, UpstreamSettings,
-    raw::{RawAdmin, RawCache, RawConfig, RawHealth, RawStore, RawStoreKind, RawUpstream},
+    AccessLog, AdminTls, AuditLogConfig, Identify, ListenerConfig, LogSettings, RetryPolicy,
+    Settings, Shutdown, StoreConfig, UpstreamSettings,
+    raw::{RawCache, RawConfig, RawHealth, RawStore, RawStoreKind, RawUpstream},
     value::{TenantHeader, Workers},
 };
 
@@ -32,6 +33,8 @@ use super::{
 pub(super) struct Built {
     pub(super) listeners: Vec<ListenerConfig>,
     pub(super) admin_listen: Option<SocketAddr>,
+    pub(super) admin_tls: Option<AdminTls>,
+    pub(super) audit_log: AuditLogConfig,
     pub(super) store: StoreConfig,
     pub(super) workers: usize,
     pub(super) cache: CacheConfig,
@@ -73,11 +76,20 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
             delay: builder.span("shutdown.delay", shutdown.delay, ZERO..=HOUR),
             drain: builder.span("shutdown.drain", shutdown.drain, ZERO..=HOUR),
         },
-        admin_token: builder.admin_token(&admin),
+        operators: builder.operators(&admin),
+        key_secret: builder.key_secret(&raw.keys),
+        argocd_token: builder.argocd_token(&admin.argocd),
+        max_login_failures: builder.count(
+            "admin.max_failures_per_minute",
+            admin.max_failures_per_minute,
+            1..=1_000_000,
+        ),
     };
     Built {
         listeners,
         admin_listen: raw.listen.admin.0,
+        admin_tls: builder.admin_tls(&admin),
+        audit_log: builder.audit_log(&raw.audit.log),
         tenants: builder.tenant_files(&raw.tenants, &store),
         store: builder.store(&store),
         workers: workers(raw.workers.0),
@@ -104,42 +116,6 @@ struct Builder<'b, 'd> {
 }
 
 impl Builder<'_, '_> {
-    fn admin_token(&mut self, admin: &RawAdmin) -> Option<Secret> {
-        match (&admin.token_file, &admin.token_env) {
-            (None, None) => None,
-            (Some(_), Some(_)) => {
-                let message = "token_file and token_env exclude each other, name one";
-                self.report.fault("admin.token_env", message);
-                None
-            }
-            (Some(file), None) => {
-                let path = "admin.token_file";
-                let text = self.read(path, &self.document.resolve(path, file))?;
-                self.secret(path, &String::from_utf8_lossy(&text))
-            }
-            (None, Some(name)) => {
-                let path = "admin.token_env";
-                let Ok(text) = env::var(name) else {
-                    self.report
-                        .fault(path, format!("the variable {name} is not set, or not text"));
-                    return None;
-                };
-                self.secret(path, &text)
-            }
-        }
-    }
-
-    fn secret(&mut self, path: &str, text: &str) -> Option<Secret> {
-        let text = text.strip_suffix('\n').unwrap_or(text);
-        let text = text.strip_suffix('\r').unwrap_or(text);
-        if !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic()) {
-            return Some(Secret::new(text.into()));
-        }
-        let message = "the token there is empty, or not one line of visible ASCII characters";
-        self.report.fault(path, message);
-        None
-    }
-
     fn identify(&mut self, headers: Vec<TenantHeader>) -> Identify {
         let mut names = Vec::new();
         for (n, TenantHeader(name)) in headers.into_iter().enumerate() {

@@ -54,8 +54,8 @@ pub fn check(
 }
 
 fn warnings(config: &Config) -> Vec<String> {
-    let unguarded = config.admin_listen.is_some() && config.settings.admin_token.is_none();
-    let warning = "no admin.token_file or admin.token_env: the admin API answers nothing but \
+    let unguarded = config.admin_listen.is_some() && config.settings.operators.is_empty();
+    let warning = "no admin.token_file, admin.token_env or admin.operators: the admin API answers nothing but \
                    metrics and health, tenants can't be changed through it";
     unguarded.then(|| warning.to_owned()).into_iter().collect()
 }

@@ -14,9 +14,12 @@ use serde::{
 };
 use tenant_store::model::HumanDuration;
 
-use super::value::{
-    Address, AddressOrNone, ByteSize, LogFilter, LogFormat, Network, SecretText, Share,
-    TenantHeader, Workers,
+use super::{
+    Role,
+    value::{
+        Address, AddressOrNone, ByteSize, LogFilter, LogFormat, Network, SecretText, Share,
+        TenantHeader, Workers,
+    },
 };
 
 #[derive(Debug, Default, Deserialize)]
@@ -29,6 +32,8 @@ pub(super) struct RawConfig {
     pub(super) log: RawLog,
     pub(super) identify: RawIdentify,
     pub(super) trusted_proxies: Vec<Network>,
+    pub(super) audit: RawAudit,
+    pub(super) keys: RawKeys,
     pub(super) cache: RawCache,
     pub(super) upstream: RawUpstream,
     pub(super) health: RawHealth,
@@ -88,12 +93,72 @@ pub(super) struct RawLimits {
     pub(super) write_timeout: Option<HumanDuration>,
 }
 
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawAdmin {
     pub(super) token_file: Option<PathBuf>,
     pub(super) token_env: Option<String>,
+    pub(super) operators: Vec<RawOperator>,
+    pub(super) max_failures_per_minute: u32,
+    pub(super) tls: Option<RawAdminTls>,
+    pub(super) argocd: RawArgocd,
 }
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawArgocd {
+    pub(super) token_file: Option<PathBuf>,
+    pub(super) token_env: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawOperator {
+    pub(super) name: String,
+    pub(super) role: Role,
+    #[serde(default)]
+    pub(super) token_sha256: Option<String>,
+    #[serde(default)]
+    pub(super) certificate: Option<RawCertificate>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawCertificate {
+    pub(super) common_name: Option<String>,
+    pub(super) san: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[expect(
+    clippy::struct_field_names,
+    reason = "as they are written, and as elsewhere"
+)]
+pub(super) struct RawAdminTls {
+    pub(super) cert_file: PathBuf,
+    pub(super) key_file: PathBuf,
+    #[serde(default)]
+    pub(super) client_ca_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawKeys {
+    pub(super) secret_file: Option<PathBuf>,
+    pub(super) secret_env: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawAudit {
+    pub(super) log: RawAuditLog,
+}
+
+/// `none`, `stdout`, or a file.
+#[derive(Debug, Deserialize)]
+#[serde(transparent)]
+pub(super) struct RawAuditLog(pub(super) PathBuf);
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -229,6 +294,27 @@ impl Default for RawListen {
             logs: none(),
             traces: none(),
             limits: RawLimits::default(),
+        }
+    }
+}
+
+impl Default for RawAdmin {
+    fn default() -> Self {
+        Self {
+            token_file: None,
+            token_env: None,
+            operators: Vec::new(),
+            max_failures_per_minute: 60,
+            tls: None,
+            argocd: RawArgocd::default(),
+        }
+    }
+}
+
+impl Default for RawAudit {
+    fn default() -> Self {
+        Self {
+            log: RawAuditLog("none".into()),
         }
     }
 }

@@ -50,6 +50,12 @@ fn good(text: &str) -> Config {
 }
 
 /// Asserts that exactly these faults are found: line, path, part of the message.
+/// Whose a token is.
+fn holder<'c>(config: &'c Config, token: &str) -> Option<&'c str> {
+    let operator = config.settings.operators.by_token(token)?;
+    Some(&operator.name)
+}
+
 fn assert_faults(text: &str, expected: &[(u32, &str, &str)]) {
     let (_, faults) = read(text);
     let shown = faults.to_string();
@@ -99,7 +105,7 @@ fn without_a_file_the_documented_defaults_hold() {
     assert_eq!(config.admin_listen, Some(([127, 0, 0, 1], 9427).into()));
     assert_eq!(config.cache, CacheConfig::default());
     assert_eq!(config.health, MonitorConfig::default());
-    assert_eq!(config.settings.admin_token, None);
+    assert!(config.settings.operators.is_empty());
     assert!(config.workers > 0);
     let path = PathBuf::from("mirador.db");
     assert_eq!(
@@ -288,10 +294,7 @@ fn the_token_comes_from_a_file_or_a_variable_and_is_never_shown() {
         Config::load(Some(&file), &Overrides::default())
     };
     let config = load("admin: {token_file: admin.token}", "s3cret\n").expect("a configuration");
-    assert_eq!(
-        config.settings.admin_token.as_ref().map(Secret::expose),
-        Some("s3cret")
-    );
+    assert_eq!(holder(&config, "s3cret"), Some("admin-token"));
     assert!(!format!("{config:?}").contains("s3cret"), "{config:?}");
 
     for token in ["", "\n", "two\nlines", "with space", "\u{e9}"] {
@@ -305,11 +308,8 @@ fn the_token_comes_from_a_file_or_a_variable_and_is_never_shown() {
     }
     let (config, faults) = read("admin: {token_env: CARGO_PKG_NAME}");
     assert!(faults.is_empty(), "{faults}");
-    let token = config.and_then(|config| config.settings.admin_token.clone());
-    assert_eq!(
-        token.as_ref().map(Secret::expose),
-        Some(env!("CARGO_PKG_NAME"))
-    );
+    let config = config.expect("a configuration");
+    assert_eq!(holder(&config, env!("CARGO_PKG_NAME")), Some("admin-token"));
     assert_faults(
         "admin: {token_env: MIRADOR_NOT_SET}",
         &[(1, "admin.token_env", "is not set")],
@@ -321,6 +321,82 @@ fn the_token_comes_from_a_file_or_a_variable_and_is_never_shown() {
     assert_faults(
         "admin: {token: s3cret}",
         &[(1, "admin.token", "`token_file`")],
+    );
+}
+
+#[test]
+fn operators_are_known_by_token_or_certificate() {
+    let directory = certificates();
+    let file = directory.path().join("mirador.yaml");
+    let hash = TokenHash::of("t0ken");
+    let text = format!(
+        "admin:
+  tls: {{cert_file: a.crt, key_file: a.key, client_ca_file: a.crt}}
+  operators:
+    - {{name: alice, role: viewer, token_sha256: {hash}}}
+    - {{name: ci, role: operator, certificate: {{san: \"spiffe://acme/ci\"}}}}
+    - {{name: ops@acme, role: admin, certificate: {{common_name: ops}}}}
+"
+    );
+    fs::write(&file, text).expect("a file");
+    let config = Config::load(Some(&file), &Overrides::default()).expect("a configuration");
+    assert_eq!(holder(&config, "t0ken"), Some("alice"));
+    assert_eq!(holder(&config, &hash.to_string()), None);
+    let named = |wanted: CertificateName| {
+        let operators = &config.settings.operators;
+        let operator = operators.by_certificate(|name| *name == wanted)?;
+        Some((operator.name.to_string(), operator.role))
+    };
+    assert_eq!(
+        named(CertificateName::AlternativeName("spiffe://acme/ci".into())),
+        Some(("ci".into(), Role::Operator))
+    );
+    assert_eq!(
+        named(CertificateName::CommonName("ops".into())),
+        Some(("ops@acme".into(), Role::Admin))
+    );
+    assert_eq!(named(CertificateName::CommonName("ci".into())), None);
+    let tls = config.admin_tls.as_ref().expect("TLS");
+    assert_eq!(tls.client_ca_file, Some(directory.path().join("a.crt")));
+    assert!(!format!("{config:?}").contains("t0ken"));
+}
+
+#[test]
+fn faulty_operators_are_told() {
+    let hash = TokenHash::of("a");
+    assert_faults(
+        &format!(
+            "admin:
+  max_failures_per_minute: 0
+  operators:
+    - {{name: a b, role: viewer, token_sha256: {hash}}}
+    - {{name: c, role: root, token_sha256: {hash}}}
+    - {{name: d, role: admin, token_sha256: {hash}}}
+    - {{name: e, role: admin, token_sha256: abc}}
+    - {{name: f, role: admin}}
+    - {{name: g, role: admin, certificate: {{san: x}}}}
+    - {{name: admin-token, role: admin, certificate: {{}}}}
+"
+        ),
+        &[
+            (2, "admin.max_failures_per_minute", "expected 1 to 1000000"),
+            (4, "admin.operators[0].name", "expected 1 to 64 letters"),
+            (5, "admin.operators[1].role", "viewer"),
+            (6, "admin.operators[2]", "same credential"),
+            (7, "admin.operators[3].token_sha256", "64 hexadecimal"),
+            (8, "admin.operators[4]", "token_sha256 and certificate"),
+            (9, "admin.operators[5].certificate", "client_ca_file"),
+            (10, "admin.operators[6].name", "not `admin-token`"),
+            (10, "admin.operators[6].certificate", "client_ca_file"),
+            (10, "admin.operators[6].certificate", "one of common_name"),
+        ],
+    );
+    assert_faults(
+        "admin: {tls: {cert_file: no.crt, key_file: no.key}}",
+        &[
+            (1, "admin.tls.cert_file", "no.crt can't be read"),
+            (1, "admin.tls.key_file", "no.key can't be read"),
+        ],
     );
 }
 

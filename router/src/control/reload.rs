@@ -44,6 +44,7 @@ pub enum ReloadError {
 pub(super) struct Source {
     current: Config,
     certificates: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
+    admin_certificate: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
     log_level: Option<LogLevel>,
 }
 
@@ -51,25 +52,56 @@ impl Source {
     pub(super) fn new(
         current: Config,
         certificates: Vec<Option<Arc<ArcSwap<rustls::ServerConfig>>>>,
+        admin_certificate: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
         log_level: Option<LogLevel>,
     ) -> Self {
         Self {
             current,
             certificates,
+            admin_certificate,
             log_level,
+        }
+    }
+
+    /// Reads the configuration again, and tells what taking it in would do.
+    pub(super) fn rehearse(&self) -> Result<Reloaded, ReloadError> {
+        let fresh = self.read()?.config;
+        Ok(self.difference(&fresh))
+    }
+
+    /// All that a reload takes in, every part of it usable.
+    fn read(&self) -> Result<Fresh, ReloadError> {
+        let config = self.current.read_again()?;
+        let restart = self.current.restart_only_differences(&config);
+        if !restart.is_empty() {
+            return Err(ReloadError::NeedsRestart(restart));
+        }
+        let admin = config.admin_tls.as_ref().map(tls::admin_config);
+        Ok(Fresh {
+            certificates: certificates(&config)?,
+            admin: admin.transpose()?,
+            config,
+        })
+    }
+
+    fn difference(&self, fresh: &Config) -> Reloaded {
+        if self.current.is_same_text(fresh) {
+            Reloaded::Unchanged
+        } else {
+            Reloaded::Changed
         }
     }
 
     /// Reads the configuration again. Certificates are read even if it has not changed: they are
     /// renewed in place.
     pub(super) fn reload(&mut self) -> Result<(Reloaded, Option<Arc<Settings>>), ReloadError> {
-        let fresh = self.current.read_again()?;
-        let restart = self.current.restart_only_differences(&fresh);
-        if !restart.is_empty() {
-            return Err(ReloadError::NeedsRestart(restart));
-        }
-        let certificates = certificates(&fresh)?;
-        let changed = !self.current.is_same_text(&fresh);
+        let Fresh {
+            config: fresh,
+            certificates,
+            admin,
+        } = self.read()?;
+        let reloaded = self.difference(&fresh);
+        let changed = reloaded == Reloaded::Changed;
         if changed && let Some(level) = &self.log_level {
             level.set(&fresh.settings.log.level)?;
         }
@@ -78,17 +110,20 @@ impl Source {
                 tls.store(config);
             }
         }
+        if let (Some(tls), Some(config)) = (&self.admin_certificate, admin) {
+            tls.store(config);
+        }
         let settings = changed.then(|| fresh.settings.clone());
         self.current = fresh;
-        Ok((
-            if changed {
-                Reloaded::Changed
-            } else {
-                Reloaded::Unchanged
-            },
-            settings,
-        ))
+        Ok((reloaded, settings))
     }
+}
+
+/// What a reload takes in.
+struct Fresh {
+    config: Config,
+    certificates: Vec<Option<Arc<rustls::ServerConfig>>>,
+    admin: Option<Arc<rustls::ServerConfig>>,
 }
 
 /// The certificates of each address, in the order of the addresses.

@@ -93,7 +93,11 @@ impl Client {
 
     /// Replaces a tenant's document.
     pub(super) async fn replace(&self, tenant: &str, document: &Value) -> Result<(), DemoError> {
-        let request = self.admin(Method::PUT, tenant).json(document);
+        // The demo is the only operator of its router.
+        let request = self
+            .admin(Method::PUT, tenant)
+            .header("If-Match", "*")
+            .json(document);
         json(&format!("PUT tenant {tenant}"), request)
             .await
             .map(drop)

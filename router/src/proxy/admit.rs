@@ -1,8 +1,9 @@
 //! Whether a tenant's request is let through, before anything of it is read.
 
-use tenant_store::model::{Signal, Status};
+use tenant_store::model::{Feature, Features, Signal, Status};
 
 use super::{
+    classify::{Operation, feature_of},
     error::ProxyError,
     route::{DeploymentRoute, TenantRoute},
 };
@@ -10,7 +11,8 @@ use super::{
 /// Admits a request to a tenant's deployment for a signal.
 ///
 /// # Errors
-/// The tenant is not served, has no such deployment, or it can't be spoken to.
+/// The tenant is not served, the signal is switched off for it, or it has no such deployment, or
+/// one that can't be spoken to.
 pub fn admit(route: &TenantRoute, signal: Signal) -> Result<&DeploymentRoute, ProxyError> {
     match route.status() {
         Status::Active => {}
@@ -19,11 +21,39 @@ pub fn admit(route: &TenantRoute, signal: Signal) -> Result<&DeploymentRoute, Pr
             return Err(ProxyError::NotServed(status));
         }
     }
+    if !route.has(signal) {
+        return Err(ProxyError::FeatureOff(signal.into()));
+    }
     let deployment = route
         .deployment(signal)
         .ok_or(ProxyError::NoDeployment(signal))?;
     match deployment.fault() {
         None => Ok(deployment),
         Some(_) => Err(ProxyError::Misconfigured(signal)),
+    }
+}
+
+/// Checks an operation against the features that are switched off, of which there are some. What
+/// is not known to be reading or writing may be either, and needs both.
+///
+/// # Errors
+/// The first feature it needs that is off.
+#[cold]
+pub fn check_features(
+    off: Features,
+    raw_path: &str,
+    signal: Signal,
+    operation: Operation,
+) -> Result<(), ProxyError> {
+    let of_operation: &[Feature] = match operation {
+        Operation::Read | Operation::Export | Operation::Tail => &[Feature::Reads],
+        Operation::Write | Operation::Import => &[Feature::Writes],
+        Operation::Unknown => &[Feature::Reads, Feature::Writes],
+    };
+    let of_path = feature_of(raw_path, signal, operation);
+    let needed = of_operation.iter().copied().chain(of_path);
+    match { needed }.find(|feature| off.contains(*feature)) {
+        None => Ok(()),
+        Some(feature) => Err(ProxyError::FeatureOff(feature)),
     }
 }

@@ -7,10 +7,12 @@
 
 mod canonical;
 mod deny;
+mod feature;
 mod operation;
 
 use tenant_store::model::Signal;
 
+pub use feature::feature_of;
 pub use operation::Operation;
 
 /// What a path asks for.

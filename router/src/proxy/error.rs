@@ -12,7 +12,7 @@ mod answer;
 use std::{io, time::Duration};
 
 use http::StatusCode;
-use tenant_store::model::{Signal, Status};
+use tenant_store::model::{Feature, Signal, Status};
 use thiserror::Error;
 
 use super::{identify::IdentifyError, upstream::UpstreamError};
@@ -54,6 +54,9 @@ pub enum ProxyError {
     /// The tenant was suspended or deleted while the request was on its way.
     #[error("the tenant is served no longer")]
     Withdrawn,
+    /// The tenant's operators, or its tier, switched this off.
+    #[error("{0} is switched off for this tenant")]
+    FeatureOff(Feature),
     /// The tenant has no backend for this signal.
     #[error("the tenant has no deployment for {0}")]
     NoDeployment(Signal),
@@ -133,6 +136,7 @@ impl ProxyError {
                 StatusCode::SERVICE_UNAVAILABLE
             }
             Self::PathDenied
+            | Self::FeatureOff(_)
             | Self::UnknownTenant
             | Self::Withdrawn
             | Self::NotServed(Status::Suspended) => StatusCode::FORBIDDEN,
@@ -164,6 +168,7 @@ impl ProxyError {
             Self::NotServed(Status::Suspended) => "suspended",
             Self::NotServed(_) => "not_ready",
             Self::Withdrawn => "withdrawn",
+            Self::FeatureOff(_) => "feature_off",
             Self::NoDeployment(_) => "no_deployment",
             Self::Misconfigured(_) => "misconfigured",
             Self::LookupUnavailable => "lookup_unavailable",

@@ -81,6 +81,7 @@ async fn check(
         None => route
             .deployments()
             .map(super::route::DeploymentRoute::signal)
+            .filter(|signal| route.has(*signal))
             .collect(),
     };
     if signals.is_empty() {

@@ -15,7 +15,9 @@ use std::sync::{
 
 use health::EndpointHealth;
 use http::{HeaderValue, uri::Authority};
-use tenant_store::model::{BalancingPolicy, EndpointProtocol, Signal, Status, TenantId};
+use tenant_store::model::{
+    BalancingPolicy, EndpointProtocol, Feature, Features, Signal, Status, TenantId, TierDefinition,
+};
 
 use super::{
     pick::{Candidate, Tried, pick},
@@ -27,6 +29,7 @@ use crate::{
 };
 
 pub use budget::RetryBudget;
+pub(crate) use build::authorization;
 pub use build::{RouteBuilder, RouteFault};
 pub use peer::{Peer, PeerHost, PeerTls};
 
@@ -35,6 +38,10 @@ pub use peer::{Peer, PeerHost, PeerTls};
 pub struct TenantRoute {
     id: TenantId,
     status: Status,
+    /// The features that are switched off.
+    off: Features,
+    /// What it was built from besides the tenant's record.
+    tier: Arc<TierDefinition>,
     /// Boxed, as most tenants have one or two of the three.
     deployments: [Option<Box<DeploymentRoute>>; 3],
 }
@@ -95,6 +102,21 @@ impl TenantRoute {
     /// Whether the tenant is served.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// The features that are switched off.
+    pub fn off(&self) -> Features {
+        self.off
+    }
+
+    /// Whether a signal is switched on.
+    pub fn has(&self, signal: Signal) -> bool {
+        !self.off.contains(Feature::from(signal))
+    }
+
+    /// The tier it was built from.
+    pub fn tier(&self) -> &Arc<TierDefinition> {
+        &self.tier
     }
 
     /// The backends for one signal, if there are any.

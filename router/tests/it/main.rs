@@ -8,6 +8,7 @@
     reason = "a test fails by panicking; clippy's own exemption stops at helper functions"
 )]
 
+mod admin;
 mod answers;
 mod bodies;
 mod clients;

@@ -147,7 +147,7 @@ async fn what_needs_a_restart_is_refused_by_name() {
     }));
     let (code, told) = reload(&mirador).await;
     assert_eq!(code, StatusCode::BAD_REQUEST);
-    let error = told["error"].as_str().expect("a message");
+    let error = told["detail"].as_str().expect("a message");
     assert!(
         error.contains("these need a restart: listen.logs, store, workers"),
         "{error}"

@@ -19,6 +19,17 @@ use super::{
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Decoder<'n>(pub(super) &'n Node);
 
+/// The whole number that a float is: to JSON, `3.0` is `3`, and some write it so.
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "within the bounds that are checked, every whole float is exactly its integer"
+)]
+fn whole(float: f64) -> Option<u64> {
+    const EXACT: f64 = 9_007_199_254_740_992.0;
+    (float.fract() == 0.0 && (0.0..=EXACT).contains(&float)).then_some(float as u64)
+}
+
 impl<'n> Deserializer<'n> for Decoder<'n> {
     type Error = DecodeError;
 
@@ -29,7 +40,11 @@ impl<'n> Deserializer<'n> for Decoder<'n> {
             Kind::Number(number) => match (number.as_u64(), number.as_i64(), number.as_f64()) {
                 (Some(natural), _, _) => visitor.visit_u64(natural),
                 (None, Some(integer), _) => visitor.visit_i64(integer),
-                (None, None, float) => visitor.visit_f64(float.unwrap_or(f64::NAN)),
+                (None, None, Some(float)) => match whole(float) {
+                    Some(whole) => visitor.visit_u64(whole),
+                    None => visitor.visit_f64(float),
+                },
+                (None, None, None) => visitor.visit_f64(f64::NAN),
             },
             Kind::Text(text) => visitor.visit_borrowed_str(text),
             Kind::List(items) => visitor.visit_seq(Items { items, next: 0 }),

@@ -236,7 +236,9 @@ fn doubles(sources: &[TenantSource]) -> impl Iterator<Item = Fault> {
 }
 
 impl Document {
-    fn leave_out(&mut self, fields: &[&str]) {
+    /// Takes fields out of the document's outermost map, whatever they hold: what a store noted of
+    /// something that was read and is written back.
+    pub fn leave_out(&mut self, fields: &[&str]) {
         if let Kind::Map(entries) = &mut self.root.kind {
             entries.retain(|entry| !fields.contains(&entry.key.as_str()));
         }

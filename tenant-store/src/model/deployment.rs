@@ -9,6 +9,7 @@ use super::{
 };
 
 /// The backends that serve one signal of one tenant.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deployment {
@@ -17,6 +18,7 @@ pub struct Deployment {
     pub hosting: Option<Hosting>,
     /// The endpoints, at least one, each URL once.
     #[serde(deserialize_with = "endpoints")]
+    #[cfg_attr(feature = "openapi", schema(min_items = 1, max_items = 64))]
     pub endpoints: Vec<Endpoint>,
     /// Deadline for a whole answer of an ordinary request, from admission. Streams are bound by
     /// idleness instead. Default 30 s, at least 1 ms.
@@ -31,9 +33,11 @@ pub struct Deployment {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "dns_label"
     )]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::dns_label, required = false))]
     pub namespace: Option<String>,
     /// How its endpoints are probed.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub health_check: HealthCheck,
     /// What the router presents to the endpoints; clients' credentials never get through.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -44,6 +48,7 @@ pub struct Deployment {
 }
 
 /// Who runs a deployment, and whether others share it.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Hosting {
@@ -68,6 +73,7 @@ impl Hosting {
 }
 
 /// Which of the healthy endpoints gets the next request.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BalancingPolicy {
@@ -81,6 +87,7 @@ pub enum BalancingPolicy {
 }
 
 /// How an endpoint's health is probed.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthCheck {
@@ -88,18 +95,22 @@ pub struct HealthCheck {
     pub enabled: bool,
     /// The path asked, beginning with `/`; 2xx is healthy.
     #[serde(deserialize_with = "absolute_path")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::probe_path, required = false))]
     pub path: String,
     /// Time between two probes of a steady endpoint, at least 100 ms. Default 30 s.
     #[serde(deserialize_with = "probe_interval")]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::probe_interval, required = false))]
     pub interval: HumanDuration,
     /// Deadline for one probe, at least 1 ms. Default 5 s.
     #[serde(deserialize_with = "positive")]
     pub timeout: HumanDuration,
     /// Successes in a row that make it healthy, 1 to 100. Default 2.
     #[serde(deserialize_with = "threshold")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100))]
     pub healthy_after: u8,
     /// Failures in a row that make it unhealthy, 1 to 100. Default 3.
     #[serde(deserialize_with = "threshold")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100))]
     pub unhealthy_after: u8,
 }
 

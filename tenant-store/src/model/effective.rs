@@ -7,8 +7,8 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::{
-    HealthCheck, HealthSettings, Hosting, Limits, Quotas, Retention, Signal, Status, Tenant, Tier,
-    TierDefinition,
+    Deployment, Feature, HealthCheck, HealthSettings, Hosting, Limits, Quotas, Retention, Signal,
+    Status, Tenant, Tier, TierDefinition,
 };
 
 /// What holds for a tenant, every value decided.
@@ -84,20 +84,25 @@ pub enum RuleError {
 
 /// What holds for `tenant`, whose tier is `tier`. Pure.
 ///
-/// A value of the tenant goes before the tier's. Of a deployment's health check, what differs from
-/// the built-in values is its own, and goes before the tenant's `health`, and that before the
-/// tier's.
+/// A value of the tenant goes before the tier's. Features that routers enforce are all named: one
+/// nobody speaks of is on.
 ///
 /// # Errors
 /// The first rule between the two that is broken.
 pub fn effective(tenant: &Tenant, tier: &TierDefinition) -> Result<Effective, RuleError> {
-    check(tenant, tier)?;
+    rules(tenant, tier)?;
     let mut sources = Sources::default();
     sources.note("quotas", &tenant.quotas, &tier.quotas);
     sources.note("limits", &tenant.limits, &tier.limits);
     sources.note("retention", &tenant.retention, &tier.retention);
     sources.note("features", &tenant.features, &tier.features);
-    let mut features = tier.features.clone();
+    let known = Feature::ALL.map(|feature| (feature.as_str().to_owned(), true));
+    let mut features = BTreeMap::from(known);
+    for name in features.keys() {
+        let path = format!("features.{name}");
+        sources.0.entry(path).or_insert(ValueSource::Default);
+    }
+    features.extend(tier.features.clone());
     features.extend(tenant.features.clone());
     let mut effective = Effective {
         tier: tier.name.clone(),
@@ -113,24 +118,28 @@ pub fn effective(tenant: &Tenant, tier: &TierDefinition) -> Result<Effective, Ru
         let Some(deployment) = &tenant.deployments[signal] else {
             continue;
         };
-        let path = format!("hosting.{signal}");
-        let (hosting, source) = match (deployment.hosting, tier.hosting) {
-            (Some(hosting), _) => (hosting, ValueSource::Tenant),
-            (None, Some(hosting)) => (hosting, ValueSource::Tier),
-            (None, None) => (Hosting::default(), ValueSource::Default),
+        let source = match (deployment.hosting, tier.hosting) {
+            (Some(_), _) => ValueSource::Tenant,
+            (None, Some(_)) => ValueSource::Tier,
+            (None, None) => ValueSource::Default,
         };
-        sources.0.insert(path, source);
+        sources.0.insert(format!("hosting.{signal}"), source);
+        let hosting = deployment.hosting_in(Some(tier));
         effective.hosting.insert(signal, hosting);
-        let path = format!("health.{signal}");
         let check = &deployment.health_check;
-        let health = sources.health(&path, check, tenant.health, tier.health);
+        sources.note_health(signal, check, tenant.health, tier.health);
+        let health = check.inherit(tenant.health, tier.health);
         effective.health.insert(signal, health);
     }
     effective.sources = sources.0;
     Ok(effective)
 }
 
-fn check(tenant: &Tenant, tier: &TierDefinition) -> Result<(), RuleError> {
+/// The rules between a tenant and its tier.
+///
+/// # Errors
+/// The first that is broken.
+pub fn rules(tenant: &Tenant, tier: &TierDefinition) -> Result<(), RuleError> {
     if tenant.tier != tier.name {
         return Err(RuleError::OtherTier {
             tenant: tenant.id.clone(),
@@ -168,6 +177,14 @@ fn check(tenant: &Tenant, tier: &TierDefinition) -> Result<(), RuleError> {
         });
     }
     Ok(())
+}
+
+impl Deployment {
+    /// How it is hosted if its tenant is of `tier`, as far as that is known.
+    pub fn hosting_in(&self, tier: Option<&TierDefinition>) -> Hosting {
+        let by_tier = tier.and_then(|tier| tier.hosting);
+        self.hosting.or(by_tier).unwrap_or_default()
+    }
 }
 
 impl Quotas {
@@ -223,71 +240,82 @@ impl Sources {
         }
     }
 
-    fn health(
+    fn note_health(
         &mut self,
-        path: &str,
+        signal: Signal,
         own: &HealthCheck,
         tenant: HealthSettings,
         tier: HealthSettings,
-    ) -> HealthCheck {
+    ) {
         let built_in = HealthCheck::default();
-        let mut pick = Pick {
-            path,
-            sources: self,
+        let says = |settings: HealthSettings| {
+            [
+                settings.interval.is_some(),
+                settings.timeout.is_some(),
+                settings.healthy_after.is_some(),
+                settings.unhealthy_after.is_some(),
+            ]
         };
-        HealthCheck {
-            enabled: own.enabled,
-            path: own.path.clone(),
-            interval: pick.field(
-                "interval",
-                (own.interval, built_in.interval),
-                tenant.interval,
-                tier.interval,
-            ),
-            timeout: pick.field(
-                "timeout",
-                (own.timeout, built_in.timeout),
-                tenant.timeout,
-                tier.timeout,
-            ),
-            healthy_after: pick.field(
-                "healthy_after",
-                (own.healthy_after, built_in.healthy_after),
-                tenant.healthy_after,
-                tier.healthy_after,
-            ),
-            unhealthy_after: pick.field(
-                "unhealthy_after",
-                (own.unhealthy_after, built_in.unhealthy_after),
-                tenant.unhealthy_after,
-                tier.unhealthy_after,
-            ),
+        let own = [
+            own.interval != built_in.interval,
+            own.timeout != built_in.timeout,
+            own.healthy_after != built_in.healthy_after,
+            own.unhealthy_after != built_in.unhealthy_after,
+        ];
+        let names = ["interval", "timeout", "healthy_after", "unhealthy_after"];
+        let (by_tenant, by_tier) = (says(tenant), says(tier));
+        for (field, name) in names.into_iter().enumerate() {
+            let source = match (own[field] || by_tenant[field], by_tier[field]) {
+                (true, _) => ValueSource::Tenant,
+                (false, true) => ValueSource::Tier,
+                (false, false) => ValueSource::Default,
+            };
+            self.0.insert(format!("health.{signal}.{name}"), source);
         }
     }
 }
 
-struct Pick<'a> {
-    path: &'a str,
-    sources: &'a mut Sources,
-}
-
-impl Pick<'_> {
-    fn field<T: PartialEq + Copy>(
-        &mut self,
-        name: &str,
-        (own, built_in): (T, T),
-        tenant: Option<T>,
-        tier: Option<T>,
-    ) -> T {
-        let own = (own != built_in).then_some(own);
-        let (value, source) = match (own.or(tenant), tier) {
-            (Some(value), _) => (value, ValueSource::Tenant),
-            (None, Some(value)) => (value, ValueSource::Tier),
-            (None, None) => (built_in, ValueSource::Default),
-        };
-        let path = format!("{}.{name}", self.path);
-        self.sources.0.insert(path, source);
-        value
+impl HealthCheck {
+    /// What holds for a deployment: what differs from the built-in values is its own, and goes
+    /// before the tenant's settings, and those before the tier's.
+    #[must_use]
+    pub fn inherit(&self, tenant: HealthSettings, tier: HealthSettings) -> Self {
+        fn decide<T: PartialEq>(own: T, built_in: &T, tenant: Option<T>, tier: Option<T>) -> T {
+            if own == *built_in {
+                tenant.or(tier).unwrap_or(own)
+            } else {
+                own
+            }
+        }
+        let built_in = Self::default();
+        Self {
+            enabled: self.enabled,
+            path: self.path.clone(),
+            interval: decide(
+                self.interval,
+                &built_in.interval,
+                tenant.interval,
+                tier.interval,
+            ),
+            timeout: decide(
+                self.timeout,
+                &built_in.timeout,
+                tenant.timeout,
+                tier.timeout,
+            ),
+            healthy_after: decide(
+                self.healthy_after,
+                &built_in.healthy_after,
+                tenant.healthy_after,
+                tier.healthy_after,
+            ),
+            unhealthy_after: decide(
+                self.unhealthy_after,
+                &built_in.unhealthy_after,
+                tenant.unhealthy_after,
+                tier.unhealthy_after,
+            ),
+        }
     }
 }
 
@@ -359,8 +387,17 @@ mod tests {
             ("health.logs.healthy_after", ValueSource::Tier),
             ("health.logs.unhealthy_after", ValueSource::Tenant),
         ];
-        let expected = sources.map(|(path, source)| (path.to_owned(), source));
-        assert_eq!(holds.sources, expected.into());
+        let mut expected: BTreeMap<_, _> = sources
+            .map(|(path, source)| (path.to_owned(), source))
+            .into();
+        for unsaid in Feature::ALL.into_iter().filter(|feature| {
+            let said = [Feature::Vmui, Feature::Federation];
+            !said.contains(feature)
+        }) {
+            assert!(holds.features[unsaid.as_str()], "{unsaid}");
+            expected.insert(format!("features.{unsaid}"), ValueSource::Default);
+        }
+        assert_eq!(holds.sources, expected);
     }
 
     #[test]

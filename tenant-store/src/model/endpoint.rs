@@ -25,6 +25,7 @@ pub struct Endpoint {
 }
 
 /// How an endpoint is spoken to.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EndpointProtocol {

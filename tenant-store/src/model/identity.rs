@@ -98,6 +98,7 @@ impl<'de> Deserialize<'de> for TenantId {
 }
 
 /// What is observed: the three kinds of telemetry a tenant has a deployment for.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Signal {

@@ -226,6 +226,23 @@ impl ApiKeyId {
     /// Its length in bytes.
     pub const LENGTH: usize = 12;
 
+    /// An id made of random bits: 62 of them count.
+    pub fn from_bits(mut bits: u64) -> Self {
+        const ALPHABET: [char; 36] = [
+            'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', 'i', 'j', 'k', 'l', 'm', 'n', 'o', 'p', 'q',
+            'r', 's', 't', 'u', 'v', 'w', 'x', 'y', 'z', '0', '1', '2', '3', '4', '5', '6', '7',
+            '8', '9',
+        ];
+        let id: String = (0..Self::LENGTH)
+            .map(|_| {
+                let c = ALPHABET[(bits % 36) as usize];
+                bits /= 36;
+                c
+            })
+            .collect();
+        Self(id.into())
+    }
+
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
@@ -270,10 +287,35 @@ pub struct KeyHash(String);
 #[error("expected a hash of 64 hexadecimal digits in lower case")]
 pub struct KeyHashError;
 
+impl From<[u8; 32]> for KeyHash {
+    fn from(bytes: [u8; 32]) -> Self {
+        use fmt::Write as _;
+
+        let mut digits = String::with_capacity(64);
+        for byte in bytes {
+            let _ = write!(digits, "{byte:02x}");
+        }
+        Self(digits)
+    }
+}
+
 impl KeyHash {
     /// The digits.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The bytes they stand for.
+    pub fn bytes(&self) -> [u8; 32] {
+        let value = |digit: u8| match digit {
+            b'0'..=b'9' => digit - b'0',
+            _ => digit - b'a' + 10,
+        };
+        let mut bytes = [0; 32];
+        for (byte, pair) in bytes.iter_mut().zip(self.0.as_bytes().chunks_exact(2)) {
+            *byte = value(pair[0]) << 4 | value(pair[1]);
+        }
+        bytes
     }
 }
 
@@ -377,6 +419,15 @@ mod tests {
         }
         let revoked = key(&json!({"revoked_at": "2030-01-01T00:00:00Z"})).unwrap();
         assert_eq!(revoked.state_at(before), KeyState::Revoked);
+    }
+
+    #[test]
+    fn a_hash_is_the_bytes_it_was_made_of() {
+        let bytes: [u8; 32] = std::array::from_fn(|n| u8::try_from(n * 8).unwrap());
+        assert_eq!(KeyHash::from(bytes).bytes(), bytes);
+        let digits = "0123456789abcdef".repeat(4);
+        let hash: KeyHash = digits.parse().unwrap();
+        assert_eq!(KeyHash::from(hash.bytes()).as_str(), digits);
     }
 
     #[test]

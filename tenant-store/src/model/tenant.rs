@@ -12,6 +12,7 @@ use super::{
 };
 
 /// A tenant as operators describe it, in a file or an API body.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tenant {
@@ -23,6 +24,7 @@ pub struct Tenant {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "one_line"
     )]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::one_line, required = false))]
     pub name: Option<String>,
     /// The name people read; 1 to 256 characters on one line.
     #[serde(
@@ -30,12 +32,14 @@ pub struct Tenant {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "one_line"
     )]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::one_line, required = false))]
     pub display_name: Option<String>,
     /// Whom to write to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub admin_email: Option<Email>,
     /// Whether requests are served. Default `active`.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::writable_status, required = false))]
     pub status: Status,
     /// What kind of customer this is. Default `free`.
     #[serde(default)]
@@ -46,6 +50,7 @@ pub struct Tenant {
         skip_serializing_if = "BTreeMap::is_empty",
         deserialize_with = "labels"
     )]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::labels, required = false))]
     pub labels: BTreeMap<String, String>,
     /// Feature switches by name, of 1 to 63 characters.
     #[serde(
@@ -53,25 +58,32 @@ pub struct Tenant {
         skip_serializing_if = "BTreeMap::is_empty",
         deserialize_with = "switches"
     )]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::switches, required = false))]
     pub features: BTreeMap<String, bool>,
     /// What the tenant has bought, where that is not what its tier says.
     #[serde(default, skip_serializing_if = "Quotas::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub quotas: Quotas,
     /// What its requests may ask for, where that is not what its tier says.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub limits: Limits,
     /// How long its data is kept, where that is not what its tier says.
     #[serde(default, skip_serializing_if = "Retention::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub retention: Retention,
     /// How its endpoints are probed, where neither a deployment nor its tier says.
     #[serde(default, skip_serializing_if = "HealthSettings::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub health: HealthSettings,
     /// The backends, by signal.
     #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub deployments: Deployments,
 }
 
 /// Whether a tenant's requests are served.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
@@ -99,20 +111,31 @@ impl Status {
 }
 
 /// What a tenant has bought. Absent means what the tier says, and no quota if it says nothing.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Quotas {
     /// Requests per second, all signals together.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 4_294_967_295_u32))]
     pub requests_per_second: Option<u32>,
     /// Requests in flight at one time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 4_294_967_295_u32))]
     pub concurrent_requests: Option<u32>,
     /// Bytes written per day, all signals together.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(minimum = 0, maximum = 9_007_199_254_740_991_u64)
+    )]
     pub ingest_bytes_per_day: Option<u64>,
     /// Bytes kept in storage.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(minimum = 0, maximum = 9_007_199_254_740_991_u64)
+    )]
     pub storage_bytes: Option<u64>,
 }
 
@@ -123,6 +146,7 @@ impl Quotas {
 }
 
 /// A tenant's deployments, at most one for each signal.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Deployments {

@@ -10,6 +10,7 @@ use super::{
 };
 
 /// A tier as operators define it. Whatever it leaves out, it has no opinion on.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct TierDefinition {
@@ -21,18 +22,22 @@ pub struct TierDefinition {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "one_line"
     )]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::one_line, required = false))]
     pub description: Option<String>,
     /// How its tenants' deployments are hosted. `dedicated` leaves room for `external` ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hosting: Option<Hosting>,
     /// What its tenants have bought.
     #[serde(default, skip_serializing_if = "Quotas::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub quotas: Quotas,
     /// What their requests may ask for.
     #[serde(default, skip_serializing_if = "Limits::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub limits: Limits,
     /// How long their data is kept.
     #[serde(default, skip_serializing_if = "Retention::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub retention: Retention,
     /// Feature switches by name, of 1 to 63 characters.
     #[serde(
@@ -40,13 +45,16 @@ pub struct TierDefinition {
         skip_serializing_if = "BTreeMap::is_empty",
         deserialize_with = "switches"
     )]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::switches, required = false))]
     pub features: BTreeMap<String, bool>,
     /// How their endpoints are probed.
     #[serde(default, skip_serializing_if = "HealthSettings::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
     pub health: HealthSettings,
 }
 
 /// What requests may ask for. Absent means what the tier says, and no limit if it says nothing.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
@@ -70,17 +78,27 @@ pub struct Limits {
     pub max_query_duration: Option<HumanDuration>,
     /// Bytes of a request's body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(minimum = 0, maximum = 9_007_199_254_740_991_u64)
+    )]
     pub max_request_bytes: Option<u64>,
     /// Bytes of an answer's body.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(
+        feature = "openapi",
+        schema(minimum = 0, maximum = 9_007_199_254_740_991_u64)
+    )]
     pub max_response_bytes: Option<u64>,
     /// Live tails and other endless answers at one time.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(minimum = 0, maximum = 4_294_967_295_u32))]
     pub max_concurrent_tails: Option<u32>,
 }
 
 /// How long data is kept, by signal: each at least 1 ms. Absent means what the tier says, and as
 /// the backends are set up if it says nothing.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Retention {
@@ -106,6 +124,7 @@ pub struct Retention {
 
 /// How endpoints are probed, where a deployment does not say. The fields are those of
 /// [`super::HealthCheck`].
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct HealthSettings {
@@ -114,6 +133,7 @@ pub struct HealthSettings {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "perhaps_interval"
     )]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::perhaps_probe_interval, required = false))]
     pub interval: Option<HumanDuration>,
     /// Deadline for one probe, at least 1 ms.
     #[serde(
@@ -126,12 +146,14 @@ pub struct HealthSettings {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "perhaps_threshold"
     )]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100))]
     pub healthy_after: Option<u8>,
     /// Failures in a row that make it unhealthy, 1 to 100.
     #[serde(
         skip_serializing_if = "Option::is_none",
         deserialize_with = "perhaps_threshold"
     )]
+    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100))]
     pub unhealthy_after: Option<u8>,
 }
 

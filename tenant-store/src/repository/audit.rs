@@ -20,11 +20,13 @@ pub struct Author {
 }
 
 /// One line of the append-only account of writes.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct AuditEvent {
     /// Its place in the sequence, rising.
     pub sequence: u64,
     /// When it happened.
+    #[cfg_attr(feature = "openapi", schema(value_type = String, format = DateTime))]
     pub at: Timestamp,
     /// Who did it.
     pub author: String,
@@ -45,6 +47,7 @@ pub struct AuditEvent {
     /// The fields of the document that changed, each with its value `before` and `after`, where
     /// there was one; secrets are left out. Empty for events of versions that did not note it.
     #[serde(default, skip_serializing_if = "serde_json::Value::is_null")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Object, required = false))]
     pub changes: serde_json::Value,
 }
 

@@ -83,7 +83,7 @@ pub struct Stored<T> {
 
 impl<T: Kept> Stored<T> {
     /// Reads a record; `None` if it was purged.
-    pub(super) fn read(record: &Record) -> Result<Option<Self>, RepositoryError> {
+    pub(crate) fn read(record: &Record) -> Result<Option<Self>, RepositoryError> {
         let deleted = match record.status {
             RecordStatus::Purged => return Ok(None),
             status => status == RecordStatus::Deleted,

@@ -10,6 +10,7 @@ use thiserror::Error;
 use crate::model::{Revision, Status, TenantId, Tier};
 
 /// What a record describes.
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {

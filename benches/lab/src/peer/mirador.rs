@@ -288,7 +288,7 @@ impl Admin<'_> {
         let body = tenant(number, endpoints, false).to_string();
         let request = format!(
             "PUT /api/v1/tenants/{id} HTTP/1.1\r\nHost: mirador\r\nAuthorization: Bearer {}\r\n\
-             Content-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
+             If-Match: *\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}",
             self.token,
             body.len()
         );

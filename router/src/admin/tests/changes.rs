@@ -3,6 +3,7 @@
 use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
+use super::refusals::assert_problem;
 use crate::admin::testing::{Admin, Answer, acme, tenant};
 
 #[tokio::test]
@@ -43,7 +44,7 @@ async fn there_is_nothing_to_delete_where_nothing_was() {
     let admin = Admin::start().await;
     let answer = admin.delete("acme").await;
     assert_eq!(answer.status, StatusCode::NOT_FOUND);
-    assert_eq!(answer.body["error"], "there is no tenant acme");
+    assert_eq!(answer.body["detail"], "there is no tenant acme");
 }
 
 /// Two operators who read the same revision can't both win.
@@ -60,11 +61,18 @@ async fn a_change_on_a_stale_revision_is_refused() {
     second["tier"] = json!("enterprise");
     let lost = Answer::of(admin.putting(&second, "").header("If-Match", "\"1\"")).await;
     assert_eq!(lost.status, StatusCode::PRECONDITION_FAILED);
-    let told = lost.body["error"].as_str().unwrap_or_default();
+    let told = lost.body["detail"].as_str().unwrap_or_default();
     assert!(
         told.contains("revision 2") && told.contains("revision 1"),
         "{told}"
     );
+
+    for tags in ["W/\"2\"", "\"x\"", "\"1\", \"3\""] {
+        let lost = Answer::of(admin.putting(&second, "").header("If-Match", tags)).await;
+        assert_eq!(lost.status, StatusCode::PRECONDITION_FAILED, "{tags}");
+    }
+    let among = admin.putting(&first, "").header("If-Match", "\"1\", \"2\"");
+    assert_eq!(Answer::of(among).await.outcome(), "unchanged");
 
     let path = "/api/v1/tenants/acme";
     let stale = admin
@@ -92,6 +100,12 @@ async fn presence_and_absence_can_be_conditions() {
     assert_eq!(
         Answer::of(with("If-Match", "*")).await.status,
         StatusCode::OK
+    );
+
+    let both = with("If-Match", "*").header("If-None-Match", "*");
+    assert_eq!(
+        Answer::of(both).await.status,
+        StatusCode::PRECONDITION_FAILED
     );
 
     admin.delete("acme").await;
@@ -124,18 +138,18 @@ async fn a_dry_run_foretells_and_changes_nothing() {
     changed["tier"] = json!("free");
     for tenant in [acme(), acme(), changed] {
         let before = admin.changes().await;
-        let foretold = Answer::of(admin.putting(&tenant, "?dry_run=true")).await;
+        let foretold = foretell(&admin, &tenant).await;
         assert_eq!(admin.changes().await, before);
         compare(&foretold, &admin.put(&tenant).await);
     }
     for _ in ["alive", "tombstone"] {
         let before = admin.changes().await;
         let rehearsed = admin.request(Method::DELETE, "/api/v1/tenants/acme?dry_run=true");
-        let foretold = Answer::of(rehearsed).await;
+        let foretold = Answer::of(rehearsed.header("If-Match", "*")).await;
         assert_eq!(admin.changes().await, before);
         compare(&foretold, &admin.delete("acme").await);
     }
-    let foretold = Answer::of(admin.putting(&acme(), "?dry_run=true")).await;
+    let foretold = foretell(&admin, &acme()).await;
     compare(&foretold, &admin.put(&acme()).await);
 }
 
@@ -155,6 +169,7 @@ async fn a_dry_run_is_refused_as_the_real_one_would_be() {
         .json(&acme());
     assert_eq!(Answer::of(twice).await.status, StatusCode::CONFLICT);
     let nobody = admin.request(Method::DELETE, "/api/v1/tenants/other?dry_run=true");
+    let nobody = nobody.header("If-Match", "*");
     assert_eq!(Answer::of(nobody).await.status, StatusCode::NOT_FOUND);
 }
 
@@ -167,15 +182,29 @@ async fn an_argument_that_is_not_known_stops_a_change() {
         "?dry_run=yes",
         "?dry_run=false&dry_run=true",
     ] {
-        let answer = Answer::of(admin.putting(&tenant("acme"), query)).await;
+        let request = admin.putting(&tenant("acme"), query);
+        let answer = Answer::of(request.header("If-None-Match", "*")).await;
         assert_eq!(answer.status, StatusCode::BAD_REQUEST, "{query}");
         assert!(
-            answer.body["faults"][0]["field"].is_string(),
+            answer.body["errors"][0]["field"].is_string(),
             "{}",
             answer.body
         );
     }
     assert_eq!(admin.changes().await, 0);
+}
+
+/// What putting `tenant` would come to.
+async fn foretell(admin: &Admin, tenant: &Value) -> Answer {
+    let rehearse = |name, value| {
+        let request = admin.putting(tenant, "?dry_run=true");
+        Answer::of(request.header(name, value))
+    };
+    let answer = rehearse("If-Match", "*").await;
+    if answer.status == StatusCode::PRECONDITION_FAILED {
+        return rehearse("If-None-Match", "*").await;
+    }
+    answer
 }
 
 fn compare(foretold: &Answer, done: &Answer) {
@@ -190,4 +219,26 @@ fn compare(foretold: &Answer, done: &Answer) {
         body
     };
     assert_eq!(without_times(&foretold.body), without_times(&done.body));
+}
+
+#[tokio::test]
+async fn a_reload_can_be_rehearsed() {
+    let admin = Admin::start().await;
+    let reload = |query: &str| {
+        let path = format!("/-/reload{query}");
+        Answer::of(admin.request(Method::POST, &path))
+    };
+    let dry = reload("?dry_run=true").await;
+    assert_eq!(dry.body["configuration"], "unchanged", "{}", dry.body);
+    let level = admin.control.settings().log.level.clone();
+    admin.write_config("admin: {token_file: admin.token}\nlog: {level: debug}\n");
+    for _ in 0..2 {
+        let dry = reload("?dry_run=true").await;
+        assert_eq!(dry.body["configuration"], "changed", "{}", dry.body);
+        assert_eq!(admin.control.settings().log.level, level);
+    }
+    assert_eq!(reload("").await.body["configuration"], "changed");
+    assert_eq!(admin.control.settings().log.level, "debug");
+    admin.write_config("admin: {token_file: admin.token}\nlog: {level: 7}\n");
+    assert_problem(&reload("?dry_run=true").await, "malformed");
 }

@@ -1,42 +1,156 @@
 //! Carries out changes one tenant at a time, and tells the outcome of each.
 
-use tenant_store::{
-    model::{Tenant, TenantId},
-    repository::Outcome,
+use reqwest::{Method, StatusCode};
+use serde_json::Value;
+use tenant_store::model::{HumanDuration, Revision, Tenant, TenantId};
+
+use super::wait;
+use crate::cli::{
+    Failure,
+    client::{AdminClient, AdminError, Body, Change, Changed, Condition},
+    output::Terminal,
 };
 
-use super::client::{AdminClient, AdminError};
-use crate::cli::{Failure, output::Terminal};
+/// A change of one tenant.
+pub(super) enum Step {
+    /// Make it what its document says.
+    Put(Box<Tenant>),
+    /// Change some of its fields: a merge patch.
+    Patch(TenantId, String),
+    Suspend(TenantId),
+    Activate(TenantId),
+    /// To a tombstone, or for good.
+    Delete(TenantId, bool),
+    Restore(TenantId),
+    /// Have it read again.
+    Invalidate(TenantId),
+}
 
-/// Makes each tenant what its document says.
-pub(super) async fn apply(
+/// Takes the steps one by one; each only if its tenant is at `revision`, if that is given. One that
+/// is refused does not keep the others from being tried.
+pub(super) async fn run(
     client: &AdminClient,
-    tenants: &[Tenant],
+    steps: Vec<Step>,
+    revision: Option<Revision>,
     dry_run: bool,
+    wait: Option<HumanDuration>,
     terminal: &mut Terminal<'_>,
 ) -> Result<(), Failure> {
-    let mut tally = Tally::new(tenants.len(), dry_run);
-    for tenant in tenants {
-        tally.count(&tenant.id, client.put(tenant, dry_run).await, terminal)?;
+    let mut tally = Tally::new(steps.len(), dry_run);
+    for step in &steps {
+        let changed = take(client, step, revision, dry_run).await;
+        let waits = match (&changed, wait) {
+            (Ok(changed), Some(limit)) if !dry_run => changed.body["revision"]
+                .as_u64()
+                .map(|revision| (Revision(revision), limit)),
+            _ => None,
+        };
+        tally.count(step.id(), changed, terminal)?;
+        if let Some((revision, limit)) = waits {
+            wait::until_healthy(client, step.id(), revision, limit).await?;
+            terminal.say(&format_args!("tenant {} healthy", step.id()))?;
+        }
     }
     tally.result()
 }
 
-/// Deletes each tenant.
-pub(super) async fn delete(
+async fn take(
     client: &AdminClient,
-    ids: &[TenantId],
+    step: &Step,
+    revision: Option<Revision>,
     dry_run: bool,
-    terminal: &mut Terminal<'_>,
-) -> Result<(), Failure> {
-    let mut tally = Tally::new(ids.len(), dry_run);
-    for id in ids {
-        tally.count(id, client.delete(id, dry_run).await, terminal)?;
+) -> Result<Changed, AdminError> {
+    let tag = revision.map_or_else(|| "*".to_owned(), |revision| format!("\"{revision}\""));
+    let id = step.id().as_str();
+    let query = [("dry_run", dry_run.to_string())];
+    let change = |method, path, body| Change {
+        method,
+        path,
+        query: &query,
+        condition: Condition::Match(&tag),
+        body,
+    };
+    match step {
+        Step::Put(tenant) => put(client, tenant, dry_run).await,
+        Step::Patch(_, fields) => {
+            let path = ["tenants", id];
+            client
+                .change(change(Method::PATCH, &path, Body::Patch(fields)))
+                .await
+        }
+        Step::Delete(_, purge) => {
+            let path = ["tenants", id];
+            let query = [
+                ("dry_run", dry_run.to_string()),
+                ("purge", purge.to_string()),
+            ];
+            client
+                .change(Change {
+                    query: &query,
+                    ..change(Method::DELETE, &path, Body::None)
+                })
+                .await
+        }
+        Step::Suspend(_) => {
+            let path = ["tenants", id, "suspend"];
+            client.change(change(Method::POST, &path, Body::None)).await
+        }
+        Step::Restore(_) => {
+            let path = ["tenants", id, "restore"];
+            client.change(change(Method::POST, &path, Body::None)).await
+        }
+        Step::Activate(_) => {
+            let path = ["tenants", id, "activate"];
+            client.change(change(Method::POST, &path, Body::None)).await
+        }
+        Step::Invalidate(_) => {
+            let path = ["tenants", id, "cache", "invalidate"];
+            client
+                .change(Change {
+                    query: &[],
+                    condition: Condition::None,
+                    ..change(Method::POST, &path, Body::None)
+                })
+                .await
+        }
     }
-    tally.result()
 }
 
-/// What became of several changes: one that is refused does not keep the others from being tried.
+/// Creates or replaces a tenant, whatever it was.
+async fn put(client: &AdminClient, tenant: &Tenant, dry_run: bool) -> Result<Changed, AdminError> {
+    let path = ["tenants", tenant.id.as_str()];
+    let query = [("dry_run", dry_run.to_string())];
+    let document = serde_json::to_value(tenant).unwrap_or(Value::Null);
+    let put = |condition| Change {
+        method: Method::PUT,
+        path: &path,
+        query: &query,
+        condition,
+        body: Body::Json(&document),
+    };
+    match client.change(put(Condition::Match("*"))).await {
+        Err(error) if error.status() == Some(StatusCode::PRECONDITION_FAILED) => {
+            client.change(put(Condition::Absent)).await
+        }
+        answer => answer,
+    }
+}
+
+impl Step {
+    fn id(&self) -> &TenantId {
+        match self {
+            Self::Put(tenant) => &tenant.id,
+            Self::Patch(id, _)
+            | Self::Suspend(id)
+            | Self::Activate(id)
+            | Self::Delete(id, _)
+            | Self::Restore(id)
+            | Self::Invalidate(id) => id,
+        }
+    }
+}
+
+/// What became of several changes.
 struct Tally {
     asked: usize,
     failed: usize,
@@ -57,13 +171,17 @@ impl Tally {
     fn count(
         &mut self,
         id: &TenantId,
-        change: Result<Outcome, AdminError>,
+        change: Result<Changed, AdminError>,
         terminal: &mut Terminal<'_>,
     ) -> Result<(), Failure> {
         match change {
-            Ok(outcome) => {
+            Ok(Changed { outcome, body }) => {
+                let outcome = match (outcome.as_str(), body["status"].as_str()) {
+                    ("", Some(status)) => status,
+                    (outcome, _) => outcome,
+                };
                 let note = if self.dry_run { " (dry run)" } else { "" };
-                terminal.say(&format_args!("tenant {id} {}{note}", outcome.as_str()))
+                terminal.say(&format_args!("tenant {id} {outcome}{note}"))
             }
             Err(error) if error.ends_all() || self.asked == 1 => Err(error.into()),
             Err(error) => {

@@ -1,7 +1,7 @@
 //! The documents that `apply` is given: all read and found well-formed before any is sent.
 
 use std::{
-    env,
+    env, fs,
     io::{self, Read as _},
     path::{Path, PathBuf},
 };
@@ -32,6 +32,36 @@ pub(super) fn load(paths: &[PathBuf], terminal: &mut Terminal<'_>) -> Result<Vec
         Ok(tenants) => Ok(tenants),
         Err(faults) => Err(terminal.complain_of(&faults)),
     }
+}
+
+/// Reads the one tenant of a file.
+pub(super) fn one(path: &Path, terminal: &mut Terminal<'_>) -> Result<Tenant, Failure> {
+    let mut tenants = load(&[path.to_owned()], terminal)?;
+    match (tenants.pop(), tenants.is_empty()) {
+        (Some(tenant), true) => Ok(tenant),
+        _ => Err(Failure::Input(format!(
+            "{} holds more than one tenant; name a file with one",
+            path.display()
+        ))),
+    }
+}
+
+/// Reads a file, or standard input, as it is.
+pub(super) fn text(path: &Path) -> Result<String, Failure> {
+    if path == Path::new("-") {
+        let mut text = String::new();
+        return io::stdin()
+            .read_to_string(&mut text)
+            .map(|_| text)
+            .map_err(|source| Failure::Unreadable {
+                path: "standard input".into(),
+                source,
+            });
+    }
+    fs::read_to_string(path).map_err(|source| Failure::Unreadable {
+        path: path.into(),
+        source,
+    })
 }
 
 fn from_standard_input() -> Result<Result<Vec<Tenant>, Faults>, Failure> {

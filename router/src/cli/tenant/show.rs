@@ -6,8 +6,19 @@ use tenant_store::model::{Deployment, TenantRecord};
 
 use crate::cli::{
     Failure,
+    client::{AdminClient, AdminError},
     output::{Format, Terminal},
 };
+
+/// Reads all tenants that are asked for, page by page.
+pub(super) async fn all(
+    client: &AdminClient,
+    query: &[(&str, String)],
+) -> Result<Vec<TenantRecord>, AdminError> {
+    client
+        .pages(&["tenants"], "tenants", "after", query, None)
+        .await
+}
 
 /// Writes many tenants.
 pub(super) fn list(

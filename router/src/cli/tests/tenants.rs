@@ -147,7 +147,7 @@ async fn the_exit_code_tells_whose_fault_it_was() {
     let wrong = desk.write("wrong.token", "wrong");
     let refused = desk.tenant_of(&desk.admin.url(), &wrong, "list").await;
     assert_eq!(refused.code, 1);
-    assert!(refused.err.contains("admin token"), "{}", refused.err);
+    assert!(refused.err.contains("operator's token"), "{}", refused.err);
 
     let unread = desk
         .tenant_of(&desk.admin.url(), "/nowhere/token", "list")

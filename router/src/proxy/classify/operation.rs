@@ -1,6 +1,6 @@
 //! What kind of operation a path is: what may be sent twice, and which deadlines bind it.
 
-use tenant_store::model::Signal;
+use tenant_store::model::{Access, Signal};
 
 /// Full method names of OTLP over gRPC begin so.
 pub(super) const GRPC_PREFIX: &str = "/opentelemetry.proto.collector.";
@@ -43,6 +43,15 @@ impl Operation {
     /// Whether a sender that is turned away must be told to keep its data and try again.
     pub const fn is_ingestion(self) -> bool {
         matches!(self, Self::Write | Self::Import)
+    }
+
+    /// What a key has to permit for it.
+    pub const fn access(self) -> Access {
+        match self {
+            Self::Read | Self::Export | Self::Tail => Access::Read,
+            Self::Write | Self::Import => Access::Write,
+            Self::Unknown => Access::Admin,
+        }
     }
 
     /// The name in logs.
@@ -92,7 +101,8 @@ const LOGS: [&str; 4] = [
     "/api/v2/logs",
 ];
 
-fn metrics(path: &str) -> Operation {
+/// A path of the metrics backend without what may stand around it.
+pub(super) fn metrics_path(path: &str) -> &str {
     let path = path
         .strip_prefix("/prometheus")
         .filter(|p| p.starts_with('/'))
@@ -101,11 +111,15 @@ fn metrics(path: &str) -> Operation {
         .strip_prefix("/graphite")
         .filter(|p| p.starts_with('/'))
         .unwrap_or(path);
-    let path = if path.len() > 1 {
+    if path.len() > 1 {
         path.trim_end_matches('/')
     } else {
         path
-    };
+    }
+}
+
+fn metrics(path: &str) -> Operation {
+    let path = metrics_path(path);
     match path {
         "/federate" | "/api/v1/export" | "/api/v1/export/csv" | "/api/v1/export/native" => {
             Operation::Export

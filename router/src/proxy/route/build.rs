@@ -19,8 +19,8 @@ use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tenant_store::model::{
-    Deployment, Endpoint, EndpointProtocol, SecretSource, Signal, Tenant, TenantRecord,
-    UpstreamAuth, UpstreamTls,
+    Deployment, Endpoint, EndpointProtocol, Features, HealthCheck, SecretSource, Signal, Tenant,
+    TenantRecord, TierDefinition, UpstreamAuth, UpstreamTls,
 };
 use thiserror::Error;
 
@@ -31,6 +31,7 @@ use super::{
 };
 use crate::{
     telemetry::Telemetry,
+    tiers::Tiers,
     tls::{self, TlsFault},
 };
 
@@ -40,6 +41,7 @@ pub struct RouteBuilder {
     telemetry: Arc<Telemetry>,
     monitor: Arc<Monitor>,
     roots: Arc<rustls::RootCertStore>,
+    tiers: Arc<Tiers>,
     clear_client: reqwest::Client,
     peers: Mutex<HashMap<PeerKey, Weak<Peer>>>,
     next_peer: AtomicU64,
@@ -80,7 +82,8 @@ pub enum RouteFault {
 }
 
 impl RouteBuilder {
-    /// A builder whose HTTPS endpoints are verified against `roots` unless they say otherwise.
+    /// A builder whose HTTPS endpoints are verified against `roots` unless they say otherwise, and
+    /// whose tenants inherit from `tiers`.
     ///
     /// # Errors
     /// No HTTP client can be set up for the probes.
@@ -88,6 +91,7 @@ impl RouteBuilder {
         telemetry: Arc<Telemetry>,
         monitor: Arc<Monitor>,
         roots: Arc<rustls::RootCertStore>,
+        tiers: Arc<Tiers>,
     ) -> Result<Self, RouteFault> {
         let clear_client = health::client_builder()
             .build()
@@ -97,6 +101,7 @@ impl RouteBuilder {
             telemetry,
             monitor,
             roots,
+            tiers,
             clear_client,
             peers,
             next_peer,
@@ -106,29 +111,42 @@ impl RouteBuilder {
     /// Builds the route of a record; `previous` is that of the revision before.
     pub fn build(&self, record: &TenantRecord, previous: Option<&TenantRoute>) -> TenantRoute {
         let tenant = &record.tenant;
+        let tier = self.tier(tenant);
         let deployments = Signal::ALL.map(|signal| {
             let deployment = tenant.deployments[signal].as_ref()?;
             let before = previous.and_then(|route| route.deployment(signal));
             Some(Box::new(
-                self.deployment(tenant, signal, deployment, before),
+                self.deployment(tenant, &tier, signal, deployment, before),
             ))
         });
         TenantRoute {
             id: tenant.id.clone(),
             status: tenant.status,
+            off: Features::switched_off(tenant, Some(&tier)),
+            tier,
             deployments,
         }
+    }
+
+    /// The tenant's tier. One that is not there gives nothing and forbids nothing.
+    fn tier(&self, tenant: &Tenant) -> Arc<TierDefinition> {
+        self.tiers.get(&tenant.tier).unwrap_or_else(|| {
+            tracing::error!(tenant = %tenant.id, tier = %tenant.tier, "there is no such tier");
+            Arc::new(TierDefinition::plain(tenant.tier.clone()))
+        })
     }
 
     fn deployment(
         &self,
         tenant: &Tenant,
+        tier: &TierDefinition,
         signal: Signal,
         deployment: &Deployment,
         before: Option<&DeploymentRoute>,
     ) -> DeploymentRoute {
         let shared = before.map_or_else(|| self.state(tenant, signal), |b| b.shared.clone());
-        let (endpoints, fault) = match self.endpoints(deployment) {
+        let check = deployment.health_check.inherit(tenant.health, tier.health);
+        let (endpoints, fault) = match self.endpoints(deployment, &check) {
             Ok(endpoints) => (endpoints, None),
             Err(fault) => {
                 tracing::error!(tenant = %tenant.id, %signal, error = %fault, "deployment can't be spoken to");
@@ -160,10 +178,14 @@ impl RouteBuilder {
         })
     }
 
-    fn endpoints(&self, deployment: &Deployment) -> Result<Box<[EndpointRoute]>, RouteFault> {
+    fn endpoints(
+        &self,
+        deployment: &Deployment,
+        check: &HealthCheck,
+    ) -> Result<Box<[EndpointRoute]>, RouteFault> {
         let authorization = deployment.auth.as_ref().map(authorization).transpose()?;
         let endpoint = |endpoint: &Endpoint| {
-            let upstream = self.upstream(endpoint, deployment, authorization.clone())?;
+            let upstream = self.upstream(endpoint, deployment, check, authorization.clone())?;
             Ok(EndpointRoute {
                 upstream,
                 zone: endpoint.zone.as_deref().map(Into::into),
@@ -178,6 +200,7 @@ impl RouteBuilder {
         &self,
         endpoint: &Endpoint,
         deployment: &Deployment,
+        check: &HealthCheck,
         authorization: Option<HeaderValue>,
     ) -> Result<Upstream, RouteFault> {
         let url = &endpoint.url;
@@ -188,9 +211,9 @@ impl RouteBuilder {
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| unusable())?;
         let peer = self.peer(endpoint, tls)?;
         let health = self.monitor.watch(Target {
-            url: probe::url(url, tls, &deployment.health_check),
+            url: probe::url(url, tls, check),
             name: name.clone(),
-            probe: probe::spec(&deployment.health_check),
+            probe: probe::spec(check),
             client: self.probe_client(&peer)?,
             authorization: authorization.clone(),
             identity: identity(&Self::key(endpoint, tls), authorization.as_ref()),
@@ -294,7 +317,11 @@ fn identity(key: &PeerKey, authorization: Option<&HeaderValue>) -> u64 {
     hasher.finish()
 }
 
-fn authorization(auth: &UpstreamAuth) -> Result<HeaderValue, RouteFault> {
+/// The header that carries a deployment's credentials; reads the secret where it is kept.
+///
+/// # Errors
+/// The secret can't be read, or no header can carry it.
+pub(crate) fn authorization(auth: &UpstreamAuth) -> Result<HeaderValue, RouteFault> {
     use base64::{Engine, prelude::BASE64_STANDARD};
     let (text, source) = match auth {
         UpstreamAuth::Basic { username, password } => {

@@ -28,7 +28,11 @@ fn tailed() -> Upstream {
 
 async fn delete(mirador: &Mirador) {
     let path = "/api/v1/tenants/acme";
-    let reply = mirador.admin(Method::DELETE, path).send().await;
+    let reply = mirador
+        .admin(Method::DELETE, path)
+        .header("If-Match", "*")
+        .send()
+        .await;
     assert_eq!(reply.expect("an answer").status(), StatusCode::OK);
 }
 

@@ -69,11 +69,12 @@ async fn check_admin(mirador: &Mirador) {
         mirador.admin(Method::PUT, path).json(suspended.document()),
         mirador.admin(Method::DELETE, path),
     ] {
-        let reply = request.send().await.expect("an answer");
+        let reply = request.header("If-Match", "*").send().await;
+        let reply = reply.expect("an answer");
         assert_eq!(reply.status(), StatusCode::SERVICE_UNAVAILABLE);
         assert_eq!(reply.headers()["retry-after"], "1");
         let told: Value = reply.json().await.expect("JSON");
-        assert_eq!(told["errorType"], "unavailable", "{told}");
+        assert_eq!(told["type"], "/problems/unavailable", "{told}");
     }
     let ready = mirador.admin(Method::GET, "/readyz").send().await;
     assert_eq!(ready.expect("an answer").status(), StatusCode::OK);

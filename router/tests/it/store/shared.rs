@@ -56,7 +56,11 @@ async fn what_one_router_changes_takes_effect_at_the_other() {
     until_status(&second, "acme", 200).await;
     assert_eq!(asked(&second, "acme", READ).await.body.text(), "new");
     let path = "/api/v1/tenants/acme";
-    let deleted = second.admin(Method::DELETE, path).send().await;
+    let deleted = second
+        .admin(Method::DELETE, path)
+        .header("If-Match", "*")
+        .send()
+        .await;
     assert_eq!(deleted.expect("an answer").status(), StatusCode::OK);
     until_status(&first, "acme", 403).await;
     let seen = first.admin(Method::GET, path).send().await;

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use super::{eventually, metrics::Metrics, port::Port, process::Process, tenant::Tenant};
 
 /// The bearer token of the admin API.
-const TOKEN: &str = "an-admin-token-of-the-tests";
+pub(crate) const TOKEN: &str = "an-admin-token-of-the-tests";
 
 /// A running router.
 #[derive(Debug)]
@@ -87,15 +87,23 @@ impl Mirador {
     /// Creates or replaces a tenant; it is served as described when this returns.
     pub(crate) async fn apply(&self, tenant: &Tenant) {
         let path = format!("/api/v1/tenants/{}", tenant.id());
-        let reply = self
-            .admin(Method::PUT, &path)
-            .json(tenant.document())
-            .send()
-            .await;
-        let reply = reply.expect("an answer of the admin API");
+        let put = async |condition| {
+            let request = self.admin(Method::PUT, &path).header(condition, "*");
+            let reply = request.json(tenant.document()).send().await;
+            reply.expect("an answer of the admin API")
+        };
+        let mut reply = put("If-Match").await;
+        if reply.status() == StatusCode::PRECONDITION_FAILED {
+            reply = put("If-None-Match").await;
+        }
         let status = reply.status();
         let text = reply.text().await.expect("its body");
         assert!(status.is_success(), "PUT {path} answered {status}: {text}");
+    }
+
+    /// A file with the token of the admin API.
+    pub(crate) fn token_file(&self) -> PathBuf {
+        self.folder.path().join("admin.token")
     }
 
     /// A request to the admin API, with its token.
@@ -216,7 +224,8 @@ pub(crate) fn http_client() -> Client {
         .expect("a client")
 }
 
-fn serve(folder: &Path) -> Process {
+/// Starts one on the configuration in a folder.
+pub(crate) fn serve(folder: &Path) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_mirador"));
     command
         .arg("serve")

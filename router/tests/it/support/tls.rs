@@ -80,6 +80,20 @@ impl Authority {
             Ok(address) => SanType::IpAddress(address),
             Err(_) => SanType::DnsName(name.try_into().expect("a name")),
         }];
+        self.sign(name, params)
+    }
+
+    /// Issues a certificate for somebody with a common name and a URI.
+    pub(crate) fn issue_to(&self, common_name: &str, uri: &str) -> Identity {
+        let mut params = CertificateParams::default();
+        params
+            .distinguished_name
+            .push(DnType::CommonName, common_name);
+        params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("a URI"))];
+        self.sign(common_name, params)
+    }
+
+    fn sign(&self, name: &str, mut params: CertificateParams) -> Identity {
         params.extended_key_usages = vec![
             ExtendedKeyUsagePurpose::ServerAuth,
             ExtendedKeyUsagePurpose::ClientAuth,
@@ -183,6 +197,24 @@ async fn accept(
             let mut inner = TcpStream::connect(upstream).await?;
             copy_bidirectional(&mut outer, &mut inner).await
         });
+    }
+}
+
+/// How a client verifies a listener by `authority`, and shows itself, if it does.
+pub(crate) fn client_config(authority: &Authority, identity: Option<&Identity>) -> ClientConfig {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(authority.roots());
+    match identity {
+        None => builder.with_no_client_auth(),
+        Some(Identity {
+            certificate, key, ..
+        }) => {
+            let key = PrivateKeyDer::try_from(key.serialize_der()).expect("a key");
+            let chain = vec![certificate.clone()];
+            builder.with_client_auth_cert(chain, key).expect("a pair")
+        }
     }
 }
 

@@ -5,14 +5,8 @@ use std::{env, fs, io, path::PathBuf, sync::Arc, time::Duration};
 use clap::Args;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use rustls::{ClientConfig, RootCertStore};
-use serde::{
-    Deserialize,
-    de::{self, DeserializeOwned, IntoDeserializer},
-};
-use tenant_store::{
-    model::{Status, Tenant, TenantId, TenantRecord},
-    repository::Outcome,
-};
+use serde::{Deserialize, de::DeserializeOwned};
+use serde_json::{Map, Value};
 use thiserror::Error;
 use url::Url;
 
@@ -36,7 +30,7 @@ pub(super) struct ServerArgs {
         global = true,
         env = "MIRADOR_TOKEN_FILE",
         value_name = "FILE",
-        help = "File with the admin token; without it the variable MIRADOR_TOKEN is used"
+        help = "File with an operator's token, or the admin token; without it the variable MIRADOR_TOKEN is used"
     )]
     token_file: Option<PathBuf>,
 }
@@ -44,7 +38,7 @@ pub(super) struct ServerArgs {
 /// Why the admin API did not do as asked.
 #[derive(Debug, Error)]
 #[non_exhaustive]
-pub(in crate::cli) enum AdminError {
+pub(super) enum AdminError {
     #[error("can't read the token file {}: {source}", path.display())]
     TokenFile { path: PathBuf, source: io::Error },
     #[error("the token in {0} is empty, or has characters that no header can carry")]
@@ -70,11 +64,25 @@ pub(in crate::cli) enum AdminError {
 
 impl AdminError {
     /// Whether what was asked is at fault, rather than the server or the way to it.
-    pub(in crate::cli) fn is_input(&self) -> bool {
+    pub(super) fn is_input(&self) -> bool {
         match self {
             Self::TokenFile { .. } | Self::Token(_) | Self::NoToken => true,
-            Self::Refused { status, .. } => *status == StatusCode::BAD_REQUEST,
+            Self::Refused { status, .. } => matches!(
+                *status,
+                StatusCode::BAD_REQUEST
+                    | StatusCode::UNPROCESSABLE_ENTITY
+                    | StatusCode::UNSUPPORTED_MEDIA_TYPE
+                    | StatusCode::PAYLOAD_TOO_LARGE
+            ),
             Self::Setup(_) | Self::Unreachable { .. } | Self::Strange { .. } => false,
+        }
+    }
+
+    /// The status of a refusal.
+    pub(super) fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { status, .. } => Some(*status),
+            _ => None,
         }
     }
 
@@ -82,8 +90,12 @@ impl AdminError {
     pub(super) fn ends_all(&self) -> bool {
         match self {
             Self::Refused { status, .. } => {
-                matches!(*status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
-                    || status.is_server_error()
+                matches!(
+                    *status,
+                    StatusCode::UNAUTHORIZED
+                        | StatusCode::FORBIDDEN
+                        | StatusCode::TOO_MANY_REQUESTS
+                ) || status.is_server_error()
             }
             _ => true,
         }
@@ -92,7 +104,7 @@ impl AdminError {
 
 /// What the server says is wrong with one field.
 #[derive(Debug, Deserialize)]
-pub(in crate::cli) struct Fault {
+pub(super) struct Fault {
     field: String,
     value: Option<String>,
     message: String,
@@ -124,8 +136,45 @@ pub(super) struct AdminClient {
     token: String,
 }
 
-/// Deadline for one answer: longer than the router's own, which explains itself.
-const TIMEOUT: Duration = Duration::from_secs(40);
+/// A request that changes something.
+pub(super) struct Change<'c> {
+    pub(super) method: Method,
+    pub(super) path: &'c [&'c str],
+    pub(super) query: &'c [(&'c str, String)],
+    pub(super) condition: Condition<'c>,
+    pub(super) body: Body<'c>,
+}
+
+/// What has to be so for a change to be made.
+pub(super) enum Condition<'c> {
+    None,
+    /// It is there, at this `ETag`; `*` for any.
+    Match(&'c str),
+    /// It is not there.
+    Absent,
+}
+
+/// What a change says.
+pub(super) enum Body<'c> {
+    None,
+    Json(&'c Value),
+    Patch(&'c str),
+    Yaml(&'c str),
+}
+
+/// What came of a change.
+pub(super) struct Changed {
+    /// `created`, `updated`, `unchanged`, `deleted` and their kin; empty if it was none of these.
+    pub(super) outcome: String,
+    pub(super) body: Value,
+}
+
+/// Items asked for at a time.
+const PAGE: usize = 1000;
+
+/// Deadline for one answer: longer than the router's own, which explains itself. An import has no
+/// other.
+const TIMEOUT: Duration = Duration::from_mins(5);
 
 impl AdminClient {
     pub(super) fn new(args: &ServerArgs) -> Result<Self, AdminError> {
@@ -155,41 +204,91 @@ impl AdminClient {
         })
     }
 
-    /// All tenants, page by page.
-    pub(super) async fn list(
+    /// Reads one thing.
+    pub(super) async fn read<T: DeserializeOwned>(
         &self,
-        status: Option<Status>,
-    ) -> Result<Vec<TenantRecord>, AdminError> {
-        let mut records = Vec::new();
-        let mut after: Option<TenantId> = None;
+        path: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<T, AdminError> {
+        let request = self.request(Method::GET, path).query(query);
+        self.decoded(self.sent(request).await?).await
+    }
+
+    /// Reads a text.
+    pub(super) async fn text(&self, path: &[&str]) -> Result<String, AdminError> {
+        let response = self.sent(self.request(Method::GET, path)).await?;
+        response
+            .text()
+            .await
+            .map_err(|error| self.strange(root_cause(&error)))
+    }
+
+    /// Reads a list, page by page. `field` holds the items of a page, and `next` goes into
+    /// `cursor`.
+    pub(super) async fn pages<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        field: &str,
+        cursor: &str,
+        query: &[(&str, String)],
+        most: Option<usize>,
+    ) -> Result<Vec<T>, AdminError> {
+        let mut items: Vec<T> = Vec::new();
+        let mut next: Option<String> = None;
         loop {
-            let mut query = vec![("limit", "1000".to_owned())];
-            query.extend(status.map(|status| ("status", status.as_str().to_owned())));
-            query.extend(after.iter().map(|after| ("after", after.to_string())));
-            let request = self.request(Method::GET, &["tenants"]).query(&query);
-            let page: Page = self.decoded(self.sent(request).await?).await?;
-            records.extend(page.tenants);
-            match page.next {
-                Some(next) => after = Some(next),
-                None => return Ok(records),
+            let left = most.map_or(PAGE, |most| PAGE.min(most - items.len()));
+            let mut query = query.to_vec();
+            query.push(("limit", left.to_string()));
+            query.extend(next.take().map(|next| (cursor, next)));
+            let mut page: Map<String, Value> = self.read(path, &query).await?;
+            let list = page.remove(field).unwrap_or_default();
+            let list: Vec<T> =
+                serde_json::from_value(list).map_err(|error| self.strange(error.to_string()))?;
+            items.extend(list);
+            next = match page.remove("next") {
+                Some(Value::String(next)) => Some(next),
+                Some(Value::Number(next)) => Some(next.to_string()),
+                _ => None,
+            };
+            if next.is_none() || most.is_some_and(|most| items.len() >= most) {
+                return Ok(items);
             }
         }
     }
 
-    pub(super) async fn get(&self, id: &TenantId) -> Result<TenantRecord, AdminError> {
-        let request = self.request(Method::GET, &["tenants", id.as_str()]);
-        self.decoded(self.sent(request).await?).await
-    }
-
-    pub(super) async fn put(&self, tenant: &Tenant, dry_run: bool) -> Result<Outcome, AdminError> {
-        let request = self.request(Method::PUT, &["tenants", tenant.id.as_str()]);
-        let request = request.query(&[("dry_run", dry_run)]).json(tenant);
-        self.outcome(&self.sent(request).await?)
-    }
-
-    pub(super) async fn delete(&self, id: &TenantId, dry_run: bool) -> Result<Outcome, AdminError> {
-        let request = self.request(Method::DELETE, &["tenants", id.as_str()]);
-        self.outcome(&self.sent(request.query(&[("dry_run", dry_run)])).await?)
+    /// Changes something, and tells what came of it.
+    pub(super) async fn change(&self, change: Change<'_>) -> Result<Changed, AdminError> {
+        let Change {
+            method,
+            path,
+            query,
+            condition,
+            body,
+        } = change;
+        let mut request = self.request(method, path).query(query);
+        request = match condition {
+            Condition::None => request,
+            Condition::Match(tag) => request.header("If-Match", tag),
+            Condition::Absent => request.header("If-None-Match", "*"),
+        };
+        request = match body {
+            Body::None => request,
+            Body::Json(value) => request.json(value),
+            Body::Patch(text) => request
+                .header("Content-Type", "application/merge-patch+json")
+                .body(text.to_owned()),
+            Body::Yaml(text) => request
+                .header("Content-Type", "application/yaml")
+                .body(text.to_owned()),
+        };
+        let response = self.sent(request).await?;
+        let outcome = header(&response, "x-mirador-outcome").to_owned();
+        let text = response
+            .text()
+            .await
+            .map_err(|error| self.strange(root_cause(&error)))?;
+        let body = serde_json::from_str(&text).unwrap_or_default();
+        Ok(Changed { outcome, body })
     }
 
     fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
@@ -213,16 +312,15 @@ impl AdminClient {
             return Ok(response);
         }
         let text = response.text().await.unwrap_or_default();
-        let ErrorBody { error, faults } =
-            serde_json::from_str(&text).unwrap_or_else(|_| ErrorBody {
-                error: text.trim().to_owned(),
-                faults: Vec::new(),
-            });
+        let Problem { detail, errors } = serde_json::from_str(&text).unwrap_or_else(|_| Problem {
+            detail: text.trim().to_owned(),
+            errors: Vec::new(),
+        });
         Err(AdminError::Refused {
             server: self.name(),
             status,
-            error,
-            faults,
+            error: detail,
+            faults: errors,
         })
     }
 
@@ -231,15 +329,6 @@ impl AdminClient {
             .json()
             .await
             .map_err(|error| self.strange(root_cause(&error)))
-    }
-
-    fn outcome(&self, response: &Response) -> Result<Outcome, AdminError> {
-        let header = response.headers().get("x-mirador-outcome");
-        let name = header
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default();
-        Outcome::deserialize(name.into_deserializer())
-            .map_err(|error: de::value::Error| self.strange(error.to_string()))
     }
 
     /// The server, as people write it.
@@ -256,16 +345,17 @@ impl AdminClient {
 }
 
 #[derive(Deserialize)]
-struct Page {
-    tenants: Vec<TenantRecord>,
-    next: Option<TenantId>,
+struct Problem {
+    detail: String,
+    #[serde(default)]
+    errors: Vec<Fault>,
 }
 
-#[derive(Deserialize)]
-struct ErrorBody {
-    error: String,
-    #[serde(default)]
-    faults: Vec<Fault>,
+fn header<'r>(response: &'r Response, name: &str) -> &'r str {
+    let value = response.headers().get(name);
+    value
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
 }
 
 fn token(file: Option<&PathBuf>) -> Result<String, AdminError> {

@@ -1,0 +1,360 @@
+//! One connection to one endpoint: does it stand, is it healthy, what is it?
+
+use std::{io, sync::Arc, time::Duration};
+
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::{
+    body::{Bytes, Incoming},
+    client::conn::{http1, http2},
+};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
+use serde::Serialize;
+use tenant_store::model::{Deployment, Endpoint, EndpointProtocol, Signal, UpstreamTls};
+use tokio::{net::TcpStream, time::Instant};
+use tokio_rustls::TlsConnector;
+use tokio_util::either::Either;
+use utoipa::ToSchema;
+
+use super::EndpointCheck;
+use crate::{proxy::route::authorization, tls};
+
+/// Bytes of an endpoint's metrics that are read at most.
+const METRICS_LIMIT: usize = 4 << 20;
+
+/// Longest version told, in characters.
+const VERSION_LIMIT: usize = 64;
+
+/// What an endpoint is, going by its own metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Product {
+    /// `VictoriaMetrics`, single or a component of a cluster.
+    VictoriaMetrics,
+    /// `VictoriaLogs`.
+    VictoriaLogs,
+    /// `VictoriaTraces`.
+    VictoriaTraces,
+    /// A `vmauth` in front of any of them.
+    Vmauth,
+    /// None of these, or it does not tell.
+    Unknown,
+}
+
+impl Product {
+    fn serves(self, signal: Signal) -> bool {
+        match self {
+            Self::VictoriaMetrics => signal == Signal::Metrics,
+            Self::VictoriaLogs => signal == Signal::Logs,
+            Self::VictoriaTraces => signal == Signal::Traces,
+            Self::Vmauth => true,
+            Self::Unknown => false,
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::VictoriaMetrics => "VictoriaMetrics",
+            Self::VictoriaLogs => "VictoriaLogs",
+            Self::VictoriaTraces => "VictoriaTraces",
+            Self::Vmauth => "vmauth",
+            Self::Unknown => "an unknown product",
+        }
+    }
+}
+
+/// How a deployment's endpoints are spoken to.
+pub(super) struct Prober {
+    health_path: String,
+    authorization: Option<HeaderValue>,
+    server_name: Option<String>,
+    http1: Arc<ClientConfig>,
+    http2: Arc<ClientConfig>,
+}
+
+type Stream = Either<TcpStream, Box<tokio_rustls::client::TlsStream<TcpStream>>>;
+
+impl Prober {
+    /// Reads the secrets and certificates that the deployment names.
+    ///
+    /// # Errors
+    /// Why that can't be done, in words.
+    pub(super) fn new(deployment: &Deployment, roots: &Arc<RootCertStore>) -> Result<Self, String> {
+        let tls: Option<&UpstreamTls> = deployment.tls.as_ref();
+        let config =
+            |alpn: &[u8]| tls::client_config(roots, tls, alpn).map_err(|error| error.to_string());
+        let authorization = deployment.auth.as_ref().map(authorization).transpose();
+        Ok(Self {
+            health_path: deployment.health_check.path.clone(),
+            authorization: authorization.map_err(|error| error.to_string())?,
+            server_name: tls.and_then(|tls| tls.server_name.clone()),
+            http1: config(b"http/1.1")?,
+            http2: config(b"h2")?,
+        })
+    }
+
+    /// Asks an endpoint, and writes down what it is like as it goes.
+    pub(super) async fn ask(&self, endpoint: &Endpoint, signal: Signal, check: &mut EndpointCheck) {
+        if let Err(problem) = self.try_ask(endpoint, signal, check).await {
+            check.problems.push(problem);
+        }
+    }
+
+    async fn try_ask(
+        &self,
+        endpoint: &Endpoint,
+        signal: Signal,
+        check: &mut EndpointCheck,
+    ) -> Result<(), String> {
+        let began = Instant::now();
+        let stream = self.connect(endpoint, check).await?;
+        check.reachable = true;
+        check.connect_ms = Some(milliseconds(began.elapsed()));
+        let mut connection = Connection::open(stream, endpoint.protocol).await?;
+
+        let asked = Instant::now();
+        let base = endpoint.url.base_path();
+        let health = self.request(endpoint, &format!("{base}{}", self.health_path))?;
+        let answer = connection.send(health).await?;
+        check.latency_ms = Some(milliseconds(asked.elapsed()));
+        check.health_status = Some(answer.status().as_u16());
+        if !answer.status().is_success() {
+            let status = answer.status();
+            let path = &self.health_path;
+            check
+                .problems
+                .push(format!("its health path {path} answered {status}"));
+        }
+        // An answer that is read to its end leaves the connection of use.
+        read(answer, METRICS_LIMIT).await?;
+
+        let answer = connection.send(self.request(endpoint, "/metrics")?).await?;
+        if answer.status() == StatusCode::OK {
+            let page = read(answer, METRICS_LIMIT).await?;
+            (check.product, check.version) = recognize(&String::from_utf8_lossy(&page));
+        }
+        if !check.product.serves(signal) {
+            check.problems.push(format!(
+                "expected {} for {signal}, and it is {}, going by its /metrics",
+                expected(signal).name(),
+                check.product.name()
+            ));
+        }
+        Ok(())
+    }
+
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        check: &mut EndpointCheck,
+    ) -> Result<Stream, String> {
+        let url = endpoint.url.as_url();
+        let host = url.host_str().unwrap_or_default();
+        let bare = host.trim_start_matches('[').trim_end_matches(']');
+        let port = url.port_or_known_default().unwrap_or_default();
+        let stream = TcpStream::connect((bare, port))
+            .await
+            .map_err(|error| format!("it can't be connected to: {error}"))?;
+        if !endpoint.url.is_https() {
+            return Ok(Either::Left(stream));
+        }
+        let name = self.server_name.as_deref().unwrap_or(bare).to_owned();
+        let server_name = ServerName::try_from(name.clone()).map_err(|_| {
+            format!("{name:?} is no name that a certificate could be for; set tls.server_name")
+        })?;
+        let config = match endpoint.protocol {
+            EndpointProtocol::Http1 => &self.http1,
+            EndpointProtocol::Http2 => &self.http2,
+        };
+        let stream = TlsConnector::from(Arc::clone(config))
+            .connect(server_name, stream)
+            .await
+            .map_err(|error: io::Error| format!("no TLS connection: {error}"))?;
+        let version = stream.get_ref().1.protocol_version();
+        check.tls = version
+            .and_then(|version| version.as_str())
+            .map(|version| version.replace('_', "."));
+        Ok(Either::Right(Box::new(stream)))
+    }
+
+    fn request(&self, endpoint: &Endpoint, path: &str) -> Result<Request<Empty<Bytes>>, String> {
+        let request = Request::builder()
+            .method(Method::GET)
+            .header(header::USER_AGENT, "mirador-validate");
+        let request = match endpoint.protocol {
+            EndpointProtocol::Http1 => request
+                .uri(path)
+                .header(header::HOST, endpoint.url.authority()),
+            EndpointProtocol::Http2 => {
+                let scheme = endpoint.url.as_url().scheme();
+                let authority = endpoint.url.authority();
+                request
+                    .version(Version::HTTP_2)
+                    .uri(format!("{scheme}://{authority}{path}"))
+            }
+        };
+        let mut request = request
+            .body(Empty::new())
+            .map_err(|error| format!("it can't be asked: {error}"))?;
+        if let Some(authorization) = &self.authorization {
+            let headers = request.headers_mut();
+            headers.insert(header::AUTHORIZATION, authorization.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// A connection that takes one request after another.
+enum Connection {
+    Http1(http1::SendRequest<Empty<Bytes>>),
+    Http2(http2::SendRequest<Empty<Bytes>>),
+}
+
+impl Connection {
+    async fn open(stream: Stream, protocol: EndpointProtocol) -> Result<Self, String> {
+        let io = TokioIo::new(stream);
+        let fault = |error: hyper::Error| format!("it does not speak HTTP: {error}");
+        // The tasks end with the connections, and these with whoever sends requests on them.
+        match protocol {
+            EndpointProtocol::Http1 => {
+                let (sender, connection) = http1::handshake(io).await.map_err(fault)?;
+                tokio::spawn(connection);
+                Ok(Self::Http1(sender))
+            }
+            EndpointProtocol::Http2 => {
+                let (sender, connection) = http2::handshake(TokioExecutor::new(), io)
+                    .await
+                    .map_err(fault)?;
+                tokio::spawn(connection);
+                Ok(Self::Http2(sender))
+            }
+        }
+    }
+
+    async fn send(&mut self, request: Request<Empty<Bytes>>) -> Result<Response<Incoming>, String> {
+        let answer = match self {
+            Self::Http1(sender) => {
+                sender.ready().await.map_err(|error| no_answer(&error))?;
+                sender.send_request(request).await
+            }
+            Self::Http2(sender) => {
+                sender.ready().await.map_err(|error| no_answer(&error))?;
+                sender.send_request(request).await
+            }
+        };
+        answer.map_err(|error| no_answer(&error))
+    }
+}
+
+fn no_answer(error: &hyper::Error) -> String {
+    format!("it did not answer: {error}")
+}
+
+/// Reads a body up to `limit` bytes; what is longer is cut off.
+async fn read(answer: Response<Incoming>, limit: usize) -> Result<Vec<u8>, String> {
+    let mut body = answer.into_body();
+    let mut bytes = Vec::new();
+    while let Some(frame) = body.frame().await {
+        let frame = frame.map_err(|error| format!("its answer broke off: {error}"))?;
+        if let Some(data) = frame.data_ref() {
+            let room = limit - bytes.len();
+            bytes.extend_from_slice(&data[..data.len().min(room)]);
+        }
+        if bytes.len() == limit {
+            break;
+        }
+    }
+    Ok(bytes)
+}
+
+/// What a page of metrics is of. Builds without a version are known by the names of their metrics.
+fn recognize(page: &str) -> (Product, Option<String>) {
+    let version = page
+        .lines()
+        .find_map(|line| line.strip_prefix("vm_app_version{version=\""))
+        .and_then(|rest| rest.split_once('"'))
+        .map(|(version, _)| version)
+        .filter(|version| !version.is_empty());
+    let named = version.and_then(|version| {
+        [
+            ("victoria-metrics", Product::VictoriaMetrics),
+            ("vmselect", Product::VictoriaMetrics),
+            ("vminsert", Product::VictoriaMetrics),
+            ("victoria-logs", Product::VictoriaLogs),
+            ("vlselect", Product::VictoriaLogs),
+            ("vlinsert", Product::VictoriaLogs),
+            ("victoria-traces", Product::VictoriaTraces),
+            ("vtselect", Product::VictoriaTraces),
+            ("vtinsert", Product::VictoriaTraces),
+            ("vmauth", Product::Vmauth),
+        ]
+        .into_iter()
+        .find(|(prefix, _)| version.starts_with(prefix))
+        .map(|(_, product)| product)
+    });
+    // VictoriaTraces has metrics of VictoriaLogs, too, and all of them have some of `vm_`.
+    let by_metrics = || {
+        [
+            ("vmauth_", Product::Vmauth),
+            ("vt_", Product::VictoriaTraces),
+            ("vl_", Product::VictoriaLogs),
+            ("vm_rows", Product::VictoriaMetrics),
+        ]
+        .into_iter()
+        .find(|(prefix, _)| page.lines().any(|line| line.starts_with(prefix)))
+        .map_or(Product::Unknown, |(_, product)| product)
+    };
+    let version = version.map(|version| version.chars().take(VERSION_LIMIT).collect());
+    (named.unwrap_or_else(by_metrics), version)
+}
+
+fn expected(signal: Signal) -> Product {
+    match signal {
+        Signal::Metrics => Product::VictoriaMetrics,
+        Signal::Logs => Product::VictoriaLogs,
+        Signal::Traces => Product::VictoriaTraces,
+    }
+}
+
+fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn products_are_known_by_version_or_by_their_metrics() {
+        for (page, product, version) in [
+            (
+                "vm_app_version{version=\"victoria-metrics-20260101-v1.150.0\", short_version=\"v1.150.0\"} 1\n",
+                Product::VictoriaMetrics,
+                Some("victoria-metrics-20260101-v1.150.0"),
+            ),
+            (
+                "vl_rows 1\nvt_rows_ingested_total 1\nvm_app_version{version=\"victoria-traces-v0.11.0\"} 1\n",
+                Product::VictoriaTraces,
+                Some("victoria-traces-v0.11.0"),
+            ),
+            (
+                "vm_app_version{version=\"\", short_version=\"\"} 1\nvm_rows_inserted_total 4\n",
+                Product::VictoriaMetrics,
+                None,
+            ),
+            (
+                "vm_app_start_timestamp 1\nvl_rows 1\n",
+                Product::VictoriaLogs,
+                None,
+            ),
+            ("vl_rows 1\nvt_rows 1\n", Product::VictoriaTraces, None),
+            ("vmauth_user_requests_total 1\n", Product::Vmauth, None),
+            ("go_goroutines 7\n", Product::Unknown, None),
+            ("", Product::Unknown, None),
+        ] {
+            let (found, told) = recognize(page);
+            assert_eq!((found, told.as_deref()), (product, version), "{page}");
+        }
+    }
+}
