@@ -40,7 +40,9 @@ pub fn check(
         .filter(|path| path.exists());
     let kept = config.iter().filter_map(|config| match &config.store {
         StoreConfig::Files { path, .. } => Some(path),
-        StoreConfig::Sqlite { .. } | StoreConfig::Postgres { .. } => None,
+        StoreConfig::Sqlite { .. }
+        | StoreConfig::Postgres { .. }
+        | StoreConfig::Weaviate { .. } => None,
     });
     let kept = kept.filter(|path| path.exists());
     let paths: Vec<_> = named.chain(kept).chain(tenant_paths).collect();

@@ -174,6 +174,11 @@ pub(super) struct RawStore {
     pub(super) max_connections: u32,
     pub(super) timeout: HumanDuration,
     pub(super) poll_interval: Option<HumanDuration>,
+    pub(super) api_key_file: Option<PathBuf>,
+    pub(super) api_key_env: Option<String>,
+    pub(super) replication_factor: Option<u32>,
+    pub(super) settling: Option<HumanDuration>,
+    pub(super) class_prefix: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -181,6 +186,7 @@ pub(super) struct RawStore {
 pub(super) enum RawStoreKind {
     Sqlite,
     Postgres,
+    Weaviate,
     Files,
 }
 
@@ -189,6 +195,7 @@ impl RawStoreKind {
         match self {
             Self::Sqlite => "sqlite",
             Self::Postgres => "postgres",
+            Self::Weaviate => "weaviate",
             Self::Files => "files",
         }
     }
@@ -333,6 +340,11 @@ impl Default for RawStore {
             max_connections: 8,
             timeout: HumanDuration::from_secs(2),
             poll_interval: None,
+            api_key_file: None,
+            api_key_env: None,
+            replication_factor: None,
+            settling: None,
+            class_prefix: None,
         }
     }
 }

@@ -5,7 +5,11 @@ use std::{path::PathBuf, time::Duration};
 use tenant_store::repository::{
     files::FilesOptions,
     postgres::{PostgresOptions, PostgresTls, PostgresUrl},
+    weaviate::WeaviateOptions,
 };
+use url::Url;
+
+use super::Secret;
 
 /// Where tenants are kept.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -34,6 +38,17 @@ pub enum StoreConfig {
         tls: PostgresTls,
         /// Connections, and how long to wait.
         options: PostgresOptions,
+    },
+    /// In a Weaviate that several routers share.
+    Weaviate {
+        /// Where it is; without user and password.
+        url: Url,
+        /// What it asks for, if it asks.
+        api_key: Option<Secret>,
+        /// The authorities that signed its certificate, instead of those the system trusts.
+        ca_file: Option<PathBuf>,
+        /// How it is used.
+        options: WeaviateOptions,
     },
 }
 

@@ -12,8 +12,10 @@ use tenant_store::{
     repository::{
         files::FilesOptions,
         postgres::{PostgresOptions, PostgresTls, PostgresUrl},
+        weaviate::WeaviateOptions,
     },
 };
+use url::Url;
 
 use super::{Builder, MILLISECOND, MINUTE};
 use crate::config::{
@@ -24,6 +26,9 @@ use crate::config::{
 /// How often a store may be looked into.
 const POLL: RangeInclusive<Duration> = Duration::from_millis(100)..=MINUTE;
 
+/// How long a claim may be left to settle.
+const SETTLING: RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_secs(10);
+
 impl Builder<'_, '_> {
     /// The store; with faults, which are reported, perhaps the default one.
     pub(super) fn store(&mut self, raw: &RawStore) -> StoreConfig {
@@ -31,6 +36,7 @@ impl Builder<'_, '_> {
         match raw.kind {
             RawStoreKind::Sqlite => self.sqlite(raw),
             RawStoreKind::Postgres => self.postgres(raw).unwrap_or_default(),
+            RawStoreKind::Weaviate => self.weaviate(raw).unwrap_or_default(),
             RawStoreKind::Files => self.files(raw).unwrap_or_default(),
         }
     }
@@ -38,14 +44,43 @@ impl Builder<'_, '_> {
     /// What says where another kind of store is would be passed over in silence, and tenants be
     /// looked for in the wrong place.
     fn belongs_elsewhere(&mut self, raw: &RawStore) {
-        use RawStoreKind::{Files, Postgres, Sqlite};
+        use RawStoreKind::{Files, Postgres, Sqlite, Weaviate};
         for (key, is_set, kinds) in [
             ("store.path", raw.path.is_some(), &[Sqlite, Files][..]),
-            ("store.url", raw.url.is_some(), &[Postgres]),
-            ("store.url_file", raw.url_file.is_some(), &[Postgres]),
-            ("store.url_env", raw.url_env.is_some(), &[Postgres]),
+            ("store.url", raw.url.is_some(), &[Postgres, Weaviate]),
+            (
+                "store.url_file",
+                raw.url_file.is_some(),
+                &[Postgres, Weaviate],
+            ),
+            (
+                "store.url_env",
+                raw.url_env.is_some(),
+                &[Postgres, Weaviate],
+            ),
             ("store.tls", raw.tls.is_some(), &[Postgres]),
-            ("store.ca_file", raw.ca_file.is_some(), &[Postgres]),
+            (
+                "store.ca_file",
+                raw.ca_file.is_some(),
+                &[Postgres, Weaviate],
+            ),
+            (
+                "store.api_key_file",
+                raw.api_key_file.is_some(),
+                &[Weaviate],
+            ),
+            ("store.api_key_env", raw.api_key_env.is_some(), &[Weaviate]),
+            (
+                "store.replication_factor",
+                raw.replication_factor.is_some(),
+                &[Weaviate],
+            ),
+            ("store.settling", raw.settling.is_some(), &[Weaviate]),
+            (
+                "store.class_prefix",
+                raw.class_prefix.is_some(),
+                &[Weaviate],
+            ),
         ] {
             if is_set && !kinds.contains(&raw.kind) {
                 let kinds: Vec<_> = kinds.iter().map(|kind| kind.as_str()).collect();
@@ -102,6 +137,84 @@ impl Builder<'_, '_> {
                 None
             }
         }
+    }
+
+    fn weaviate(&mut self, raw: &RawStore) -> Option<StoreConfig> {
+        let default = WeaviateOptions::default();
+        let options = WeaviateOptions {
+            timeout: self.span("store.timeout", raw.timeout, MILLISECOND..=MINUTE),
+            poll_interval: self.poll_interval(raw, 5),
+            replication_factor: match raw.replication_factor {
+                None => default.replication_factor,
+                Some(factor) => self.count("store.replication_factor", factor, 1..=100),
+            },
+            settling: match raw.settling {
+                None => default.settling,
+                Some(settling) => self.span("store.settling", settling, SETTLING),
+            },
+            class_prefix: match &raw.class_prefix {
+                None => default.class_prefix,
+                Some(prefix) => self.class_prefix(prefix),
+            },
+        };
+        let api_key = self.held(
+            "store.api_key",
+            raw.api_key_file.as_deref(),
+            raw.api_key_env.as_deref(),
+        );
+        let ca_file = raw.ca_file.as_deref();
+        let ca_file = ca_file.and_then(|file| self.readable("store.ca_file", file));
+        let (place, url) = self.store_url(raw)?;
+        let url = self.weaviate_url(place, &url)?;
+        if ca_file.is_some() && url.scheme() != "https" {
+            let message = "the URL begins with http: there is no certificate to verify";
+            self.report.fault("store.ca_file", message);
+        }
+        Some(StoreConfig::Weaviate {
+            url,
+            api_key,
+            ca_file,
+            options,
+        })
+    }
+
+    /// Where a Weaviate is. Nothing of a URL at fault is repeated: there may be a password in it.
+    fn weaviate_url(&mut self, place: &str, text: &str) -> Option<Url> {
+        let url = Url::parse(text).ok().filter(|url| {
+            matches!(url.scheme(), "http" | "https")
+                && url.has_host()
+                && url.query().is_none()
+                && url.fragment().is_none()
+        });
+        let Some(url) = url else {
+            let message =
+                "expected a URL such as https://weaviate.internal:8080, without `?` and `#`";
+            self.report.fault(place, message);
+            return None;
+        };
+        if !url.username().is_empty() || url.password().is_some() {
+            let message = "expected a URL without user and password; store.api_key_file or \
+                           store.api_key_env says who we are";
+            self.report.fault(place, message);
+            return None;
+        }
+        Some(url)
+    }
+
+    fn class_prefix(&mut self, prefix: &str) -> String {
+        let fits = prefix.len() <= 64
+            && prefix.starts_with(|first: char| first.is_ascii_uppercase())
+            && prefix
+                .chars()
+                .all(|c| c.is_ascii_alphanumeric() || c == '_');
+        if !fits {
+            let message = format!(
+                "expected up to 64 letters, digits and `_`, the first a capital letter, as names \
+                 of classes begin, not {prefix:?}"
+            );
+            self.report.fault("store.class_prefix", message);
+        }
+        prefix.to_owned()
     }
 
     fn files(&mut self, raw: &RawStore) -> Option<StoreConfig> {

@@ -3,6 +3,7 @@
 use tenant_store::repository::{
     files::FilesOptions,
     postgres::{PostgresOptions, PostgresTls},
+    weaviate::WeaviateOptions,
 };
 
 use super::*;
@@ -104,7 +105,7 @@ fn a_database_may_be_named_in_a_file_and_do_without_tls() {
     };
     let tls = |store| match store {
         StoreConfig::Postgres { tls, .. } => tls,
-        other @ (StoreConfig::Files { .. } | StoreConfig::Sqlite { .. }) => panic!("{other:?}"),
+        other => panic!("{other:?}"),
     };
     let off = load("tls: off").expect("a configuration");
     assert_eq!(tls(off), PostgresTls::Off);
@@ -113,6 +114,111 @@ fn a_database_may_be_named_in_a_file_and_do_without_tls() {
     assert_eq!(tls(own), expected);
     let both = load("tls: off, ca_file: a.crt").expect_err("a fault");
     assert!(both.to_string().contains("store.ca_file"), "{both}");
+}
+
+#[test]
+fn a_weaviate_is_named_by_its_url_and_its_key_is_never_shown() {
+    let directory = certificates();
+    fs::write(directory.path().join("key"), "hunter2\n").expect("a file");
+    let load = |rest: &str| {
+        let text = format!("store: {{kind: weaviate, {rest}}}");
+        let file = directory.path().join("mirador.yaml");
+        fs::write(&file, text).expect("a file");
+        Config::load(Some(&file), &Overrides::default())
+    };
+    let config = load("url: \"https://weaviate.internal:8080\", api_key_file: key, ca_file: a.crt")
+        .expect("a configuration");
+    let shown = format!("{config:?}");
+    assert!(!shown.contains("hunter2"), "{shown}");
+    let StoreConfig::Weaviate {
+        url,
+        api_key,
+        ca_file,
+        options,
+    } = config.store
+    else {
+        panic!("{shown}");
+    };
+    assert_eq!(url.as_str(), "https://weaviate.internal:8080/");
+    assert_eq!(api_key.expect("a key").expose(), "hunter2");
+    assert_eq!(ca_file, Some(directory.path().join("a.crt")));
+    assert_eq!(options, WeaviateOptions::default());
+    let config = load(
+        "url: \"http://w/\", timeout: 3s, poll_interval: 2s, replication_factor: 3, settling: 1s, \
+         class_prefix: Acme_1",
+    );
+    let expected = WeaviateOptions {
+        timeout: Duration::from_secs(3),
+        poll_interval: Duration::from_secs(2),
+        replication_factor: 3,
+        settling: Duration::from_secs(1),
+        class_prefix: "Acme_1".into(),
+    };
+    match config.expect("a configuration").store {
+        StoreConfig::Weaviate { options, .. } => assert_eq!(options, expected),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn faults_of_a_weaviate_are_told() {
+    let url = "url: \"http://weaviate:8080\"";
+    for (store, path, said) in [
+        (String::new(), "store.kind", "url_file, url_env or url"),
+        (
+            "url: \"postgres://a:hunter2@b/c\"".into(),
+            "store.url",
+            "expected a URL such as https://weaviate.internal:8080",
+        ),
+        (
+            "url: \"https://a:hunter2@b/c\"".into(),
+            "store.url",
+            "store.api_key_file",
+        ),
+        (
+            "url: \"https://b/c?key=hunter2\"".into(),
+            "store.url",
+            "without `?`",
+        ),
+        (
+            format!("{url}, api_key_file: no.key"),
+            "store.api_key_file",
+            "no.key can't be read",
+        ),
+        (
+            format!("{url}, api_key_env: NO_SUCH_KEY"),
+            "store.api_key_env",
+            "NO_SUCH_KEY is not set",
+        ),
+        (
+            format!("{url}, replication_factor: 0"),
+            "store.replication_factor",
+            "expected 1 to 100",
+        ),
+        (
+            format!("{url}, settling: 1ms"),
+            "store.settling",
+            "expected 10ms to 10s",
+        ),
+        (
+            format!("{url}, class_prefix: mirador"),
+            "store.class_prefix",
+            "a capital letter",
+        ),
+        (
+            format!("{url}, poll_interval: 1h"),
+            "store.poll_interval",
+            "expected 100ms to 1m",
+        ),
+    ] {
+        assert_fault(&format!("kind: weaviate, {store}"), path, said);
+    }
+    let directory = certificates();
+    let file = directory.path().join("mirador.yaml");
+    let text = format!("store: {{kind: weaviate, {url}, ca_file: a.crt}}");
+    fs::write(&file, text).expect("a file");
+    let clear = Config::load(Some(&file), &Overrides::default()).expect_err("a fault");
+    assert!(clear.to_string().contains("begins with http"), "{clear}");
 }
 
 #[test]
@@ -161,6 +267,11 @@ fn what_is_for_another_kind_is_a_fault() {
         ("url: \"postgres://u:hunter2@db/x\"", "store.url"),
         ("tls: off", "store.tls"),
         ("ca_file: X", "store.ca_file"),
+        ("api_key_file: X", "store.api_key_file"),
+        ("api_key_env: X", "store.api_key_env"),
+        ("replication_factor: 3", "store.replication_factor"),
+        ("settling: 1s", "store.settling"),
+        ("class_prefix: Mirador", "store.class_prefix"),
     ] {
         assert_fault(store, path, "store.kind is sqlite");
     }
@@ -168,5 +279,10 @@ fn what_is_for_another_kind_is_a_fault() {
         "kind: postgres, url: \"postgres://u:hunter2@db/x\", path: x",
         "store.path",
         "this is for store.kind sqlite or files, and store.kind is postgres",
+    );
+    assert_fault(
+        "kind: weaviate, url: \"http://weaviate:8080\", tls: off",
+        "store.tls",
+        "this is for store.kind postgres, and store.kind is weaviate",
     );
 }
