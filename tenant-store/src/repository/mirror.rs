@@ -56,9 +56,7 @@ impl Mirror {
 
     /// Notes when a record was last used, if that is later than what is noted: no change.
     pub(super) fn note_use(&mut self, key: &RecordKey, used_at: Timestamp) {
-        if let Some(Row { record, .. }) = self.rows.get_mut(key)
-            && used_at >= record.created_at
-        {
+        if let Some(Row { record, .. }) = self.rows.get_mut(key) {
             record.used_at = record.used_at.max(Some(used_at));
         }
     }

@@ -203,10 +203,7 @@ impl Shared {
         let held = mirror.record(&record.key);
         if held.is_none_or(|held| held.revision < record.revision) {
             let used_at = held.and_then(|held| held.used_at);
-            mirror.change(Record {
-                used_at: used_at.filter(|used_at| *used_at >= record.created_at),
-                ..record
-            });
+            mirror.change(Record { used_at, ..record });
             drop(mirror);
             self.stirred.send_replace(());
         }
@@ -281,7 +278,7 @@ impl RecordStore for WeaviateRepository {
         // What was noticed, or what is newer than that.
         let record = self.shared.mirror.read().record(key).cloned();
         Ok(record.map(|record| Record {
-            used_at: used_at.filter(|used_at| *used_at >= record.created_at),
+            used_at: used_at.max(record.used_at),
             ..record
         }))
     }

@@ -6,6 +6,7 @@ use tenant_store::{
     model::{Status, TenantId},
     repository::{Expect, ListQuery, TenantRepository},
 };
+use tokio::task::JoinSet;
 
 use crate::{
     Store,
@@ -16,10 +17,21 @@ use crate::{
 /// just full.
 pub(crate) async fn lists_ten_thousand_in_pages(store: &impl Store) {
     const TENANTS: usize = 10_000;
+    /// So that it does not take for ever where a write has to wait.
+    const WRITERS: usize = 20;
     let store = store.open().await;
-    for number in 0..TENANTS {
-        let tenant = tenant(&format!("t-{:05}", (number * 7919) % TENANTS));
-        put(&*store, tenant, Expect::Absent).await.unwrap();
+    let mut writing = JoinSet::new();
+    for writer in 0..WRITERS {
+        let store = store.clone();
+        writing.spawn(async move {
+            for number in (writer..TENANTS).step_by(WRITERS) {
+                let tenant = tenant(&format!("t-{:05}", (number * 7919) % TENANTS));
+                put(&*store, tenant, Expect::Absent).await.unwrap();
+            }
+        });
+    }
+    while let Some(written) = writing.join_next().await {
+        written.unwrap();
     }
     let mut query = ListQuery {
         limit: 1_000,

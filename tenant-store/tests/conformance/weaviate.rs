@@ -81,7 +81,7 @@ impl Store for Classes {
         };
         let options = WeaviateOptions {
             timeout: Duration::from_secs(20),
-            poll_interval: Duration::from_millis(100),
+            poll_interval: Duration::from_millis(250),
             settling,
             class_prefix: self.prefix.clone(),
             ..WeaviateOptions::default()

@@ -139,13 +139,14 @@ async fn changes_by_the_api_are_refused_with_where_to_make_them() {
     let suspended = acme.set("/status", "suspended");
     let put = mirador.admin(Method::PUT, path).json(suspended.document());
     let put = put.header("If-Match", "*").send().await.expect("an answer");
-    assert_eq!(put.status(), StatusCode::CONFLICT);
+    assert_eq!(put.status(), StatusCode::FORBIDDEN);
     let told: Value = put.json().await.expect("JSON");
+    assert_eq!(told["type"], "/problems/read-only", "{told}");
     let folder = delivered.folder.path().to_str().expect("a name");
     assert!(told.to_string().contains(folder), "{told}");
     let delete = mirador.admin(Method::DELETE, path).header("If-Match", "*");
     let delete = delete.send().await.expect("an answer");
-    assert_eq!(delete.status(), StatusCode::CONFLICT);
+    assert_eq!(delete.status(), StatusCode::FORBIDDEN);
     let globex = Tenant::new("globex").metrics(&[upstream.url()]);
     let post = mirador.admin(Method::POST, "/api/v1/tenants");
     let post = post
@@ -153,7 +154,7 @@ async fn changes_by_the_api_are_refused_with_where_to_make_them() {
         .send()
         .await
         .expect("an answer");
-    assert_eq!(post.status(), StatusCode::CONFLICT);
+    assert_eq!(post.status(), StatusCode::FORBIDDEN);
     assert_eq!(asked(&mirador, "acme", READ).await.status(), 200);
     assert_eq!(asked(&mirador, "globex", READ).await.status(), 403);
     let read = mirador

@@ -11,15 +11,22 @@ use super::{
 };
 use crate::repository::{Kind, RecordKey};
 
+/// How much longer than a look the pause after it is at least: there may be very many records, and
+/// listing them all is work for the server.
+const REST: u32 = 4;
+
 /// Looks for changes, and for writes that were left half-done, every `poll_interval`.
 pub(super) async fn keep_looking(shared: Arc<Shared>, poll_interval: Duration) {
+    let mut took = Duration::ZERO;
     loop {
-        sleep(poll_interval).await;
+        sleep(poll_interval.max(REST * took)).await;
+        let began = Instant::now();
         // What went wrong is kept for whoever asks for changes.
         let _ = shared.look(poll_interval / 2).await;
         if let Err(error) = shared.tidy_up().await {
             tracing::debug!(%error, "abandoned writes can't be looked for");
         }
+        took = began.elapsed();
     }
 }
 
