@@ -4,7 +4,6 @@
 //! changed by the repository, snapshots by [`Control`]. No request of a tenant passes here.
 
 mod argocd;
-mod attempts;
 mod audit;
 mod auth;
 mod body;

@@ -5,6 +5,7 @@
 
 mod build;
 mod check;
+mod identify;
 mod operators;
 mod overrides;
 mod raw;
@@ -20,7 +21,6 @@ use std::{
 };
 
 use health::MonitorConfig;
-use http::HeaderName;
 use ipnet::IpNet;
 use tenant_store::{
     cache::CacheConfig,
@@ -33,6 +33,10 @@ use crate::keys::KeySecret;
 use self::{build::Built, raw::RawConfig};
 pub use self::{
     check::{CheckReport, check},
+    identify::{
+        Algorithm, Authentication, BaseDomain, CertificateField, CertificateRule, ClaimPath,
+        Identify, KeyLocation, KeySource, PathPrefix, SourceKind, TenantPattern, TokenIssuer,
+    },
     operators::{CertificateName, Credential, Operator, Operators, Role, TokenHash},
     overrides::Overrides,
     store::StoreConfig,
@@ -70,7 +74,7 @@ pub struct Config {
 /// What a reload may change.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
-    /// Where a request names its tenant.
+    /// How a request says for which tenant it is.
     pub identify: Identify,
     /// Whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<IpNet>,
@@ -100,6 +104,8 @@ pub struct ListenerConfig {
     pub signal: Option<Signal>,
     /// With what it shows itself; without, it speaks in clear.
     pub tls: Option<TlsFiles>,
+    /// Whether each connection begins with a proxy's word on whom it speaks for.
+    pub proxy_protocol: bool,
     /// What one client connection may take.
     pub limits: ListenerLimits,
 }
@@ -112,6 +118,17 @@ pub struct TlsFiles {
     pub cert_file: PathBuf,
     /// Its key.
     pub key_file: PathBuf,
+    /// Whose client certificates are taken; without, none is asked for.
+    pub clients: Option<ClientAuthority>,
+}
+
+/// Who vouches for clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ClientAuthority {
+    /// PEM file of the authorities.
+    pub ca_file: PathBuf,
+    /// Whether nobody is let in without a certificate.
+    pub required: bool,
 }
 
 /// Where audit events are written, one JSON object per line, beside the store.
@@ -151,13 +168,6 @@ pub struct ListenerLimits {
     pub idle_timeout: Duration,
     /// How long a client may leave what is written to it unread.
     pub write_timeout: Duration,
-}
-
-/// Where a request names its tenant.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Identify {
-    /// Headers, each once, at least one.
-    pub headers: Vec<HeaderName>,
 }
 
 /// How requests go to backends.
@@ -352,13 +362,21 @@ impl Config {
     }
 
     /// What of the listeners of `signal` only a restart can change.
-    fn sockets(&self, signal: Option<Signal>) -> Vec<(SocketAddr, bool, ListenerLimits)> {
+    fn sockets(&self, signal: Option<Signal>) -> Vec<(SocketAddr, bool, bool, ListenerLimits)> {
         let listeners = self
             .listeners
             .iter()
             .filter(|listener| listener.signal == signal);
         listeners
-            .map(|listener| (listener.address, listener.tls.is_some(), listener.limits))
+            .map(|listener| {
+                let tls = listener.tls.is_some();
+                (
+                    listener.address,
+                    tls,
+                    listener.proxy_protocol,
+                    listener.limits,
+                )
+            })
             .collect()
     }
 }

@@ -1,10 +1,11 @@
 //! One client connection, as its requests and its listener see it: who is at the other end, what it
 //! is doing, and what is wanted of it. Reads and writes nothing itself.
 
+mod certificate;
 pub mod framing;
 
 use std::{
-    cell::{Cell, RefCell},
+    cell::{Cell, OnceCell, RefCell},
     future::{Future, poll_fn},
     io,
     net::{IpAddr, SocketAddr},
@@ -20,6 +21,7 @@ use socket2::{SockRef, TcpKeepalive};
 use tenant_store::model::Signal;
 use tokio::{net::TcpStream, time::Instant};
 
+pub use self::certificate::{ClientCertificate, UnreadableCertificate};
 use self::framing::Framing;
 use crate::{clock::Clock, config::ListenerLimits};
 
@@ -32,8 +34,10 @@ const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
 /// One client connection.
 #[derive(Debug)]
 pub struct Connection {
-    peer: IpAddr,
-    peer_text: HeaderValue,
+    peer: Peer,
+    /// Whom a proxy in front of us speaks for, if it said so; nobody knows whom, if it said that.
+    announced: OnceCell<Option<Peer>>,
+    certificate: OnceCell<ClientCertificate>,
     signal: Option<Signal>,
     secure: bool,
     limits: ListenerLimits,
@@ -51,6 +55,10 @@ pub struct Connection {
     order: Cell<Order>,
     waker: RefCell<Option<Waker>>,
 }
+
+/// Somebody's address, and the same as text.
+#[derive(Debug)]
+struct Peer(IpAddr, HeaderValue);
 
 /// What a connection is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -91,12 +99,10 @@ impl Connection {
         limits: ListenerLimits,
         clock: Clock,
     ) -> Rc<Self> {
-        // IPv4 clients of a dual-stack socket are known by their IPv4 address.
-        let ip = peer.ip().to_canonical();
-        let peer_text = HeaderValue::from_str(&ip.to_string());
         Rc::new(Self {
-            peer: ip,
-            peer_text: peer_text.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+            peer: Peer::new(peer.ip()),
+            announced: OnceCell::new(),
+            certificate: OnceCell::new(),
             signal,
             secure,
             limits,
@@ -117,12 +123,37 @@ impl Connection {
 
     /// The client's address, or that of the last proxy before us.
     pub fn peer(&self) -> IpAddr {
-        self.peer
+        self.believed_peer().0
     }
 
     /// The same as text.
     pub fn peer_text(&self) -> &HeaderValue {
-        &self.peer_text
+        &self.believed_peer().1
+    }
+
+    /// Whether a proxy speaks for somebody, but does not know for whom.
+    pub fn is_anonymous(&self) -> bool {
+        matches!(self.announced.get(), Some(None))
+    }
+
+    /// Takes the word of a proxy, once, on who is at the other end.
+    pub(crate) fn announce(&self, peer: Option<IpAddr>) {
+        let _ = self.announced.set(peer.map(Peer::new));
+    }
+
+    fn believed_peer(&self) -> &Peer {
+        let announced = self.announced.get().and_then(Option::as_ref);
+        announced.unwrap_or(&self.peer)
+    }
+
+    /// What the client showed of itself when the connection began.
+    pub fn certificate(&self) -> Option<&ClientCertificate> {
+        self.certificate.get()
+    }
+
+    /// Takes what the client shows of itself, once.
+    pub(crate) fn show(&self, certificate: ClientCertificate) {
+        let _ = self.certificate.set(certificate);
     }
 
     /// The one signal of the listener, if it has one.
@@ -273,6 +304,18 @@ impl Connection {
         {
             *waker = Some(cx.waker().clone());
         }
+    }
+}
+
+impl Peer {
+    fn new(ip: IpAddr) -> Self {
+        // IPv4 clients of a dual-stack socket are known by their IPv4 address.
+        let ip = ip.to_canonical();
+        let text = HeaderValue::from_str(&ip.to_string());
+        Self(
+            ip,
+            text.unwrap_or_else(|_| HeaderValue::from_static("unknown")),
+        )
     }
 }
 

@@ -14,6 +14,7 @@ use tokio::sync::{Mutex, watch};
 use self::reload::Source;
 use crate::{
     config::{Config, Settings},
+    credentials::Credentials,
     keys::KeyRing,
     proxy::route::TenantRoute,
     telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
@@ -52,6 +53,7 @@ pub struct Control {
     keys: Arc<KeyRing>,
     monitor: Arc<Monitor>,
     telemetry: Arc<Telemetry>,
+    credentials: Arc<Credentials>,
     settings: ArcSwap<Settings>,
     phase: watch::Sender<Phase>,
     log_level: Option<LogLevel>,
@@ -82,8 +84,15 @@ pub struct Parts {
 }
 
 impl Control {
-    /// Publishes what a configuration says.
+    /// Publishes what a configuration says, and has the keys of tokens followed that it names.
     pub fn new(parts: Parts, config: Config) -> Arc<Self> {
+        let credentials = Arc::new(Credentials {
+            api_keys: Some(parts.keys.clone()),
+            ..Credentials::default()
+        });
+        credentials
+            .keyrings
+            .follow(&config.settings.identify.issuers);
         let settings = ArcSwap::new(config.settings.clone());
         Arc::new(Self {
             repository: parts.repository,
@@ -92,6 +101,7 @@ impl Control {
             keys: parts.keys,
             monitor: parts.monitor,
             telemetry: parts.telemetry,
+            credentials,
             settings,
             phase: watch::Sender::new(Phase::Starting),
             log_level: parts.log_level.clone(),
@@ -132,6 +142,11 @@ impl Control {
     /// The router's metrics.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
+    }
+
+    /// What credentials are checked by.
+    pub fn credentials(&self) -> &Arc<Credentials> {
+        &self.credentials
     }
 
     /// All metrics as text, in pieces.
@@ -219,6 +234,8 @@ impl Control {
         match &outcome {
             Ok((_, fresh)) => {
                 if let Some(settings) = fresh {
+                    // First, so that workers find the keyrings that their settings name.
+                    self.credentials.keyrings.follow(&settings.identify.issuers);
                     self.keys.set_secret(settings.key_secret.clone());
                     self.settings.store(settings.clone());
                 }

@@ -5,13 +5,16 @@
 #![forbid(unsafe_code)]
 
 pub mod admin;
+pub mod attempts;
 pub mod audit_log;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod connection;
 pub mod control;
+pub mod credentials;
 pub mod demo;
+pub mod keyring;
 pub mod keys;
 pub mod listener;
 pub mod proxy;

@@ -5,6 +5,7 @@
 
 mod bind;
 mod connections;
+mod proxy_protocol;
 mod watched;
 
 use std::{
@@ -35,10 +36,13 @@ use tokio::{
 };
 use tokio_rustls::TlsAcceptor;
 
-use self::watched::{HangUp, Watched};
+use self::{
+    proxy_protocol::{ProxyFault, Spoken},
+    watched::{HangUp, Watched},
+};
 use crate::{
     config::ListenerLimits,
-    connection::{self, Connection},
+    connection::{self, ClientCertificate, Connection},
     control::Phase,
     proxy::{
         self,
@@ -90,6 +94,8 @@ pub struct Address {
     pub signal: Option<Signal>,
     /// How it shows itself; replaced by a reload.
     pub tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+    /// Whether each connection begins with a proxy's word on whom it speaks for.
+    pub proxy_protocol: bool,
     /// What one client may take.
     pub limits: ListenerLimits,
     /// Connections open now, on all workers.
@@ -102,12 +108,14 @@ impl Address {
         address: SocketAddr,
         signal: Option<Signal>,
         tls: Option<Arc<ArcSwap<rustls::ServerConfig>>>,
+        proxy_protocol: bool,
         limits: ListenerLimits,
     ) -> Self {
         Self {
             address,
             signal,
             tls,
+            proxy_protocol,
             limits,
             open: AtomicUsize::new(0),
         }
@@ -244,12 +252,15 @@ impl Drop for Place {
 
 /// Serves one connection until either side ends it.
 async fn serve(
-    stream: TcpStream,
+    mut stream: TcpStream,
     connection: &Rc<Connection>,
     address: &Address,
     reception: &Rc<Reception>,
 ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
     connection::configure(&stream)?;
+    if address.proxy_protocol {
+        hear_proxy(&mut stream, connection, address, reception).await?;
+    }
     let Some(tls) = &address.tls else {
         return serve_http(stream, connection, reception).await;
     };
@@ -257,7 +268,34 @@ async fn serve(
     let stream = timeout(address.limits.head_timeout, acceptor.accept(stream))
         .await
         .map_err(|_| "the TLS handshake took too long")??;
+    let chain = stream.get_ref().1.peer_certificates();
+    if let Some(shown) = chain.and_then(|chain| chain.first()) {
+        connection.show(ClientCertificate::read(shown)?);
+    }
     serve_http(stream, connection, reception).await
+}
+
+/// Takes a trusted proxy's word on who is at the other end.
+async fn hear_proxy(
+    stream: &mut TcpStream,
+    connection: &Connection,
+    address: &Address,
+    reception: &Reception,
+) -> Result<(), ProxyFault> {
+    let peer = connection.peer();
+    let header = if reception.context.settings().trusts(peer) {
+        let limit = address.limits.head_timeout;
+        let heard = timeout(limit, proxy_protocol::read(stream)).await;
+        heard.unwrap_or(Err(ProxyFault::Slow))
+    } else {
+        Err(ProxyFault::Untrusted(peer))
+    };
+    match header.inspect_err(|fault| reception.context.telemetry().refused(fault.cause()))? {
+        Spoken::ForItself => {}
+        Spoken::For(client) => connection.announce(Some(client)),
+        Spoken::ForSomebody => connection.announce(None),
+    }
+    Ok(())
 }
 
 async fn serve_http<S: HangUp + 'static>(

@@ -22,7 +22,7 @@ pub mod upstream;
 
 pub use front::LocalRoute;
 
-use std::{rc::Rc, time::Duration};
+use std::{net::IpAddr, rc::Rc, time::Duration};
 
 use http::{HeaderValue, Method, Request, Response, Version, header, request::Parts, response};
 use http_body::Body as _;
@@ -36,10 +36,10 @@ use self::{
     classify::{Classified, Dialect, Operation, Verdict, classify},
     context::{ProxyContext, Stance},
     error::{Answerable, ProxyError},
-    identify::identify,
+    identify::{Asked, TenantName, TenantPath, client},
     patience::Patience,
     relay::ResponseBody,
-    rewrite::{Forward, Hop},
+    rewrite::{Forward, Front, Hop},
     route::{DeploymentRoute, TenantRoute},
     settings::Settings,
     upstream::{Counts, Forwarding, Lease},
@@ -56,14 +56,28 @@ pub async fn handle(
     request: Request<Incoming>,
 ) -> Response<ResponseBody> {
     let (head, body) = request.into_parts();
-    let classified = classify(head.uri.path(), connection.signal());
+    let settings = context.settings();
+    let path = settings.identity.divide(head.uri.path());
+    let classified = classify(path.rest(), connection.signal());
     let version = head.version;
     let busy = connection.busy(version);
+    let trusts = |ip| settings.trusts(ip);
+    let line = Line {
+        context,
+        connection,
+        settings: &settings,
+        head: &head,
+        path,
+        client: (!connection.is_anonymous())
+            .then(|| client::address(&head.headers, connection.peer(), trusts))
+            .flatten(),
+        classified,
+    };
     let mut response = match classified.verdict {
         Verdict::HealthCheck if !connection.has_ambiguous_framing() => {
-            health_check::answer(context, &head, classified.signal).await
+            health_check::answer(context, &line.asked(), classified.signal).await
         }
-        _ => walk_the_line(context, connection, classified, busy, head, body).await,
+        _ => walk_the_line(&line, busy, body).await,
     };
     if context.stance() == Stance::Draining && version < Version::HTTP_2 {
         response
@@ -74,55 +88,49 @@ pub async fn handle(
 }
 
 /// Answers a request that is for a backend.
-async fn walk_the_line(
-    context: &Rc<ProxyContext>,
-    connection: &Connection,
-    classified: Classified,
-    busy: Busy,
-    head: Parts,
-    body: Incoming,
-) -> Response<ResponseBody> {
-    let settings = context.settings();
+async fn walk_the_line(line: &Line<'_>, busy: Busy, body: Incoming) -> Response<ResponseBody> {
+    let head = line.head;
     let mut exchange = Exchange::open(Opening {
-        context,
-        access: settings.access,
-        client: connection.peer(),
+        context: line.context,
+        access: line.settings.access,
+        client: line.client.unwrap_or(line.connection.peer()),
         method: &head.method,
         target: head.uri.path_and_query(),
-        request_id: context.request_id(&head.headers),
+        request_id: line.context.request_id(&head.headers),
         busy,
     });
     let mut named = None;
-    let line = Line {
-        context,
-        connection,
-        settings: &settings,
-        classified,
-    };
-    match line.walk(&head, body, &mut exchange, &mut named).await {
-        Ok((answer, lease, patience)) => relay(answer, exchange, lease, patience),
-        Err(error) => refuse(&error, exchange, classified, named),
+    match line.walk(body, &mut exchange, &mut named).await {
+        Ok((answer, lease, patience)) => line.relay(answer, exchange, lease, patience),
+        Err(error) => {
+            let tenant = named.as_ref().map(TenantName::as_str);
+            refuse(&error, exchange, line.classified, tenant)
+        }
     }
 }
 
 /// What the steps of one request share.
 struct Line<'a> {
-    context: &'a ProxyContext,
+    context: &'a Rc<ProxyContext>,
     connection: &'a Connection,
     settings: &'a Settings,
+    head: &'a Parts,
+    path: TenantPath<'a>,
+    /// Where it comes from, if anybody can say.
+    client: Option<IpAddr>,
     classified: Classified,
 }
 
-impl Line<'_> {
+impl<'a> Line<'a> {
     /// From a request's head to the head of its answer. `named` is the tenant, once it is known by
     /// name: errors say it.
-    async fn walk<'h>(
+    async fn walk(
         &self,
-        head: &'h Parts,
         body: Incoming,
         exchange: &mut Exchange,
-        named: &mut Option<&'h str>,
+        named: &mut Option<TenantName<'a>>,
     ) -> Result<Answer, ProxyError> {
+        let head = self.head;
         if self.connection.has_ambiguous_framing() {
             return Err(ProxyError::AmbiguousFraming);
         }
@@ -131,13 +139,15 @@ impl Line<'_> {
         }
         let signal = self.classified.signal.unwrap_or(Signal::Metrics);
         exchange.classified(signal, self.operation());
-        let tenant = identify(head, &self.settings.identity)?;
-        *named = Some(tenant);
+        let who = self.settings.identity.identify(&self.asked()).await?;
+        let tenant = named.insert(who.tenant).as_str();
+        exchange.identified(who.principal);
         let (operation, strip) = match self.classified.verdict {
-            Verdict::Forward { operation, strip } => (operation, strip),
+            Verdict::Forward { operation, strip } => (operation, self.path.length() + strip),
             Verdict::Malformed => return Err(ProxyError::MalformedPath),
             Verdict::Denied | Verdict::HealthCheck => return Err(ProxyError::PathDenied),
         };
+        admit::permit(who.scopes, signal, operation)?;
         let local = self
             .context
             .route(tenant)
@@ -188,6 +198,16 @@ impl Line<'_> {
                 self.reread(&error, route, signal);
                 Err(error)
             }
+        }
+    }
+
+    fn asked(&self) -> Asked<'a> {
+        Asked {
+            head: self.head,
+            path: self.path,
+            client: self.client,
+            peer: self.connection.peer(),
+            certificate: self.connection.certificate(),
         }
     }
 
@@ -249,10 +269,44 @@ impl Line<'_> {
         }
     }
 
+    fn relay(
+        &self,
+        mut head: response::Parts,
+        mut exchange: Exchange,
+        lease: Lease,
+        patience: Patience,
+    ) -> Response<ResponseBody> {
+        exchange.answered(head.status);
+        rewrite::reply(&mut head.headers, exchange.request_id());
+        self.restore_paths(&mut head, &exchange);
+        head.version = Version::HTTP_11;
+        Response::from_parts(head, ResponseBody::relay(exchange, lease, patience))
+    }
+
+    /// Puts right what an answer says of paths, if the client's went on without its front.
+    fn restore_paths(&self, answer: &mut response::Parts, exchange: &Exchange) {
+        let strip = match self.classified.verdict {
+            Verdict::Forward { strip, .. } => self.path.length() + strip,
+            Verdict::HealthCheck | Verdict::Denied | Verdict::Malformed => 0,
+        };
+        let prefix = self.head.uri.path().get(..strip).unwrap_or_default();
+        let Some(endpoint) = exchange.endpoint().filter(|_| !prefix.is_empty()) else {
+            return;
+        };
+        let to = endpoint.upstream().addressee();
+        let front = Front {
+            prefix,
+            base_path: to.base_path,
+            hosts: [Some(to.host.as_bytes()), rewrite::host(self.head)],
+        };
+        rewrite::restore(&mut answer.headers, &front);
+    }
+
     fn hop(&self) -> Hop<'_> {
         Hop {
             peer: self.connection.peer_text(),
-            trusted: self.settings.trusts(self.connection.peer()),
+            trusted: !self.connection.is_anonymous()
+                && self.settings.trusts(self.connection.peer()),
             secure: self.connection.is_secure(),
         }
     }
@@ -275,18 +329,6 @@ impl Line<'_> {
             self.context.reread(route.id());
         }
     }
-}
-
-fn relay(
-    mut head: response::Parts,
-    mut exchange: Exchange,
-    lease: Lease,
-    patience: Patience,
-) -> Response<ResponseBody> {
-    exchange.answered(head.status);
-    rewrite::reply(&mut head.headers, exchange.request_id());
-    head.version = Version::HTTP_11;
-    Response::from_parts(head, ResponseBody::relay(exchange, lease, patience))
 }
 
 fn refuse(

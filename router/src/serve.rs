@@ -159,16 +159,14 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
 fn addresses(config: &Config) -> Result<Vec<Arc<Address>>, TlsFault> {
     let address = |listener: &ListenerConfig| {
         let tls = match &listener.tls {
-            Some(tls) => Some(Arc::new(ArcSwap::new(tls::server_config(
-                &tls.cert_file,
-                &tls.key_file,
-            )?))),
+            Some(files) => Some(Arc::new(ArcSwap::new(tls::server_config(files)?))),
             None => None,
         };
         Ok(Arc::new(Address::new(
             listener.address,
             listener.signal,
             tls,
+            listener.proxy_protocol,
             listener.limits,
         )))
     };

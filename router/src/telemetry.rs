@@ -44,6 +44,7 @@ pub struct Telemetry {
     workers: Workers,
     errors: IntCounterVec,
     expired: IntCounterVec,
+    refused: IntCounterVec,
     /// Configuration reloads.
     pub reloads: ReloadMetrics,
 }
@@ -81,6 +82,11 @@ impl Telemetry {
             expired: maker.counters(
                 "client_connections_expired_total",
                 "Client connections ended for want of progress, by cause.",
+                &["cause"],
+            )?,
+            refused: maker.counters(
+                "client_connections_refused_total",
+                "Client connections ended before a request for what came first, by cause.",
                 &["cause"],
             )?,
             reloads: ReloadMetrics::new(&maker)?,
@@ -125,6 +131,11 @@ impl Telemetry {
     /// Counts a client connection ended for want of progress.
     pub fn connection_expired(&self, cause: &str) {
         self.expired.with_label_values(&[cause]).inc();
+    }
+
+    /// Counts a client connection that was ended for how it began.
+    pub fn refused(&self, cause: &str) {
+        self.refused.with_label_values(&[cause]).inc();
     }
 
     /// Every metric in the Prometheus text format, in pieces that are written when they are asked

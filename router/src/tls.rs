@@ -16,7 +16,7 @@ use rustls::{
 use tenant_store::model::UpstreamTls;
 use thiserror::Error;
 
-use crate::config::AdminTls;
+use crate::config::{AdminTls, TlsFiles};
 
 /// Why certificates can't be used.
 #[derive(Debug, Error)]
@@ -110,16 +110,34 @@ pub fn client_config(
     Ok(Arc::new(config))
 }
 
-/// How a listener shows itself: HTTP/2 and HTTP/1.1 by ALPN.
+/// How a listener shows itself, and which client certificates it takes: HTTP/2 and HTTP/1.1 by
+/// ALPN.
 ///
 /// # Errors
-/// A file can't be read, or certificate and key do not fit each other.
-pub fn server_config(cert_file: &Path, key_file: &Path) -> Result<Arc<ServerConfig>, TlsFault> {
-    let mut config = ServerConfig::builder()
-        .with_no_client_auth()
-        .with_single_cert(read_chain(cert_file)?, read_key(key_file)?)
+/// A file can't be read, or certificate, key and authority are of no use.
+pub fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsFault> {
+    let builder = ServerConfig::builder();
+    let builder = match &files.clients {
+        None => builder.with_no_client_auth(),
+        Some(clients) => {
+            let roots = Arc::new(read_roots(&clients.ca_file)?);
+            let verifier = WebPkiClientVerifier::builder(roots);
+            let verifier = if clients.required {
+                verifier.build()
+            } else {
+                verifier.allow_unauthenticated().build()
+            };
+            let verifier = verifier.map_err(|source| TlsFault::Authority {
+                path: clients.ca_file.clone(),
+                source,
+            })?;
+            builder.with_client_cert_verifier(verifier)
+        }
+    };
+    let mut config = builder
+        .with_single_cert(read_chain(&files.cert_file)?, read_key(&files.key_file)?)
         .map_err(|source| TlsFault::Refused {
-            path: cert_file.into(),
+            path: files.cert_file.clone(),
             source,
         })?;
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];

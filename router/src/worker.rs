@@ -42,6 +42,7 @@ async fn work(control: &Arc<Control>, listeners: Vec<Listener>) -> io::Result<()
     let context = Rc::new(ProxyContext::new(
         control.tenants().clone(),
         control.telemetry().clone(),
+        control.credentials().clone(),
         &control.settings(),
     ));
     let reception = Rc::new(Reception::new(context, control.phase()));

@@ -8,7 +8,10 @@ use std::{
     collections::{HashMap, HashSet},
     fmt,
     future::Future,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -43,6 +46,8 @@ pub struct Mirror<T: Kept, V = Stored<T>> {
     writing: Mutex<()>,
     /// The store's changes up to here are taken in; `None` if that is not known.
     followed_to: Mutex<Option<ChangeCursor>>,
+    /// Everything was read at least once.
+    filled: AtomicBool,
 }
 
 type View<T, V> = dyn Fn(&Stored<T>, Option<&V>) -> V + Send + Sync;
@@ -82,12 +87,18 @@ impl<T: Kept + 'static, V: Send + Sync + 'static> Mirror<T, V> {
             }),
             writing: Mutex::new(()),
             followed_to: Mutex::new(None),
+            filled: AtomicBool::new(false),
         })
     }
 
     /// What is known this moment. Writes to nothing that threads share.
     pub fn load(&self) -> Guard<Arc<Held<V>>> {
         self.held.load()
+    }
+
+    /// Whether everything was read at least once: until then, what is not held may be there.
+    pub fn is_filled(&self) -> bool {
+        self.filled.load(Ordering::Relaxed)
     }
 
     /// Makes all views anew, because something else they are made of has changed.
@@ -144,6 +155,7 @@ impl<T: Kept + 'static, V: Send + Sync + 'static> Mirror<T, V> {
         let doubtful = alive.map(|(id, _)| id).filter(|id| !listed.contains(*id));
         changed.extend(self.reread(doubtful).await?);
         *self.followed_to.lock() = Some(position);
+        self.filled.store(true, Ordering::Relaxed);
         Ok(changed)
     }
 

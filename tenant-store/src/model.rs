@@ -13,6 +13,7 @@ mod identity;
 mod key;
 #[cfg(feature = "openapi")]
 pub mod schema;
+mod scopes;
 mod tenant;
 mod tier;
 mod upstream;
@@ -27,6 +28,7 @@ pub use key::{
     Access, AllowedTenants, ApiKey, ApiKeyId, ApiKeyIdError, KeyHash, KeyHashError, KeyState,
     Scope, ScopeError,
 };
+pub use scopes::{Scopes, ScopesError};
 pub use tenant::{Deployments, Quotas, Revision, Status, Tenant, TenantRecord};
 pub use tier::{HealthSettings, Limits, Retention, TierDefinition};
 pub use upstream::{SecretSource, UpstreamAuth, UpstreamTls};

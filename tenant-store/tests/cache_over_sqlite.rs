@@ -8,6 +8,7 @@
 )]
 
 use std::{
+    fmt::Display,
     fs::{self, File, OpenOptions},
     io::Write,
     sync::Arc,
@@ -111,7 +112,8 @@ async fn warm_cache() -> (TempDir, Cache) {
     };
     let build = |record: &TenantRecord, _: Option<&Revision>| record.revision;
     let cache = TenantCache::new(Arc::new(store), config, Handle::current(), build);
-    assert_eq!(cache.warm().await.unwrap(), 3);
+    let known = patiently("warm", async || cache.warm().await).await;
+    assert_eq!(known, 3);
     tokio::spawn(Arc::clone(&cache).follow());
     (directory, cache)
 }
@@ -128,17 +130,22 @@ async fn serve_all_for_a_while(cache: &Cache) {
     assert!(cache.stats().stale > 0, "nothing was ever stale");
 }
 
-/// Opens the store, however often it takes: a busy machine may need longer to sync its first pages
-/// to disk than these options wait.
 async fn open(directory: &TempDir) -> Repository {
     let path = directory.path().join("mirador.db");
+    let open = async || SqliteRepository::open_with(&path, OPTIONS).await;
+    Repository::new(patiently("open", open).await)
+}
+
+/// Tries until it succeeds: a busy machine may need longer to sync pages to disk, or to open a
+/// connection, than these options wait.
+async fn patiently<T, E: Display>(what: &str, attempt: impl AsyncFn() -> Result<T, E>) -> T {
     for _ in 0..300 {
-        match SqliteRepository::open_with(&path, OPTIONS).await {
-            Ok(store) => return Repository::new(store),
-            Err(error) => eprintln!("again: {error}"),
+        match attempt().await {
+            Ok(value) => return value,
+            Err(error) => eprintln!("again, {what}: {error}"),
         }
     }
-    panic!("the store could not be opened within half a minute");
+    panic!("could not {what} within half a minute");
 }
 
 async fn put(store: &Repository, name: &str, display_name: &str) {
@@ -147,8 +154,11 @@ async fn put(store: &Repository, name: &str, display_name: &str) {
         "display_name": display_name,
     }))
     .unwrap();
-    let put = store.put(&tenant, Expect::Anything, &author()).await;
-    put.unwrap();
+    let author = author();
+    patiently("put", async || {
+        store.put(&tenant, Expect::Anything, &author).await
+    })
+    .await;
 }
 
 fn revision(cache: &Cache, name: &str) -> Option<u64> {

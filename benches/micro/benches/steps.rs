@@ -1,18 +1,19 @@
 //! Each step of a request by itself, in the order of the line: see `router::proxy`.
 
-use std::{hint::black_box, time::Duration};
+use std::{hint::black_box, net::Ipv4Addr, time::Duration};
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use futures_util::FutureExt as _;
 use http::{HeaderName, HeaderValue};
 use jiff::Timestamp;
-use micro::World;
+use micro::{Caller, World};
 use router::{
     connection::framing::Framing,
     proxy::{
         admit::admit,
         classify::classify,
-        identify::{HeaderSource, IdentitySource, identify},
+        identify::{Asked, Identity},
         pick::Tried,
         rewrite::{self, BodyLength, Forward, Hop},
         route::{DeploymentRoute, TenantRoute},
@@ -29,7 +30,18 @@ const TENANT: &str = "tenant-00042";
 const TENANTS: u32 = 10_000;
 
 criterion_group!(
-    steps, frame, classifies, identifies, opens, looks_up, admits, picks, rewrites, counts, builds
+    steps,
+    frame,
+    classifies,
+    identifies,
+    authenticates,
+    opens,
+    looks_up,
+    admits,
+    picks,
+    rewrites,
+    counts,
+    builds
 );
 criterion_main!(steps);
 
@@ -77,14 +89,41 @@ fn classifies(criterion: &mut Criterion) {
     group.finish();
 }
 
+/// Which tenant a request names, by each way that it may.
 fn identifies(criterion: &mut Criterion) {
-    let sources: Vec<Box<dyn IdentitySource>> = ["x-tenant-id", "x-scope-orgid"]
-        .map(|name| Box::new(HeaderSource(HeaderName::from_static(name))) as Box<_>)
-        .into();
-    let head = micro::query(TENANT);
-    criterion.bench_function("identify", |bencher| {
-        bencher.iter(|| identify(black_box(&head), &sources).map(str::len));
-    });
+    let mut group = criterion.benchmark_group("identify");
+    let sources = [
+        ("header", "{sources: [header]}", micro::query(TENANT)),
+        (
+            "subdomain",
+            "{sources: [subdomain], subdomains: [obs.example.com]}",
+            micro::query_of_host(&format!("{TENANT}.obs.example.com:8427")),
+        ),
+        (
+            "path",
+            "{sources: [path]}",
+            micro::query_of_path(&format!("/t/{TENANT}/api/v1/query?query=up")),
+        ),
+    ];
+    for (name, section, head) in &sources {
+        let identity = micro::identity(section);
+        group.bench_function(*name, |bencher| {
+            bencher.iter(|| {
+                let head = black_box(head);
+                let path = identity.divide(head.uri.path());
+                let asked = Asked {
+                    head,
+                    path,
+                    client: None,
+                    peer: Ipv4Addr::LOCALHOST.into(),
+                    certificate: None,
+                };
+                let who = identity.identify(&asked).now_or_never();
+                assert!(matches!(who, Some(Ok(_))), "it is named");
+            });
+        });
+    }
+    group.finish();
 }
 
 /// What a request's API key costs, of as many as there are tenants.
@@ -115,6 +154,58 @@ fn opens(criterion: &mut Criterion) {
         });
     }
     group.finish();
+}
+
+/// Who is asking, by each credential: one that this worker has met, and a token that it has not.
+fn authenticates(criterion: &mut Criterion) {
+    let world = World::new();
+    let basic = |key: &str| {
+        let encoded = STANDARD.encode(format!("me:{key}"));
+        ("authorization", format!("Basic {encoded}"))
+    };
+    let bearer = |key: &str| ("authorization", format!("Bearer {key}"));
+    let own = |key: &str| ("x-api-key", key.to_owned());
+    let callers = [
+        ("token", Caller::with_token(&world, TENANT, "ES256")),
+        ("long token", Caller::with_token(&world, TENANT, "RS256")),
+        ("API key, bearer", Caller::with_key(&world, TENANTS, bearer)),
+        ("API key, basic", Caller::with_key(&world, TENANTS, basic)),
+        (
+            "API key, own header",
+            Caller::with_key(&world, TENANTS, own),
+        ),
+        ("certificate", Caller::with_certificate(TENANT)),
+    ];
+    let mut group = criterion.benchmark_group("authenticate");
+    for (name, caller) in &callers {
+        let identity = caller.identity();
+        group.bench_function(*name, |bencher| {
+            bencher.iter(|| identify(&identity, black_box(caller)));
+        });
+    }
+    for algorithm in ["ES256", "ES384", "EdDSA", "RS256", "PS512"] {
+        let caller = Caller::with_token(&world, TENANT, algorithm);
+        group.bench_function(format!("new token, {algorithm}"), |bencher| {
+            bencher.iter_batched(
+                || caller.identity(),
+                |identity| identify(&identity, black_box(&caller)),
+                BatchSize::SmallInput,
+            );
+        });
+    }
+    group.finish();
+}
+
+fn identify(identity: &Identity, caller: &Caller) {
+    let asked = Asked {
+        head: &caller.head,
+        path: identity.divide(caller.head.uri.path()),
+        client: None,
+        peer: Ipv4Addr::LOCALHOST.into(),
+        certificate: caller.certificate.as_ref(),
+    };
+    let who = identity.identify(&asked).now_or_never();
+    assert!(matches!(who, Some(Ok(_))), "it is good: {who:?}");
 }
 
 fn looks_up(criterion: &mut Criterion) {

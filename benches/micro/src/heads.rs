@@ -25,6 +25,30 @@ pub fn query(tenant: &'static str) -> Parts {
     head
 }
 
+/// The same query, of a tenant that the host names.
+///
+/// # Panics
+/// The host is none.
+#[expect(clippy::expect_used, reason = "written in the benchmark")]
+pub fn query_of_host(host: &str) -> Parts {
+    let mut head = query("");
+    head.headers.remove(TENANT);
+    let host = host.parse().expect("a host");
+    head.headers.insert(header::HOST, host);
+    head
+}
+
+/// The same query, of a tenant that the path names.
+///
+/// # Panics
+/// The path is none.
+#[expect(clippy::expect_used, reason = "written in the benchmark")]
+pub fn query_of_path(path: &str) -> Parts {
+    let mut head = query_of_host("mirador.test");
+    head.uri = path.parse().expect("a path");
+    head
+}
+
 /// A write as vmagent sends it, by HTTP/1.1, through a proxy before the router, for a tenant.
 pub fn write(tenant: &'static str) -> Parts {
     let mut head = head(Method::POST, "/api/v1/write");

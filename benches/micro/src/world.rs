@@ -66,6 +66,11 @@ impl World {
         }
     }
 
+    /// Does something on the world's runtime.
+    pub fn block_on<T>(&self, work: impl Future<Output = T>) -> T {
+        self.runtime.block_on(work)
+    }
+
     /// What builds routes.
     pub fn builder(&self) -> &RouteBuilder {
         &self.builder
@@ -158,7 +163,8 @@ impl World {
 
     /// The context of a worker that knows these tenants. Its clock stands still.
     pub fn context(&self, tenants: Arc<TenantCache<TenantRoute>>) -> ProxyContext {
-        ProxyContext::new(tenants, self.telemetry.clone(), &self.settings)
+        let telemetry = self.telemetry.clone();
+        ProxyContext::new(tenants, telemetry, Arc::default(), &self.settings)
     }
 }
 

@@ -9,8 +9,9 @@ use axum::{
     response::Response,
 };
 
-use super::{attempts::Attempts, error::ApiError, listener::Peer};
+use super::{error::ApiError, listener::Peer};
 use crate::{
+    attempts::Attempts,
     config::{Operator, Role},
     control::Control,
 };

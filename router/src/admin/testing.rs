@@ -53,7 +53,7 @@ impl Admin {
         let repository = open(&directory.path().join("mirador.db")).await;
         let config = config.expect("a configuration");
         let secret = config.settings.key_secret.clone();
-        let control = Control::new(parts(repository.clone(), secret), config);
+        let control = Control::new(parts(repository.clone(), secret).await, config);
         control.enter(Phase::Serving);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");
@@ -167,7 +167,7 @@ fn write_config(directory: &Path, token: Option<&str>) {
 }
 
 /// What `serve` puts together, but for listeners and logging.
-fn parts(repository: Arc<Repository>, secret: Option<KeySecret>) -> Parts {
+async fn parts(repository: Arc<Repository>, secret: Option<KeySecret>) -> Parts {
     tls::install_crypto();
     let telemetry = Telemetry::new(10).expect("metrics");
     let monitor = Monitor::new(MonitorConfig::default());
@@ -181,8 +181,11 @@ fn parts(repository: Arc<Repository>, secret: Option<KeySecret>) -> Parts {
         Handle::current(),
         move |record, previous| builder.build(record, previous),
     );
+    let keys = KeyRing::new(repository.clone(), secret);
+    // A store that fails has none to be read.
+    let _ = keys.fill().await;
     Parts {
-        keys: KeyRing::new(repository.clone(), secret),
+        keys,
         repository,
         tenants,
         tiers,

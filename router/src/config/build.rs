@@ -2,6 +2,7 @@
 //! named.
 
 mod admin;
+mod identify;
 mod listeners;
 mod store;
 
@@ -22,10 +23,10 @@ use tenant_store::{
 };
 
 use super::{
-    AccessLog, AdminTls, AuditLogConfig, Identify, ListenerConfig, LogSettings, RetryPolicy,
-    Settings, Shutdown, StoreConfig, UpstreamSettings,
+    AccessLog, AdminTls, AuditLogConfig, ListenerConfig, LogSettings, RetryPolicy, Settings,
+    Shutdown, StoreConfig, UpstreamSettings,
     raw::{RawCache, RawConfig, RawHealth, RawStore, RawStoreKind, RawUpstream},
-    value::{TenantHeader, Workers},
+    value::Workers,
 };
 
 /// What a configuration says, whether or not it is free of faults.
@@ -47,7 +48,7 @@ pub(super) struct Built {
 /// Makes a configuration of what is written, and reports what is wrong with it.
 pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>) -> Built {
     let mut builder = Builder { document, report };
-    let listeners = builder.listeners(&raw.listen);
+    let listeners = builder.listeners(&raw.listen, !raw.trusted_proxies.is_empty());
     let RawConfig {
         admin,
         store,
@@ -57,8 +58,9 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         shutdown,
         ..
     } = raw;
+    let key_secret = builder.key_secret(&raw.keys);
     let settings = Settings {
-        identify: builder.identify(identify.headers),
+        identify: builder.identify(identify, &listeners, key_secret.is_some()),
         trusted_proxies: trusted_proxies
             .into_iter()
             .map(|network| network.0)
@@ -77,7 +79,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
             drain: builder.span("shutdown.drain", shutdown.drain, ZERO..=HOUR),
         },
         operators: builder.operators(&admin),
-        key_secret: builder.key_secret(&raw.keys),
+        key_secret,
         argocd_token: builder.argocd_token(&admin.argocd),
         max_login_failures: builder.count(
             "admin.max_failures_per_minute",
@@ -116,24 +118,6 @@ struct Builder<'b, 'd> {
 }
 
 impl Builder<'_, '_> {
-    fn identify(&mut self, headers: Vec<TenantHeader>) -> Identify {
-        let mut names = Vec::new();
-        for (n, TenantHeader(name)) in headers.into_iter().enumerate() {
-            if names.contains(&name) {
-                let message = format!("the header {name} stands in this list twice");
-                let path = self.report.item("identify.headers", n);
-                self.report.fault(&path, message);
-            } else {
-                names.push(name);
-            }
-        }
-        if names.is_empty() {
-            let message = "expected at least one header, nothing else names the tenant";
-            self.report.fault("identify.headers", message);
-        }
-        Identify { headers: names }
-    }
-
     fn cache(&mut self, raw: &RawCache) -> CacheConfig {
         let soft_ttl = self.span("cache.soft_ttl", raw.soft_ttl, SECOND..=HOUR);
         let hard_ttl = self.span("cache.hard_ttl", raw.hard_ttl, SECOND..=365 * DAY);

@@ -3,6 +3,8 @@
 //!
 //! Every field here has a row in `docs/config.md`; a test compares the two.
 
+mod identify;
+
 use std::{fmt, path::PathBuf};
 
 use serde::{
@@ -14,6 +16,7 @@ use serde::{
 };
 use tenant_store::model::HumanDuration;
 
+pub(super) use self::identify::{RawAuthentication, RawIdentify, RawIssuer, RawIssuers};
 use super::{
     Role,
     value::{
@@ -68,6 +71,8 @@ pub(super) struct LongListener {
     #[serde(default)]
     pub(super) tls: Option<RawTls>,
     #[serde(default)]
+    pub(super) proxy_protocol: bool,
+    #[serde(default)]
     pub(super) limits: RawLimits,
 }
 
@@ -79,6 +84,17 @@ pub(super) struct RawListener(pub(super) LongListener);
 pub(super) struct RawTls {
     pub(super) cert_file: PathBuf,
     pub(super) key_file: PathBuf,
+    #[serde(default)]
+    pub(super) client_ca_file: Option<PathBuf>,
+    #[serde(default)]
+    pub(super) client_certificates: Option<RawClientCertificates>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawClientCertificates {
+    Optional,
+    Required,
 }
 
 /// Limits that may be left to those of all listeners, and these to their defaults.
@@ -229,12 +245,6 @@ pub(super) struct RawAccess {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-pub(super) struct RawIdentify {
-    pub(super) headers: Vec<TenantHeader>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields, default)]
 pub(super) struct RawCache {
     pub(super) capacity: u64,
     pub(super) soft_ttl: HumanDuration,
@@ -374,17 +384,6 @@ impl Default for RawAccess {
     }
 }
 
-impl Default for RawIdentify {
-    fn default() -> Self {
-        Self {
-            headers: vec![
-                TenantHeader::new("x-tenant-id"),
-                TenantHeader::new("x-scope-orgid"),
-            ],
-        }
-    }
-}
-
 impl Default for RawCache {
     fn default() -> Self {
         Self {
@@ -461,6 +460,7 @@ impl<A: Into<std::net::SocketAddr>> From<A> for RawListener {
         Self(LongListener {
             address,
             tls: None,
+            proxy_protocol: false,
             limits: RawLimits::default(),
         })
     }

@@ -1,4 +1,5 @@
 mod files;
+mod identify;
 mod reference;
 mod store;
 
@@ -89,6 +90,7 @@ fn certificates() -> TempDir {
 fn without_a_file_the_documented_defaults_hold() {
     let config = defaults();
     let public = ListenerConfig {
+        proxy_protocol: false,
         address: ([127, 0, 0, 1], 8427).into(),
         signal: None,
         tls: None,

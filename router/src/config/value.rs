@@ -11,6 +11,8 @@ use http::{HeaderName, header};
 use ipnet::IpNet;
 use serde::{Deserialize, Deserializer, de};
 
+use super::identify::{BaseDomain, ClaimPath, PathPrefix, TenantPattern};
+
 /// A secret: compared and sent, never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Secret(String);
@@ -220,6 +222,125 @@ const NOT_FOR_TENANTS: [HeaderName; 12] = [
     header::UPGRADE,
 ];
 
+impl TryFrom<Text> for BaseDomain {
+    type Error = String;
+
+    fn try_from(Text(text): Text) -> Result<Self, String> {
+        let is_label = |label: &str| {
+            let edges = [label.chars().next(), label.chars().last()];
+            (1..=63).contains(&label.len())
+                && !edges.contains(&Some('-'))
+                && label
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        };
+        // Room for the longest tenant id and its dot (RFC 1035 section 2.3.4).
+        let fits = text.len() <= 253 - 64 && text.split('.').all(is_label);
+        if fits && text.parse::<IpAddr>().is_err() {
+            return Ok(Self(text.into()));
+        }
+        Err(format!(
+            "expected a domain in lower case such as obs.example.com, without a dot at either \
+             end, not {text:?}"
+        ))
+    }
+}
+
+impl TryFrom<Text> for PathPrefix {
+    type Error = String;
+
+    fn try_from(Text(text): Text) -> Result<Self, String> {
+        let is_segment = |segment: &str| {
+            !segment.is_empty()
+                && segment
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_'))
+        };
+        let Some(segments) = text
+            .strip_prefix('/')
+            .filter(|s| s.split('/').all(is_segment))
+        else {
+            return Err(format!(
+                "expected a path such as /t, of letters, digits, - and _, without a slash at its \
+                 end, not {text:?}"
+            ));
+        };
+        let first = segments.split('/').next().unwrap_or_default();
+        if TAKEN_SEGMENTS.contains(&first) {
+            return Err(format!(
+                "expected a path of the router's own such as /t, not {text:?}: /{first} has a \
+                 meaning without a tenant"
+            ));
+        }
+        Ok(Self(text.into()))
+    }
+}
+
+impl TryFrom<Text> for ClaimPath {
+    type Error = String;
+
+    fn try_from(Text(text): Text) -> Result<Self, String> {
+        let mut names = Vec::new();
+        let mut rest = text.as_str();
+        loop {
+            let (name, after) = match rest.strip_prefix('"') {
+                Some(quoted) => quoted.split_once('"').unwrap_or(("", "?")),
+                None => rest.split_at(rest.find(['.', '"']).unwrap_or(rest.len())),
+            };
+            if name.is_empty() || name.starts_with('$') {
+                break;
+            }
+            names.push(name.into());
+            match after.strip_prefix('.') {
+                Some(next) => rest = next,
+                None if after.is_empty() => return Ok(Self(names.into())),
+                None => break,
+            }
+        }
+        Err(format!(
+            "expected a claim such as tenant, org.id or \"https://example.com/tenant\" (a name \
+             with dots in double quotes), not {text:?}"
+        ))
+    }
+}
+
+impl TryFrom<Text> for TenantPattern {
+    type Error = String;
+
+    fn try_from(Text(text): Text) -> Result<Self, String> {
+        match text.split_once("{tenant}") {
+            Some((before, after)) if !after.contains("{tenant}") => Ok(Self {
+                before: before.into(),
+                after: after.into(),
+            }),
+            _ => Err(format!(
+                "expected a text with one {{tenant}} in it such as \
+                 spiffe://example.com/tenant/{{tenant}}, not {text:?}"
+            )),
+        }
+    }
+}
+
+/// First segments of paths that the router or the backends serve.
+const TAKEN_SEGMENTS: [&str; 16] = [
+    "-",
+    "api",
+    "federate",
+    "graph",
+    "graphite",
+    "health",
+    "insert",
+    "metrics",
+    "prometheus",
+    "ready",
+    "select",
+    "tags",
+    "vl",
+    "vm",
+    "vmui",
+    "vt",
+];
+
 impl TryFrom<Text> for Network {
     type Error = String;
 
@@ -273,7 +394,7 @@ impl<'de> Deserialize<'de> for Share {
 
 /// What a value is read from: a text, or a number as it is written.
 #[derive(Debug)]
-struct Text(String);
+pub(super) struct Text(String);
 
 impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

@@ -130,9 +130,7 @@ struct Fresh {
 fn certificates(fresh: &Config) -> Result<Vec<Option<Arc<rustls::ServerConfig>>>, TlsFault> {
     let read = |listener: &ListenerConfig| {
         let files = listener.tls.as_ref();
-        files
-            .map(|tls| tls::server_config(&tls.cert_file, &tls.key_file))
-            .transpose()
+        files.map(tls::server_config).transpose()
     };
     fresh.listeners.iter().map(read).collect()
 }

@@ -17,7 +17,7 @@
 use std::{
     sync::{
         Arc,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicU64, Ordering},
     },
     time::Duration,
 };
@@ -26,7 +26,7 @@ use arc_swap::{ArcSwapOption, Guard};
 use jiff::Timestamp;
 use tenant_store::{
     mirror::{Held, Mirror},
-    model::{Access, AllowedTenants, ApiKey, ApiKeyId, KeyState, Scope, Signal, TenantId},
+    model::{Access, AllowedTenants, ApiKey, ApiKeyId, KeyState, Scope, Scopes, Signal, TenantId},
     repository::{KeptWritten, Repository, RepositoryError, Stored},
 };
 use thiserror::Error;
@@ -49,6 +49,7 @@ pub struct KeyRing {
 #[derive(Debug)]
 pub struct Keys {
     held: Guard<Arc<Held<HeldKey>>>,
+    is_filled: bool,
     secret: Guard<Option<Arc<KeySecret>>>,
 }
 
@@ -78,6 +79,9 @@ pub enum KeyRefusal {
     /// The router has no secret to check keys with.
     #[error("this router takes no API keys")]
     NotConfigured,
+    /// It may be one: the store could not be read yet.
+    #[error("API keys can't be checked right now: the store could not be read yet")]
+    NotRead,
 }
 
 /// A key, as far as requests need it.
@@ -86,8 +90,9 @@ struct HeldKey {
     id: ApiKeyId,
     tenant: TenantId,
     allowed: AllowedTenants,
-    /// A bit for each of the nine there are.
-    scopes: u16,
+    /// No two revisions of keys have the same.
+    number: u64,
+    scopes: Scopes,
     ends: Ends,
     hash: [u8; 32],
     uses: Arc<Uses>,
@@ -122,6 +127,7 @@ impl KeyRing {
     pub fn load(&self) -> Keys {
         Keys {
             held: self.mirror.load(),
+            is_filled: self.mirror.is_filled(),
             secret: self.secret.load(),
         }
     }
@@ -193,7 +199,11 @@ impl Keys {
     pub fn authenticate(&self, token: &str, now: Timestamp) -> Result<KeyGrant<'_>, KeyRefusal> {
         let id = id_of(token).ok_or(KeyRefusal::Malformed)?;
         let secret = self.secret.as_ref().ok_or(KeyRefusal::NotConfigured)?;
-        let key = self.held.get(id).ok_or(KeyRefusal::Unknown)?;
+        let key = self.held.get(id).ok_or(if self.is_filled {
+            KeyRefusal::Unknown
+        } else {
+            KeyRefusal::NotRead
+        })?;
         if !secret.is_of(token, &key.hash) {
             return Err(KeyRefusal::Unknown);
         }
@@ -219,6 +229,21 @@ impl<'k> KeyGrant<'k> {
         &self.0.tenant
     }
 
+    /// Tells this revision of the key from every other of any key.
+    pub fn number(self) -> u64 {
+        self.0.number
+    }
+
+    /// The tenants it may be used for.
+    pub fn allowed(self) -> &'k AllowedTenants {
+        &self.0.allowed
+    }
+
+    /// What it may be used for, administration only with the tenant that it belongs to.
+    pub fn scopes(self) -> Scopes {
+        self.0.scopes
+    }
+
     /// The tenant the key names, if it is for one alone. With any other, the request has to say.
     pub fn sole_tenant(self) -> Option<&'k TenantId> {
         match &self.0.allowed {
@@ -240,7 +265,7 @@ impl<'k> KeyGrant<'k> {
     /// Whether it may be used for a tenant to do this. What is neither reading nor writing is for
     /// the tenant that it belongs to, whichever else are allowed.
     pub fn permits(self, tenant: &str, signal: Signal, access: Access) -> bool {
-        self.0.scopes & bit(Scope { signal, access }) != 0
+        self.0.scopes.allows(Scope { signal, access })
             && self.allows(tenant)
             && (access != Access::Admin || self.0.tenant.as_str() == tenant)
     }
@@ -248,6 +273,7 @@ impl<'k> KeyGrant<'k> {
 
 impl HeldKey {
     fn of(stored: &Stored<ApiKey>, before: Option<&Self>) -> Self {
+        static NUMBERS: AtomicU64 = AtomicU64::new(0);
         let key = &stored.value;
         let known_uses = before.map(|before| before.uses.clone());
         let last = || stored.used_at.map_or(0, Timestamp::as_second);
@@ -255,7 +281,8 @@ impl HeldKey {
             id: key.id.clone(),
             tenant: key.tenant.clone(),
             allowed: key.allowed.clone(),
-            scopes: key.scopes.iter().fold(0, |bits, scope| bits | bit(*scope)),
+            number: NUMBERS.fetch_add(1, Ordering::Relaxed),
+            scopes: key.scopes.iter().copied().collect(),
             ends: Ends {
                 revoked: key.revoked_at.is_some(),
                 expires_at: key.expires_at,
@@ -302,10 +329,6 @@ impl Uses {
         let last = self.last.load(Ordering::Relaxed);
         (last > self.noted.load(Ordering::Relaxed)).then_some(last)
     }
-}
-
-fn bit(scope: Scope) -> u16 {
-    1 << (scope.signal as u16 * 3 + scope.access as u16)
 }
 
 #[cfg(test)]

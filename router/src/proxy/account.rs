@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::{
     LocalRoute, body::Upload, classify::Operation, context::ProxyContext, error::ProxyError,
-    relay::RelayError, route::EndpointRoute,
+    identify::Principal, relay::RelayError, route::EndpointRoute,
 };
 use crate::{
     clock::Clock,
@@ -43,6 +43,8 @@ pub struct Exchange {
     reason: Option<&'static str>,
     /// The tenant that a refused request named; it may be anybody's invention.
     named: Option<Box<str>>,
+    /// Who showed a credential.
+    principal: Option<Rc<Principal>>,
     complete: bool,
     busy: Busy,
 }
@@ -88,6 +90,7 @@ impl Exchange {
             sent: 0,
             reason: None,
             named: None,
+            principal: None,
             complete: false,
             busy: opening.busy,
         }
@@ -123,6 +126,11 @@ impl Exchange {
     pub fn classified(&mut self, signal: Signal, operation: Option<Operation>) {
         self.signal = signal;
         self.operation = operation;
+    }
+
+    /// It is by this one, if it showed a credential.
+    pub fn identified(&mut self, principal: Option<Rc<Principal>>) {
+        self.principal = principal;
     }
 
     /// It is for this tenant, and in flight from now on.
@@ -199,7 +207,8 @@ impl Exchange {
         self.complete = true;
     }
 
-    fn endpoint(&self) -> Option<&EndpointRoute> {
+    /// The endpoint that was tried last.
+    pub fn endpoint(&self) -> Option<&EndpointRoute> {
         let deployment = self.tenant.as_ref()?.route().deployment(self.signal)?;
         deployment.endpoints().get(self.endpoint?)
     }
@@ -254,6 +263,8 @@ impl Exchange {
             target: "access",
             client = %self.client,
             tenant = tenant.unwrap_or_default(),
+            credential = self.principal.as_ref().map(|principal| principal.kind.as_str()),
+            subject = self.principal.as_ref().map(|principal| &*principal.subject),
             signal = self.signal.as_str(),
             operation = self.operation.map(Operation::as_str).unwrap_or_default(),
             method = self.method.as_str(),

@@ -1,6 +1,6 @@
 //! Whether a tenant's request is let through, before anything of it is read.
 
-use tenant_store::model::{Feature, Features, Signal, Status};
+use tenant_store::model::{Feature, Features, Scope, Scopes, Signal, Status};
 
 use super::{
     classify::{Operation, feature_of},
@@ -33,6 +33,20 @@ pub fn admit(route: &TenantRoute, signal: Signal) -> Result<&DeploymentRoute, Pr
     }
 }
 
+/// Lets an operation through that its credential has the scope for.
+///
+/// # Errors
+/// The scope that is missing.
+pub fn permit(scopes: Scopes, signal: Signal, operation: Operation) -> Result<(), ProxyError> {
+    let access = operation.access();
+    let needed = Scope { signal, access };
+    if scopes.allows(needed) {
+        Ok(())
+    } else {
+        Err(ProxyError::MissingScope(needed))
+    }
+}
+
 /// Checks an operation against the features that are switched off, of which there are some. What
 /// is not known to be reading or writing may be either, and needs both.
 ///
@@ -55,5 +69,40 @@ pub fn check_features(
     match { needed }.find(|feature| off.contains(*feature)) {
         None => Ok(()),
         Some(feature) => Err(ProxyError::FeatureOff(feature)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_operation_needs_its_scope_of_its_signal() {
+        use Operation::{Export, Import, Read, Tail, Unknown, Write};
+        for (words, operation, missing) in [
+            ("logs:read", Read, None),
+            ("logs:read", Export, None),
+            ("logs:read", Tail, None),
+            ("logs:read", Write, Some("logs:write")),
+            ("logs:read", Import, Some("logs:write")),
+            ("logs:read", Unknown, Some("logs:admin")),
+            ("logs:write", Write, None),
+            ("logs:write", Import, None),
+            ("logs:write", Read, Some("logs:read")),
+            ("logs:write", Unknown, Some("logs:admin")),
+            ("logs:admin", Unknown, None),
+            ("logs:admin", Read, Some("logs:read")),
+            ("logs:all", Unknown, None),
+            ("metrics:all", Read, Some("logs:read")),
+            ("traces:all", Write, Some("logs:write")),
+        ] {
+            let scopes = words.parse().expect("scopes");
+            let found = match permit(scopes, Signal::Logs, operation) {
+                Ok(()) => None,
+                Err(ProxyError::MissingScope(scope)) => Some(scope.to_string()),
+                Err(other) => panic!("{other}"),
+            };
+            assert_eq!(found.as_deref(), missing, "{words} {operation:?}");
+        }
     }
 }

@@ -12,6 +12,7 @@ mod operation;
 
 use tenant_store::model::Signal;
 
+pub(super) use canonical::canonical;
 pub use feature::feature_of;
 pub use operation::Operation;
 
@@ -74,7 +75,7 @@ pub fn classify(raw_path: &str, listener: Option<Signal>) -> Classified {
         None => own_prefix(raw_path),
     };
     // Without a path, a target is an authority, which is for CONNECT alone.
-    let canonical = canonical::canonical(&raw_path[strip..]).filter(|_| !raw_path.is_empty());
+    let canonical = canonical(&raw_path[strip..]).filter(|_| !raw_path.is_empty());
     let Some(canonical) = canonical else {
         let signal = prefixed.unwrap_or(Signal::Metrics);
         let dialect = dialect(signal, "");

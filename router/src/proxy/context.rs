@@ -24,6 +24,7 @@ use super::{
 use crate::{
     clock::Clock,
     config,
+    credentials::Credentials,
     telemetry::{LocalCounts, Telemetry, WorkerCounts},
 };
 
@@ -32,6 +33,7 @@ use crate::{
 pub struct ProxyContext {
     tenants: Arc<TenantCache<TenantRoute>>,
     telemetry: Arc<Telemetry>,
+    credentials: Arc<Credentials>,
     counts: WorkerCounts,
     /// By signal: of requests that name no known tenant.
     unknown: [LocalCounts; 3],
@@ -60,9 +62,10 @@ impl ProxyContext {
     pub fn new(
         tenants: Arc<TenantCache<TenantRoute>>,
         telemetry: Arc<Telemetry>,
+        credentials: Arc<Credentials>,
         settings: &Arc<config::Settings>,
     ) -> Self {
-        let settings = Rc::new(Settings::new(settings));
+        let settings = Rc::new(Settings::new(settings, &credentials));
         let clock = Clock::new();
         let none = std::iter::empty();
         Self {
@@ -70,6 +73,7 @@ impl ProxyContext {
             counts: telemetry.worker(),
             unknown: Signal::ALL.map(|signal| telemetry.unknown(signal).open(none.clone())),
             telemetry,
+            credentials,
             front: FrontCache::default(),
             pool: Pool::new(settings.pool, clock.clone()),
             settings: RefCell::new(settings),
@@ -84,7 +88,7 @@ impl ProxyContext {
     pub fn tick(&self, now: Instant, current: &Arc<config::Settings>) {
         self.clock.tick(now);
         if !self.settings.borrow().is_made_from(current) {
-            let settings = Rc::new(Settings::new(current));
+            let settings = Rc::new(Settings::new(current, &self.credentials));
             self.pool.set_limits(settings.pool);
             *self.settings.borrow_mut() = settings;
         }

@@ -12,7 +12,7 @@ mod answer;
 use std::{io, time::Duration};
 
 use http::StatusCode;
-use tenant_store::model::{Feature, Signal, Status};
+use tenant_store::model::{Feature, Scope, Signal, Status};
 use thiserror::Error;
 
 use super::{identify::IdentifyError, upstream::UpstreamError};
@@ -45,6 +45,9 @@ pub enum ProxyError {
     /// The path is not for tenants.
     #[error("this path is not for tenants: it is internal to the backend or changes it")]
     PathDenied,
+    /// The credential is not good for what is asked.
+    #[error("the credential lacks the scope {0}")]
+    MissingScope(Scope),
     /// No such tenant.
     #[error("the tenant is not known here, or not open to this request")]
     UnknownTenant,
@@ -125,17 +128,22 @@ impl ProxyError {
     /// told not to try again.
     pub fn status(&self, ingestion: bool) -> StatusCode {
         match self {
-            Self::AmbiguousFraming
-            | Self::MalformedPath
-            | Self::Unidentified(_)
-            | Self::ClientGone => StatusCode::BAD_REQUEST,
+            Self::AmbiguousFraming | Self::MalformedPath | Self::ClientGone => {
+                StatusCode::BAD_REQUEST
+            }
             Self::TargetTooLong => StatusCode::URI_TOO_LONG,
             Self::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             // 408 is permanent to OTLP exporters, which would drop the data.
-            Self::UnknownTenant | Self::SlowBody { .. } if ingestion => {
+            Self::UnknownTenant
+            | Self::SlowBody { .. }
+            // Prometheus drops what is answered with 429, and a good credential may have to wait.
+            | Self::Unidentified(IdentifyError::TooManyFailures { .. })
+                if ingestion => {
                 StatusCode::SERVICE_UNAVAILABLE
             }
+            Self::Unidentified(error) => unidentified(error).0,
             Self::PathDenied
+            | Self::MissingScope(_)
             | Self::FeatureOff(_)
             | Self::UnknownTenant
             | Self::Withdrawn
@@ -155,15 +163,15 @@ impl ProxyError {
     }
 
     /// The `reason` label of metrics and logs.
-    pub const fn reason(&self) -> &'static str {
+    pub fn reason(&self) -> &'static str {
         match self {
             Self::AmbiguousFraming => "ambiguous_framing",
             Self::MalformedPath => "malformed_path",
             Self::TargetTooLong => "target_too_long",
             Self::MethodNotAllowed => "method_not_allowed",
-            Self::Unidentified(IdentifyError::Missing { .. }) => "missing_tenant",
-            Self::Unidentified(_) => "malformed_tenant",
+            Self::Unidentified(error) => unidentified(error).1,
             Self::PathDenied => "path_denied",
+            Self::MissingScope(_) => "missing_scope",
             Self::UnknownTenant => "unknown_tenant",
             Self::NotServed(Status::Suspended) => "suspended",
             Self::NotServed(_) => "not_ready",
@@ -187,8 +195,33 @@ impl ProxyError {
         const SOON: Duration = Duration::from_secs(1);
         const LATER: Duration = Duration::from_secs(10);
         match self {
-            Self::NoEndpoint(_) | Self::Unreachable { .. } | Self::LookupUnavailable => Some(SOON),
+            Self::NoEndpoint(_)
+            | Self::Unreachable { .. }
+            | Self::LookupUnavailable
+            | Self::Unidentified(IdentifyError::KeysUnavailable) => Some(SOON),
+            // Whole seconds, and not too early.
+            Self::Unidentified(IdentifyError::TooManyFailures { wait, .. }) => Some(*wait + SOON),
             _ if self.status(ingestion) == StatusCode::SERVICE_UNAVAILABLE => Some(LATER),
+            _ => None,
+        }
+    }
+
+    /// What a client that is told to show a credential is told of them, for `WWW-Authenticate`.
+    pub fn challenge(&self) -> Option<&'static str> {
+        match self {
+            Self::Unidentified(IdentifyError::Unauthenticated { basic: true, .. }) => {
+                Some("Basic realm=\"mirador\", Bearer realm=\"mirador\"")
+            }
+            Self::Unidentified(IdentifyError::Unauthenticated { .. }) => {
+                Some("Bearer realm=\"mirador\"")
+            }
+            Self::Unidentified(IdentifyError::Key(_)) => {
+                Some("Basic realm=\"mirador\", Bearer realm=\"mirador\", error=\"invalid_token\"")
+            }
+            Self::Unidentified(error) if unidentified(error).0 == StatusCode::UNAUTHORIZED => {
+                Some("Bearer realm=\"mirador\", error=\"invalid_token\"")
+            }
+            Self::MissingScope(_) => Some("Bearer realm=\"mirador\", error=\"insufficient_scope\""),
             _ => None,
         }
     }
@@ -199,5 +232,32 @@ impl ProxyError {
             self,
             Self::AmbiguousFraming | Self::SlowBody { .. } | Self::ClientGone
         )
+    }
+}
+
+/// Status and reason of what is nobody's, or not theirs.
+fn unidentified(error: &IdentifyError) -> (StatusCode, &'static str) {
+    match error {
+        IdentifyError::Missing { .. } => (StatusCode::BAD_REQUEST, "missing_tenant"),
+        IdentifyError::Repeated(_)
+        | IdentifyError::Empty(_)
+        | IdentifyError::Malformed { .. }
+        | IdentifyError::Host(_)
+        | IdentifyError::Disguised(_)
+        | IdentifyError::Conflict { .. } => (StatusCode::BAD_REQUEST, "malformed_tenant"),
+        IdentifyError::Choose { .. } => (StatusCode::BAD_REQUEST, "tenant_not_chosen"),
+        IdentifyError::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, "unauthenticated"),
+        IdentifyError::Key(_) => (StatusCode::UNAUTHORIZED, "invalid_key"),
+        IdentifyError::Token(_) => (StatusCode::UNAUTHORIZED, "invalid_token"),
+        IdentifyError::CertificateExpired => (StatusCode::UNAUTHORIZED, "invalid_certificate"),
+        IdentifyError::TooManyFailures { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, "too_many_failures")
+        }
+        IdentifyError::UntrustedNetwork => (StatusCode::FORBIDDEN, "untrusted_network"),
+        IdentifyError::Claim(_)
+        | IdentifyError::CertificateWithoutTenant(_)
+        | IdentifyError::NotAllowed(_) => (StatusCode::FORBIDDEN, "tenant_not_allowed"),
+        // 401 would be permanent to OTLP exporters, and it is not the token's fault.
+        IdentifyError::KeysUnavailable => (StatusCode::SERVICE_UNAVAILABLE, "keys_unavailable"),
     }
 }

@@ -2,7 +2,7 @@
 //! tenant's deployments with one. Grafana's "Save & test" asks these.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header, request::Parts};
+use http::{HeaderValue, Response, StatusCode, header};
 use tenant_store::model::Signal;
 
 use super::{
@@ -10,7 +10,7 @@ use super::{
     classify::Dialect,
     context::{ProxyContext, Stance},
     error::{self, Answerable, ProxyError},
-    identify::{IdentifyError, identify},
+    identify::Asked,
     relay::ResponseBody,
     rewrite,
 };
@@ -18,10 +18,10 @@ use super::{
 /// Answers a health check for `signal`, or for everything.
 pub(super) async fn answer(
     context: &ProxyContext,
-    head: &Parts,
+    asked: &Asked<'_>,
     signal: Option<Signal>,
 ) -> Response<ResponseBody> {
-    let request_id = context.request_id(&head.headers);
+    let request_id = context.request_id(&asked.head.headers);
     let refuse = |error: &ProxyError, tenant| {
         let request = Answerable {
             dialect: Dialect::Text,
@@ -31,12 +31,13 @@ pub(super) async fn answer(
         };
         error::answer(error, &request)
     };
-    let response = match identify(head, &context.settings().identity) {
-        Err(IdentifyError::Missing { .. }) => own(context, head.uri.path()),
+    let settings = context.settings();
+    let response = match settings.identity.identify(asked).await {
+        Err(error) if error.is_silence() => own(context, asked.path.rest()),
         Err(error) => refuse(&error.into(), None),
-        Ok(tenant) => match check(context, tenant, signal).await {
+        Ok(who) => match check(context, who.tenant.as_str(), signal).await {
             Ok(()) => plain(StatusCode::OK, "OK"),
-            Err(error) => refuse(&error, Some(tenant)),
+            Err(error) => refuse(&error, Some(who.tenant.as_str())),
         },
     };
     let mut response = response.map(ResponseBody::Own);

@@ -3,7 +3,9 @@
 //! Pure. A [`Forward`] is a client's head as any endpoint of its tenant may see it; it is written
 //! for one endpoint by [`Forward::http1`] or [`Forward::http2`], in one pass and without changing
 //! the head, so that another try costs no copy. [`is_for_clients`] and [`reply`] clean what comes
-//! back.
+//! back, and [`restore`] puts its paths right.
+
+mod prefix;
 
 use std::borrow::Cow;
 
@@ -13,6 +15,8 @@ use http::{
     uri::{Authority, PathAndQuery, Scheme},
 };
 use smallvec::SmallVec;
+
+pub use self::prefix::{Front, restore};
 
 /// The request's id, taken from a client or made here, on both legs.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -221,21 +225,10 @@ impl<'a> Forward<'a> {
             put(&X_FORWARDED_PROTO, scheme.as_bytes());
         }
         if !claimed(&X_FORWARDED_HOST)
-            && let Some(host) = self.host()
+            && let Some(host) = host(self.head)
         {
             put(&X_FORWARDED_HOST, host);
         }
-    }
-
-    /// Whom the client addressed. A target's own authority goes before `Host` (RFC 9112 section
-    /// 3.2.2).
-    fn host(&self) -> Option<&[u8]> {
-        let authority = self.head.uri.authority().map(|authority| {
-            let whole = authority.as_str();
-            whole.rsplit('@').next().unwrap_or(whole).as_bytes()
-        });
-        let host = || self.head.headers.get(header::HOST);
-        authority.or_else(|| host().map(HeaderValue::as_bytes))
     }
 
     /// Whether a body of no bytes is worth telling: where one is expected (RFC 9110 section 8.6),
@@ -251,6 +244,16 @@ impl<'a> Forward<'a> {
         }
         Ok(())
     }
+}
+
+/// Whom the client addressed. A target's own authority goes before `Host` (RFC 9112 section 3.2.2).
+pub fn host(head: &Parts) -> Option<&[u8]> {
+    let authority = head.uri.authority().map(|authority| {
+        let whole = authority.as_str();
+        whole.rsplit('@').next().unwrap_or(whole).as_bytes()
+    });
+    let host = || head.headers.get(header::HOST);
+    authority.or_else(|| host().map(HeaderValue::as_bytes))
 }
 
 /// Whether a backend's header is for clients, but for those that `Connection` declares not to be.

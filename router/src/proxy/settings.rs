@@ -6,17 +6,20 @@ use http::HeaderName;
 use ipnet::IpNet;
 
 use super::{
-    identify::{HeaderSource, IdentitySource},
+    identify::{API_KEY, Identity},
     upstream::PoolLimits,
 };
-use crate::config::{self, AccessLog, UpstreamSettings};
+use crate::{
+    config::{self, AccessLog, Identify, SourceKind, UpstreamSettings},
+    credentials::Credentials,
+};
 
 /// What the request path reads of the configuration.
 pub struct Settings {
     source: Arc<config::Settings>,
-    /// Where the tenant is looked for, in order.
-    pub identity: Vec<Box<dyn IdentitySource>>,
-    /// The headers among these, which are not for backends.
+    /// Who may ask, and how a request says for whom.
+    pub identity: Identity,
+    /// The headers that may name a tenant, which are not for backends.
     pub identity_headers: Vec<HeaderName>,
     /// Timeouts and limits towards backends.
     pub upstream: UpstreamSettings,
@@ -28,16 +31,10 @@ pub struct Settings {
 }
 
 impl Settings {
-    pub(super) fn new(source: &Arc<config::Settings>) -> Self {
-        let identity = source
-            .identify
-            .headers
-            .iter()
-            .map(|name| Box::new(HeaderSource(name.clone())) as Box<dyn IdentitySource>)
-            .collect();
+    pub(super) fn new(source: &Arc<config::Settings>, credentials: &Arc<Credentials>) -> Self {
         Self {
-            identity,
-            identity_headers: source.identify.headers.clone(),
+            identity: Identity::new(&source.identify, credentials),
+            identity_headers: identity_headers(&source.identify),
             upstream: source.upstream,
             pool: PoolLimits {
                 idle_per_peer: source.upstream.max_idle_per_endpoint,
@@ -58,6 +55,15 @@ impl Settings {
     pub fn trusts(&self, peer: IpAddr) -> bool {
         self.trusted.iter().any(|net| net.contains(&peer))
     }
+}
+
+/// What names tenants, and what shows who asks.
+fn identity_headers(identify: &Identify) -> Vec<HeaderName> {
+    let mut headers = identify.headers.clone();
+    if identify.sources.contains(&SourceKind::ApiKey) {
+        headers.push(API_KEY);
+    }
+    headers
 }
 
 impl fmt::Debug for Settings {

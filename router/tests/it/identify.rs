@@ -1,5 +1,12 @@
 //! Who is asking: a request names one tenant, in one way, or is refused.
 
+mod certificate;
+mod key;
+mod network;
+mod path;
+mod subdomain;
+mod token;
+
 use serde_json::{Value, json};
 
 use crate::support::{

@@ -8,6 +8,7 @@ pub(crate) mod metrics;
 pub(crate) mod mirador;
 pub(crate) mod port;
 pub(crate) mod process;
+pub(crate) mod signer;
 pub(crate) mod tenant;
 pub(crate) mod tls;
 pub(crate) mod tools;

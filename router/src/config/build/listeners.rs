@@ -2,6 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    path::Path,
     time::Duration,
 };
 
@@ -10,8 +11,11 @@ use tenant_store::model::{HumanDuration, Signal};
 use super::{Builder, HOUR, MILLISECOND};
 use crate::{
     config::{
-        ListenerConfig, ListenerLimits, TlsFiles,
-        raw::{LongListener, RawLimits, RawListen, RawListener, RawListeners, RawTls},
+        ClientAuthority, ListenerConfig, ListenerLimits, TlsFiles,
+        raw::{
+            LongListener, RawClientCertificates, RawLimits, RawListen, RawListener, RawListeners,
+            RawTls,
+        },
     },
     tls,
 };
@@ -27,7 +31,12 @@ const LIMITS: ListenerLimits = ListenerLimits {
 };
 
 impl Builder<'_, '_> {
-    pub(super) fn listeners(&mut self, listen: &RawListen) -> Vec<ListenerConfig> {
+    /// Those whose connections begin with a proxy's word need proxies that are believed.
+    pub(super) fn listeners(
+        &mut self,
+        listen: &RawListen,
+        has_trusted_proxies: bool,
+    ) -> Vec<ListenerConfig> {
         let defaults = self.limits("listen.limits", &listen.limits, LIMITS);
         let groups = [
             ("listen.public", None, &listen.public),
@@ -48,6 +57,11 @@ impl Builder<'_, '_> {
                 if let Some((other, _)) = taken.iter().find(|(_, at)| collide(*at, address)) {
                     let message = format!("{address} is taken by {other} already");
                     self.report.fault(&path, message);
+                }
+                if listener.proxy_protocol && !has_trusted_proxies {
+                    let message = "nobody could connect: name the proxies in trusted_proxies";
+                    self.report
+                        .fault(&format!("{path}.proxy_protocol"), message);
                 }
                 listeners.push(self.listener(&path, signal, listener, defaults));
                 taken.push((path, address));
@@ -90,28 +104,39 @@ impl Builder<'_, '_> {
                 .tls
                 .as_ref()
                 .map(|tls| self.tls(&format!("{path}.tls"), tls)),
+            proxy_protocol: listener.proxy_protocol,
             limits: self.limits(&format!("{path}.limits"), &listener.limits, defaults),
         }
     }
 
-    fn tls(&mut self, path: &str, tls: &RawTls) -> TlsFiles {
-        let [cert_file, key_file] = [("cert_file", &tls.cert_file), ("key_file", &tls.key_file)]
-            .map(|(field, file)| {
-                let path = format!("{path}.{field}");
-                let file = self.document.resolve(&path, file);
-                let readable = self.read(&path, &file).is_some();
-                (file, readable)
-            });
-        if cert_file.1 && key_file.1 {
+    fn tls(&mut self, path: &str, raw: &RawTls) -> TlsFiles {
+        let mut readable = true;
+        let mut file = |field: &str, file: &Path| {
+            let path = format!("{path}.{field}");
+            let file = self.document.resolve(&path, file);
+            readable &= self.read(&path, &file).is_some();
+            file
+        };
+        let files = TlsFiles {
+            cert_file: file("cert_file", &raw.cert_file),
+            key_file: file("key_file", &raw.key_file),
+            clients: raw.client_ca_file.as_ref().map(|ca| ClientAuthority {
+                ca_file: file("client_ca_file", ca),
+                required: raw.client_certificates == Some(RawClientCertificates::Required),
+            }),
+        };
+        if raw.client_certificates.is_some() && files.clients.is_none() {
+            let message = "nobody vouches for clients: name the authority in client_ca_file";
+            self.report
+                .fault(&format!("{path}.client_certificates"), message);
+        }
+        if readable {
             tls::install_crypto();
-            if let Err(error) = tls::server_config(&cert_file.0, &key_file.0) {
+            if let Err(error) = tls::server_config(&files) {
                 self.report.fault(path, error.to_string());
             }
         }
-        TlsFiles {
-            cert_file: cert_file.0,
-            key_file: key_file.0,
-        }
+        files
     }
 
     fn limits(&mut self, path: &str, raw: &RawLimits, or: ListenerLimits) -> ListenerLimits {

@@ -19,8 +19,10 @@ impl World {
         let store = SqliteRepository::open(&folder.path().join("mirador.db")).await;
         let repository = Arc::new(Repository::new(store.expect("a store")));
         let secret = KeySecret::new("the server's own");
+        let ring = KeyRing::new(repository.clone(), Some(secret.clone()));
+        ring.fill().await.expect("no keys yet");
         Self {
-            ring: KeyRing::new(repository.clone(), Some(secret.clone())),
+            ring,
             repository,
             secret,
             _folder: folder,
@@ -151,6 +153,19 @@ async fn what_is_no_key_or_no_longer_one_is_refused() {
     world.ring.set_secret(None);
     let none = world.refusal(&token, at(0));
     assert_eq!(none, Some(KeyRefusal::NotConfigured));
+}
+
+#[tokio::test]
+async fn until_the_store_was_read_a_key_that_is_not_held_may_be_one() {
+    let world = World::new().await;
+    let (_, token) = world.make(|_| {}).await;
+    let late = KeyRing::new(world.repository.clone(), Some(world.secret.clone()));
+    let refusal = |token: &str| late.load().authenticate(token, at(0)).err();
+    assert_eq!(refusal(&token), Some(KeyRefusal::NotRead));
+    late.fill().await.expect("read");
+    assert_eq!(refusal(&token), None);
+    let unknown = new_token(&new_id());
+    assert_eq!(refusal(&unknown), Some(KeyRefusal::Unknown));
 }
 
 #[tokio::test]

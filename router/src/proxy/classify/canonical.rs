@@ -8,7 +8,7 @@ use std::borrow::Cow;
 /// `None` if the path does not begin with `/`, has a broken escape, decodes to something that is
 /// not UTF-8, or has a `.` or `..` segment after decoding: no client sends these in earnest, and
 /// whatever resolves them between here and a handler would see another path than we judged.
-pub(super) fn canonical(raw: &str) -> Option<Cow<'_, str>> {
+pub(in crate::proxy) fn canonical(raw: &str) -> Option<Cow<'_, str>> {
     let raw = if raw.is_empty() { "/" } else { raw };
     if !raw.starts_with('/') {
         return None;

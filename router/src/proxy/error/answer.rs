@@ -29,6 +29,7 @@ mod grpc {
     pub(super) const UNIMPLEMENTED: u8 = 12;
     pub(super) const INTERNAL: u8 = 13;
     pub(super) const UNAVAILABLE: u8 = 14;
+    pub(super) const UNAUTHENTICATED: u8 = 16;
 }
 
 /// Renders an error as the answer to a request.
@@ -47,6 +48,10 @@ pub fn answer(error: &ProxyError, request: &Answerable<'_>) -> Response<Bytes> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     if let Some(wait) = error.retry_after(request.ingestion) {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(wait.as_secs()));
+    }
+    if let Some(challenge) = error.challenge() {
+        let challenge = HeaderValue::from_static(challenge);
+        headers.insert(header::WWW_AUTHENTICATE, challenge);
     }
     if status == StatusCode::METHOD_NOT_ALLOWED {
         let allowed = "GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS";
@@ -78,7 +83,9 @@ fn prometheus(error: &ProxyError, status: StatusCode, text: &str) -> String {
     let kind = match status {
         StatusCode::SERVICE_UNAVAILABLE | StatusCode::BAD_GATEWAY => "unavailable",
         StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => "timeout",
+        StatusCode::UNAUTHORIZED => "unauthorized",
         StatusCode::FORBIDDEN => "forbidden",
+        StatusCode::TOO_MANY_REQUESTS => "too_many_requests",
         _ => "bad_data",
     };
     json!({ "status": "error", "errorType": kind, "error": text, "reason": error.reason() })
@@ -92,10 +99,14 @@ fn jaeger(status: StatusCode, text: &str) -> String {
 fn grpc_status(error: &ProxyError, ingestion: bool) -> u16 {
     let code = match error.status(ingestion) {
         StatusCode::BAD_REQUEST => grpc::INVALID_ARGUMENT,
+        StatusCode::UNAUTHORIZED => grpc::UNAUTHENTICATED,
         StatusCode::FORBIDDEN => grpc::PERMISSION_DENIED,
         StatusCode::METHOD_NOT_ALLOWED => grpc::UNIMPLEMENTED,
         StatusCode::GATEWAY_TIMEOUT => grpc::DEADLINE_EXCEEDED,
-        StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => grpc::UNAVAILABLE,
+        // What gRPC has for 429 makes OTLP exporters drop their data.
+        StatusCode::BAD_GATEWAY
+        | StatusCode::SERVICE_UNAVAILABLE
+        | StatusCode::TOO_MANY_REQUESTS => grpc::UNAVAILABLE,
         _ => grpc::INTERNAL,
     };
     code.into()

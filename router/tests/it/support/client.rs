@@ -1,10 +1,10 @@
 //! A client that sends exactly the bytes it is given, and tells exactly what came back.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpSocket, TcpStream},
 };
 
 use super::{
@@ -36,6 +36,14 @@ impl RawClient {
     /// Connects.
     pub(crate) async fn connect(address: SocketAddr) -> Self {
         let io = within("a connection", TcpStream::connect(address)).await;
+        Self::over(io.expect("a listening router"))
+    }
+
+    /// Connects from an address of this machine's own choosing, such as 127.0.0.2.
+    pub(crate) async fn connect_from(from: IpAddr, address: SocketAddr) -> Self {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        socket.bind((from, 0).into()).expect("an address");
+        let io = within("a connection", socket.connect(address)).await;
         Self::over(io.expect("a listening router"))
     }
 }

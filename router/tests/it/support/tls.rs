@@ -75,22 +75,33 @@ impl Authority {
 
     /// Issues a certificate for a DNS name or an address.
     pub(crate) fn issue(&self, name: &str) -> Identity {
+        self.issue_with(name, |params| {
+            params.subject_alt_names = vec![match name.parse() {
+                Ok(address) => SanType::IpAddress(address),
+                Err(_) => SanType::DnsName(name.try_into().expect("a name")),
+            }];
+        })
+    }
+
+    /// Issues a certificate that says what `say` has it say; its files are called `name`.
+    pub(crate) fn issue_with(
+        &self,
+        name: &str,
+        say: impl FnOnce(&mut CertificateParams),
+    ) -> Identity {
         let mut params = CertificateParams::default();
-        params.subject_alt_names = vec![match name.parse() {
-            Ok(address) => SanType::IpAddress(address),
-            Err(_) => SanType::DnsName(name.try_into().expect("a name")),
-        }];
+        say(&mut params);
         self.sign(name, params)
     }
 
     /// Issues a certificate for somebody with a common name and a URI.
     pub(crate) fn issue_to(&self, common_name: &str, uri: &str) -> Identity {
-        let mut params = CertificateParams::default();
-        params
-            .distinguished_name
-            .push(DnType::CommonName, common_name);
-        params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("a URI"))];
-        self.sign(common_name, params)
+        self.issue_with(common_name, |params| {
+            params
+                .distinguished_name
+                .push(DnType::CommonName, common_name);
+            params.subject_alt_names = vec![SanType::URI(uri.try_into().expect("a URI"))];
+        })
     }
 
     fn sign(&self, name: &str, mut params: CertificateParams) -> Identity {
@@ -239,6 +250,37 @@ pub(crate) async fn connect(
     within("a handshake", connector.connect(name, io))
         .await
         .ok()
+}
+
+/// Connects to a listener by TLS as somebody, or as nobody. `None` if one side does not believe the
+/// other.
+pub(crate) async fn connect_as(
+    address: SocketAddr,
+    name: &str,
+    authority: &Authority,
+    client: Option<&Identity>,
+) -> Option<TlsStream<TcpStream>> {
+    let builder = ClientConfig::builder_with_provider(provider())
+        .with_safe_default_protocol_versions()
+        .expect("versions")
+        .with_root_certificates(authority.roots());
+    let config = match client {
+        None => builder.with_no_client_auth(),
+        Some(client) => {
+            let key = PrivateKeyDer::try_from(client.key.serialize_der()).expect("a key");
+            let chain = vec![client.certificate.clone()];
+            builder.with_client_auth_cert(chain, key).expect("a pair")
+        }
+    };
+    let name = ServerName::try_from(name.to_owned()).expect("a name");
+    let io = within("a connection", TcpStream::connect(address)).await;
+    let connector = TlsConnector::from(Arc::new(config));
+    within(
+        "a handshake",
+        connector.connect(name, io.expect("a listener")),
+    )
+    .await
+    .ok()
 }
 
 /// The certificate the other side showed.

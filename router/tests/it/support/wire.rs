@@ -32,6 +32,8 @@ pub(crate) enum End {
     Fin,
     /// The connection was reset.
     Reset,
+    /// TLS ended it, with an alert.
+    Alert,
     /// The framing was broken.
     Garbled,
 }
@@ -245,6 +247,7 @@ fn end_of(error: &Error) -> End {
         ErrorKind::ConnectionReset | ErrorKind::BrokenPipe | ErrorKind::ConnectionAborted => {
             End::Reset
         }
+        ErrorKind::InvalidData => End::Alert,
         other => panic!("reading failed with {other:?}: {error}"),
     }
 }

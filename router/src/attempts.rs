@@ -16,7 +16,7 @@ const WINDOW: Duration = Duration::from_mins(1);
 
 /// Who failed how often, of late.
 #[derive(Debug, Default)]
-pub(super) struct Attempts {
+pub struct Attempts {
     by_address: Mutex<HashMap<IpAddr, Failures>>,
 }
 
@@ -29,7 +29,7 @@ struct Failures {
 
 impl Attempts {
     /// How long `address` has to wait before it may try again; `None` if it may.
-    pub(super) fn wait(&self, address: IpAddr, most: u32, now: Instant) -> Option<Duration> {
+    pub fn wait(&self, address: IpAddr, most: u32, now: Instant) -> Option<Duration> {
         let addresses = self.by_address.lock();
         let failures = addresses.get(&key(address, &addresses))?;
         let excess = failures.left(most, now) - f64::from(most) + 1.0;
@@ -37,7 +37,7 @@ impl Attempts {
     }
 
     /// Counts a failure of `address`, of which it has `most` in a minute.
-    pub(super) fn failed(&self, address: IpAddr, most: u32, now: Instant) {
+    pub fn failed(&self, address: IpAddr, most: u32, now: Instant) {
         let mut addresses = self.by_address.lock();
         if addresses.len() >= ADDRESSES {
             addresses.retain(|_, failures| failures.left(most, now) > 0.0);
