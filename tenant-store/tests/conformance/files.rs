@@ -37,10 +37,10 @@ const QUICK: FilesOptions = FilesOptions {
 };
 
 /// A folder, edited by whoever opens it.
-struct Edited(TempDir);
+pub(crate) struct Edited(TempDir);
 
 impl Edited {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 }
@@ -155,8 +155,9 @@ conformance! {
         sees_writes_of_another_instance, an_unchanged_put_is_no_change,
         waits_no_longer_than_told, position_before_a_listing_misses_nothing,
     },
+    injection::{no_text_of_a_tenant_means_anything, no_text_of_a_tier_means_anything},
     kinds::{tiers_are_built_in_until_defined},
-    paging::{lists_ten_thousand_in_pages, lists_by_status, lists_by_tier_and_label, caps_the_limit},
+    paging::{lists_by_status, lists_by_tier_and_label, caps_the_limit},
     text::{keeps_any_text_of_a_tenant, keeps_every_field},
 }
 
@@ -401,6 +402,9 @@ async fn a_folder_that_is_away_takes_nothing_with_it() {
     files.look().await;
     assert_eq!(status(&store, "acme").await, Some(Status::Suspended));
     assert_eq!(files.faults(), []);
+    // Whoever followed the feed before the folder went is told of it.
+    let changes = store.changes(cursor, DEADLINE).await.unwrap();
+    assert_eq!(changes.tenants().collect::<Vec<_>>(), [id("acme")]);
 
     let nowhere = parent.path().join("nowhere");
     let error = FilesRepository::open(&nowhere, QUICK).await.unwrap_err();

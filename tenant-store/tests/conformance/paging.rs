@@ -3,53 +3,14 @@
 use std::collections::BTreeSet;
 
 use tenant_store::{
-    model::{Status, TenantId},
+    model::Status,
     repository::{Expect, ListQuery, TenantRepository},
 };
-use tokio::task::JoinSet;
 
 use crate::{
     Store,
     samples::{delete, id, put, tenant},
 };
-
-/// Every page in the order of ids, nothing twice, nothing left out, also when the last page is
-/// just full.
-pub(crate) async fn lists_ten_thousand_in_pages(store: &impl Store) {
-    const TENANTS: usize = 10_000;
-    /// So that it does not take for ever where a write has to wait.
-    const WRITERS: usize = 20;
-    let store = store.open().await;
-    let mut writing = JoinSet::new();
-    for writer in 0..WRITERS {
-        let store = store.clone();
-        writing.spawn(async move {
-            for number in (writer..TENANTS).step_by(WRITERS) {
-                let tenant = tenant(&format!("t-{:05}", (number * 7919) % TENANTS));
-                put(&*store, tenant, Expect::Absent).await.unwrap();
-            }
-        });
-    }
-    while let Some(written) = writing.join_next().await {
-        written.unwrap();
-    }
-    let mut query = ListQuery {
-        limit: 1_000,
-        ..ListQuery::default()
-    };
-    let mut ids: Vec<TenantId> = Vec::new();
-    loop {
-        let page = store.list(&query).await.unwrap();
-        assert_eq!(page.records.len(), 1_000);
-        ids.extend(page.records.into_iter().map(|record| record.tenant.id));
-        query.after = page.next;
-        if query.after.is_none() {
-            break;
-        }
-    }
-    let expected: Vec<_> = (0..TENANTS).map(|n| id(&format!("t-{n:05}"))).collect();
-    assert_eq!(ids, expected);
-}
 
 pub(crate) async fn lists_by_status(store: &impl Store) {
     let store = store.open().await;

@@ -22,19 +22,20 @@ use crate::{
     Store, conformance,
     samples::{id, named, put, tenant},
     server::PostgresServer,
+    stopped::{Server, writes_are_whole_or_nothing},
 };
 
 /// Longer than any answer may take, however slow the machine.
 const DEADLINE: Duration = Duration::from_secs(30);
 
 /// A database of a test's own, on the server that tests share.
-struct Database {
+pub(crate) struct Database {
     server: Arc<PostgresServer>,
     name: String,
 }
 
 impl Database {
-    async fn new() -> Self {
+    pub(crate) async fn new() -> Self {
         Self::on(PostgresServer::shared()).await
     }
 
@@ -233,6 +234,28 @@ async fn a_server_that_was_away_is_found_again() {
         .unwrap();
     let changes = timeout(DEADLINE, waiting).await.expect("it is deaf");
     assert_eq!(changes.unwrap().unwrap().keys.len(), 1);
+}
+
+impl Server for PostgresServer {
+    fn stop(&self) {
+        Self::stop(self);
+    }
+
+    fn run_again(&self) {
+        Self::run_again(self);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_in_the_middle_of_writes_loses_nothing() {
+    let server = Arc::new(PostgresServer::start());
+    let database = Database::on(server.clone()).await;
+    let options = PostgresOptions {
+        connect_timeout: Duration::from_secs(2),
+        ..PostgresOptions::default()
+    };
+    let store = Arc::new(database.with(options).await);
+    writes_are_whole_or_nothing(server, store).await;
 }
 
 /// Routers that start together on an empty database all get the same schema.

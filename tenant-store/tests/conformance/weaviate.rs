@@ -27,6 +27,7 @@ use crate::{
     Store, conformance,
     double::{Manners, Weaviate},
     samples::{id, keep, key, named, put, tenant},
+    stopped::{Server, writes_are_whole_or_nothing},
 };
 
 /// Longer than any answer may take, however slow the machine.
@@ -36,14 +37,14 @@ const DEADLINE: Duration = Duration::from_mins(1);
 const WINDOW: Duration = Duration::from_millis(2);
 
 /// Classes of a test's own.
-struct Classes {
+pub(crate) struct Classes {
     /// `None` if a real server is to be used.
     double: Option<Arc<Weaviate>>,
     prefix: String,
 }
 
 impl Classes {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
         let own = || {
             let window = WINDOW;
@@ -371,6 +372,23 @@ async fn a_server_that_was_away_is_found_again() {
     until("the change", heard).await;
     let found = store.get(&id("acme")).await.unwrap().unwrap();
     assert_eq!(found.tenant, suspended);
+}
+
+impl Server for Weaviate {
+    fn stop(&self) {
+        Self::stop(self);
+    }
+
+    fn run_again(&self) {
+        Self::run_again(self);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stop_in_the_middle_of_writes_loses_nothing() {
+    let double = Arc::new(Weaviate::start(Manners::default()));
+    let store = repository(&double).await;
+    writes_are_whole_or_nothing(double, store).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
