@@ -6,6 +6,8 @@ mod outage;
 mod postgres;
 mod secrets;
 mod shared;
+mod spread;
+mod weaviate;
 
 use crate::support::{
     acme::request,

@@ -16,7 +16,7 @@ use tempfile::TempDir;
 use tokio::task::spawn_blocking;
 
 use self::server::PostgresServer;
-use super::{READ, WRITE, asked};
+use super::{READ, WRITE, asked, spread::keys_and_tiers_hold};
 use crate::support::{
     acme::of_acme, eventually, load::Load, mirador::Mirador, tenant::Tenant, upstream::Upstream,
 };
@@ -38,6 +38,8 @@ impl Database {
         let server = Arc::new(server.expect("a server"));
         let folder = tempfile::tempdir().expect("a folder");
         fs::write(folder.path().join("url"), server.url("postgres")).expect("the URL's file");
+        let secret = "a-secret-of-the-tests-that-is-long-enough";
+        fs::write(folder.path().join("secret"), secret).expect("the secret's file");
         Self { server, folder }
     }
 
@@ -51,6 +53,8 @@ impl Database {
                 "timeout": "500ms",
             },
             "cache": {"soft_ttl": "1s", "load_timeout": "500ms", "negative_ttl": "100ms"},
+            "identify": {"sources": ["header", "api_key"]},
+            "keys": {"secret_file": self.folder.path().join("secret")},
         }))
         .await
     }
@@ -108,12 +112,19 @@ async fn a_change_at_one_router_takes_effect_at_the_other_in_time() {
     assert!(worst < BOUND, "{worst:?}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn keys_and_tiers_of_one_router_hold_at_the_other() {
+    let database = Database::start().await;
+    let (here, there) = (database.router().await, database.router().await);
+    keys_and_tiers_hold(&here, &there, BOUND).await;
+}
+
 /// How long the database is gone: long enough for entries to be past their soft expiry several
 /// times over. `MIRADOR_TEST_OUTAGE` says otherwise, in seconds.
 fn outage() -> Duration {
     let seconds = env::var("MIRADOR_TEST_OUTAGE").ok();
     let seconds = seconds.map(|text| text.parse().expect("a number of seconds"));
-    Duration::from_secs(seconds.unwrap_or(5))
+    Duration::from_secs(seconds.unwrap_or(10))
 }
 
 async fn suspend(router: &Mirador, tenant: &Tenant) -> reqwest::Result<Response> {
