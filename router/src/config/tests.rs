@@ -206,7 +206,7 @@ tenants: [no-such-directory]
             (
                 6,
                 "store.kind",
-                "expected one of `sqlite`, `postgres`, `files`, not \"mongo\"",
+                "expected one of `sqlite`, `postgres`, `weaviate`, `files`, not \"mongo\"",
             ),
             (6, "store.path", "there is no directory /nowhere/at/all"),
             (7, "workers", "expected auto or a number of 1 to 256, not 0"),
