@@ -1,8 +1,8 @@
 //! Weaviate, where tenants are kept there already: several routers, by its REST API.
 //!
 //! It has no compare-and-set, no transactions and no feed of changes. So a write goes by a *claim*,
-//! see [`write`]; whether anything changed is found out by listing every
-//! [`WeaviateOptions::poll_interval`]; and what was listed is held in a [`Mirror`]. A replica may
+//! see `write`; whether anything changed is found out by listing every
+//! [`WeaviateOptions::poll_interval`]; and what was listed is held in a `Mirror`. A replica may
 //! answer with an older revision than another has given before: nobody takes that back. Nothing is
 //! removed but claims, so that nothing can be resurrected: what is purged keeps its revision.
 
