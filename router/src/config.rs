@@ -9,9 +9,11 @@ mod identify;
 mod operators;
 mod overrides;
 mod raw;
+mod store;
 mod value;
 
 use std::{
+    fmt,
     net::SocketAddr,
     path::{Path, PathBuf},
     sync::Arc,
@@ -40,6 +42,7 @@ pub use self::{
         CertificateName, Credential, Operator, OperatorIssuer, Operators, Role, TokenHash,
     },
     overrides::Overrides,
+    store::StoreConfig,
     value::{LogFormat, Secret},
 };
 
@@ -179,18 +182,6 @@ pub struct ListenerLimits {
     pub write_timeout: Duration,
 }
 
-/// Where tenants are kept.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum StoreConfig {
-    /// In a file of this machine.
-    Sqlite {
-        /// The file; its directory exists.
-        path: PathBuf,
-        /// How long to wait for another process's lock.
-        busy_timeout: Duration,
-    },
-}
-
 /// How requests go to backends.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UpstreamSettings {
@@ -251,11 +242,20 @@ pub struct Shutdown {
 }
 
 /// Where a configuration was read from, and what stood there.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 struct Source {
     path: Option<PathBuf>,
     overrides: Overrides,
     document: Document,
+}
+
+impl fmt::Debug for Source {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // What stands there may be a secret.
+        f.debug_struct("Source")
+            .field("path", &self.path)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Config {

@@ -153,6 +153,7 @@ impl Control {
             cache: self.tenants.stats(),
             monitor: self.monitor.stats(),
             endpoints: self.endpoints(),
+            store_faults: self.repository.store().faults(),
             log_lines_dropped: self.log_level.as_ref().map_or(0, LogLevel::dropped),
         })
     }

@@ -8,10 +8,7 @@ use tenant_store::{
     cache::TenantCache,
     document::{self, Faults},
     model::rules,
-    repository::{
-        Author, Expect, Repository, RepositoryError, TenantRepository,
-        sqlite::{SqliteOptions, SqliteRepository},
-    },
+    repository::{Author, Expect, Repository, RepositoryError, TenantRepository},
 };
 use thiserror::Error;
 use tokio::{
@@ -25,11 +22,12 @@ use tokio::{
 use crate::{
     admin,
     audit_log::AuditLog,
-    config::{Config, ListenerConfig, StoreConfig},
+    config::{Config, ListenerConfig},
     control::{Control, Parts, Phase},
     keys::KeyRing,
     listener::{Address, BindError, Listener, bind},
     proxy::route::{RouteBuilder, RouteFault, TenantRoute},
+    store,
     telemetry::{
         Telemetry,
         logs::{self, LogError},
@@ -100,7 +98,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
         None => None,
     };
 
-    let repository = open_store(&config).await?;
+    let repository = Arc::new(store::open(&config.store).await?);
     apply_files(&config, &repository).await?;
     let telemetry = Telemetry::new(config.max_tenants)?;
     let monitor = Monitor::new(config.health);
@@ -193,19 +191,6 @@ async fn bind_admin(config: &Config) -> Result<Option<TcpListener>, ServeError> 
     match TcpListener::bind(address).await {
         Ok(listener) => Ok(Some(listener)),
         Err(source) => Err(ServeError::BindAdmin { address, source }),
-    }
-}
-
-async fn open_store(config: &Config) -> Result<Arc<Repository>, RepositoryError> {
-    match &config.store {
-        StoreConfig::Sqlite { path, busy_timeout } => {
-            let options = SqliteOptions {
-                busy_timeout: *busy_timeout,
-                ..SqliteOptions::default()
-            };
-            let store = SqliteRepository::open_with(path, options).await?;
-            Ok(Arc::new(Repository::new(store)))
-        }
     }
 }
 

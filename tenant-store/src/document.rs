@@ -22,10 +22,11 @@ use std::{
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub(crate) use self::tenants::has_tenant_name;
 pub use self::{
     fault::{Fault, Faults},
     report::Report,
-    tenants::{TenantSource, tenant, tenant_sources, tenants, tenants_in},
+    tenants::{TenantSource, tenant, tenant_sources, tenants, tenants_in, tenants_of},
 };
 use self::{
     node::{At, Kind, Node},
@@ -62,7 +63,7 @@ impl Document {
     /// # Errors
     /// The file can't be read, is not YAML, or does not hold exactly one document.
     pub fn read(path: &Path) -> Result<Self, Faults> {
-        Self::parse(Some(path), &read_text(path)?)
+        Self::parse(Some(path), &read_text(path, path)?)
     }
 
     /// Reads a text that holds one document. `name` is the file it comes from.
@@ -166,8 +167,9 @@ fn nothing_in(name: Option<&Path>) -> Faults {
     .into()
 }
 
-fn read_text(path: &Path) -> Result<String, Faults> {
-    let fault = |message: String| Faults::from(Fault::new(Some(path.into()), message));
+/// Reads the file at `path`; faults call it `name`.
+pub(crate) fn read_text(path: &Path, name: &Path) -> Result<String, Faults> {
+    let fault = |message: String| Faults::from(Fault::new(Some(name.into()), message));
     let mut bytes = Vec::new();
     File::open(path)
         .and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
@@ -179,7 +181,7 @@ fn read_text(path: &Path) -> Result<String, Faults> {
         let valid = error.utf8_error().valid_up_to();
         let before = &error.as_bytes()[..valid];
         let line = before.split(|byte| *byte == b'\n').count();
-        let mut fault = Fault::new(Some(path.into()), "expected UTF-8, not these bytes");
+        let mut fault = Fault::new(Some(name.into()), "expected UTF-8, not these bytes");
         fault.line = u32::try_from(line).ok();
         fault.into()
     })

@@ -11,11 +11,15 @@
 mod audit;
 mod change;
 mod error;
+pub mod files;
 mod kept;
+mod mirror;
+pub mod postgres;
 mod record;
 pub mod sqlite;
 mod store;
 mod typed;
+pub mod weaviate;
 
 use std::{fmt, time::Duration};
 
@@ -30,7 +34,7 @@ pub use self::{
         BATCH_MAX, Committed, Kind, KindError, Record, RecordKey, RecordPage, RecordQuery,
         RecordStatus, RecordWrite,
     },
-    store::RecordStore,
+    store::{RecordStore, StoreFault},
     typed::{KeptPage, KeptWritten, Repository},
 };
 use crate::model::{Revision, Status, Tenant, TenantId, TenantRecord, Tier};

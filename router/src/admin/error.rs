@@ -290,7 +290,7 @@ impl ApiError {
             Self::InUse(_) | Self::NoKeySecret => {
                 nature(S::CONFLICT, "conflict", "not as things are")
             }
-            Self::ReadOnly(_) => nature(S::CONFLICT, "read-only", "the store is read-only"),
+            Self::ReadOnly(_) => nature(S::FORBIDDEN, "read-only", "the store is read-only"),
             Self::PreconditionFailed(_) => nature(
                 S::PRECONDITION_FAILED,
                 "precondition-failed",

@@ -4,6 +4,7 @@
 mod admin;
 mod identify;
 mod listeners;
+mod store;
 mod tokens;
 
 use std::{
@@ -25,7 +26,7 @@ use tenant_store::{
 use super::{
     AccessLog, AdminTls, AuditLogConfig, ListenerConfig, LogSettings, RetryPolicy, Settings,
     Shutdown, StoreConfig, UpstreamSettings,
-    raw::{RawCache, RawConfig, RawHealth, RawStoreKind, RawUpstream},
+    raw::{RawCache, RawConfig, RawHealth, RawStore, RawStoreKind, RawUpstream},
     value::Workers,
 };
 
@@ -92,12 +93,12 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         admin_listen: raw.listen.admin.0,
         admin_tls: builder.admin_tls(&admin),
         audit_log: builder.audit_log(&raw.audit.log),
-        store: builder.store(store.kind, &store.path, store.busy_timeout),
+        tenants: builder.tenant_files(&raw.tenants, &store),
+        store: builder.store(&store),
         workers: workers(raw.workers.0),
         cache: builder.cache(&raw.cache),
         health: builder.health(&raw.health),
         max_tenants: builder.count("metrics.max_tenants", raw.metrics.max_tenants, 1..=100_000),
-        tenants: builder.tenant_files(&raw.tenants),
         settings,
     }
 }
@@ -118,25 +119,6 @@ struct Builder<'b, 'd> {
 }
 
 impl Builder<'_, '_> {
-    fn store(
-        &mut self,
-        kind: RawStoreKind,
-        path: &Path,
-        busy_timeout: HumanDuration,
-    ) -> StoreConfig {
-        let RawStoreKind::Sqlite = kind;
-        let path = self.document.resolve("store.path", path);
-        let directory = path
-            .parent()
-            .filter(|directory| !directory.as_os_str().is_empty());
-        if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
-            let message = format!("there is no directory {}", directory.display());
-            self.report.fault("store.path", message);
-        }
-        let busy_timeout = self.span("store.busy_timeout", busy_timeout, MILLISECOND..=MINUTE);
-        StoreConfig::Sqlite { path, busy_timeout }
-    }
-
     fn cache(&mut self, raw: &RawCache) -> CacheConfig {
         let soft_ttl = self.span("cache.soft_ttl", raw.soft_ttl, SECOND..=HOUR);
         let hard_ttl = self.span("cache.hard_ttl", raw.hard_ttl, SECOND..=365 * DAY);
@@ -228,7 +210,12 @@ impl Builder<'_, '_> {
         }
     }
 
-    fn tenant_files(&mut self, files: &[PathBuf]) -> Vec<PathBuf> {
+    fn tenant_files(&mut self, files: &[PathBuf], store: &RawStore) -> Vec<PathBuf> {
+        if !files.is_empty() && store.kind == RawStoreKind::Files {
+            let message = "these are written to the store, and one of files can't be written: put \
+                           them into store.path";
+            self.report.fault("tenants", message);
+        }
         let mut resolved = Vec::new();
         for (n, file) in files.iter().enumerate() {
             let path = self.report.item("tenants", n);

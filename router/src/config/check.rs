@@ -4,14 +4,15 @@ use std::path::{Path, PathBuf};
 
 use tenant_store::document::{Faults, TenantSource, tenant_sources};
 
-use super::{Config, Overrides};
+use super::{Config, Overrides, StoreConfig};
 
 /// What was found well-formed.
 #[derive(Debug)]
 pub struct CheckReport {
     /// The configuration, if one was asked for.
     pub config: Option<Config>,
-    /// The tenants: those of the files asked for, and of those the configuration names.
+    /// The tenants: those of the files asked for, and of those the configuration names or keeps them
+    /// in.
     pub tenants: Vec<TenantSource>,
     /// What is allowed, but perhaps not meant.
     pub warnings: Vec<String>,
@@ -37,7 +38,14 @@ pub fn check(
         .iter()
         .flat_map(|config| &config.tenants)
         .filter(|path| path.exists());
-    let paths: Vec<_> = named.chain(tenant_paths).collect();
+    let kept = config.iter().filter_map(|config| match &config.store {
+        StoreConfig::Files { path, .. } => Some(path),
+        StoreConfig::Sqlite { .. }
+        | StoreConfig::Postgres { .. }
+        | StoreConfig::Weaviate { .. } => None,
+    });
+    let kept = kept.filter(|path| path.exists());
+    let paths: Vec<_> = named.chain(kept).chain(tenant_paths).collect();
     let tenants = faults.absorb(tenant_sources(&paths)).unwrap_or_default();
     let warnings = config.iter().flat_map(warnings).collect();
     faults.into_result(CheckReport {

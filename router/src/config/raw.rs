@@ -22,8 +22,8 @@ pub(super) use self::identify::{
 use super::{
     Role,
     value::{
-        Address, AddressOrNone, ByteSize, LogFilter, LogFormat, Network, Share, TenantHeader,
-        Workers,
+        Address, AddressOrNone, ByteSize, LogFilter, LogFormat, Network, SecretText, Share,
+        TenantHeader, Workers,
     },
 };
 
@@ -183,14 +183,48 @@ pub(super) struct RawAuditLog(pub(super) PathBuf);
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawStore {
     pub(super) kind: RawStoreKind,
-    pub(super) path: PathBuf,
+    pub(super) path: Option<PathBuf>,
     pub(super) busy_timeout: HumanDuration,
+    pub(super) url: Option<SecretText>,
+    pub(super) url_file: Option<PathBuf>,
+    pub(super) url_env: Option<String>,
+    pub(super) tls: Option<RawStoreTls>,
+    pub(super) ca_file: Option<PathBuf>,
+    pub(super) max_connections: u32,
+    pub(super) timeout: HumanDuration,
+    pub(super) poll_interval: Option<HumanDuration>,
+    pub(super) api_key_file: Option<PathBuf>,
+    pub(super) api_key_env: Option<String>,
+    pub(super) replication_factor: Option<u32>,
+    pub(super) settling: Option<HumanDuration>,
+    pub(super) class_prefix: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawStoreKind {
+    Sqlite,
+    Postgres,
+    Weaviate,
+    Files,
+}
+
+impl RawStoreKind {
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sqlite => "sqlite",
+            Self::Postgres => "postgres",
+            Self::Weaviate => "weaviate",
+            Self::Files => "files",
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub(super) enum RawStoreKind {
-    Sqlite,
+pub(super) enum RawStoreTls {
+    Verify,
+    Off,
 }
 
 #[derive(Debug, Deserialize)]
@@ -310,8 +344,21 @@ impl Default for RawStore {
     fn default() -> Self {
         Self {
             kind: RawStoreKind::Sqlite,
-            path: "mirador.db".into(),
+            path: None,
             busy_timeout: HumanDuration::from_secs(1),
+            url: None,
+            url_file: None,
+            url_env: None,
+            tls: None,
+            ca_file: None,
+            max_connections: 8,
+            timeout: HumanDuration::from_secs(2),
+            poll_interval: None,
+            api_key_file: None,
+            api_key_env: None,
+            replication_factor: None,
+            settling: None,
+            class_prefix: None,
         }
     }
 }

@@ -1,6 +1,7 @@
 mod files;
 mod identify;
 mod reference;
+mod store;
 
 use std::fs;
 
@@ -113,7 +114,8 @@ fn without_a_file_the_documented_defaults_hold() {
         config.store,
         StoreConfig::Sqlite {
             path,
-            busy_timeout: Duration::from_secs(1)
+            busy_timeout: Duration::from_secs(1),
+            poll_interval: Duration::from_secs(1),
         }
     );
 }
@@ -165,7 +167,7 @@ fn every_fault_is_told_at_once_with_its_line() {
   logs: localhost:9428
   limits: {max_head_bytes: 1KiB, max_conections: 5}
 admin: {token_file: no.token}
-store: {kind: postgres, path: /nowhere/at/all/mirador.db}
+store: {kind: mongo, path: /nowhere/at/all/mirador.db}
 workers: 0
 log: {format: xml, level: inof, access: {success: 2}}
 identify: {headers: [X-Tenant-ID, Host, x-tenant-id]}
@@ -201,7 +203,11 @@ tenants: [no-such-directory]
                 "expected 8192 to 1048576",
             ),
             (5, "admin.token_file", "no.token can't be read"),
-            (6, "store.kind", "expected `sqlite`, not \"postgres\""),
+            (
+                6,
+                "store.kind",
+                "expected one of `sqlite`, `postgres`, `weaviate`, `files`, not \"mongo\"",
+            ),
             (6, "store.path", "there is no directory /nowhere/at/all"),
             (7, "workers", "expected auto or a number of 1 to 256, not 0"),
             (8, "log.format", "expected one of `json`, `logfmt`, `text`"),

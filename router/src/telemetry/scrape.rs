@@ -1,12 +1,13 @@
 //! `/metrics`: the registered metrics, and what the cache and the health monitor count themselves.
 
-use std::time::UNIX_EPOCH;
+use std::{collections::BTreeSet, time::UNIX_EPOCH};
 
 use health::MonitorStats;
 use prometheus::{Encoder, TextEncoder};
 use tenant_store::{
     cache::CacheStats,
     model::{Signal, TenantId},
+    repository::StoreFault,
 };
 
 use super::{Telemetry, series, worker::WorkerTotals};
@@ -18,6 +19,8 @@ pub struct Scrape {
     pub cache: CacheStats,
     /// The health monitor.
     pub monitor: MonitorStats,
+    /// What is wrong with parts of what is stored.
+    pub store_faults: Vec<StoreFault>,
     /// Log lines that nobody took in time.
     pub log_lines_dropped: usize,
     /// The endpoints of the tenants that are known.
@@ -50,6 +53,7 @@ pub(super) fn render(
     let mut text = Text(String::from_utf8_lossy(&encoded).into_owned());
     text.connections(&telemetry.workers.totals());
     text.cache(&scrape.cache);
+    text.store(&scrape.store_faults);
     let known = usize::try_from(scrape.cache.entries).unwrap_or(usize::MAX);
     text.endpoints(telemetry, known, &scrape.endpoints);
     text.health(&scrape.monitor);
@@ -61,6 +65,17 @@ pub(super) fn render(
         scrape.log_lines_dropped,
     );
     std::iter::once(text.0).chain(series::pieces(telemetry.book.all()))
+}
+
+/// Faulty files that get a series of their own.
+const NAMED_FILES: usize = 100;
+
+/// A label's value, as the text format has it.
+fn escaped(value: &str) -> String {
+    value
+        .replace('\\', "\\\\")
+        .replace('"', "\\\"")
+        .replace('\n', "\\n")
 }
 
 struct Text(String);
@@ -175,6 +190,18 @@ impl Text {
             "When the repository last answered.",
             contact.map_or(0, |since| since.as_secs()),
         );
+    }
+
+    fn store(&mut self, faults: &[StoreFault]) {
+        let files: BTreeSet<_> = faults.iter().map(|fault| &fault.place).collect();
+        let help = "Files of the store that are faulty.";
+        self.single("store_faulty_files", "gauge", help, files.len());
+        let help = "A file of the store that is faulty; the log tells why.";
+        self.family("store_file_fault", "gauge", help);
+        for file in files.into_iter().take(NAMED_FILES) {
+            let labels = format!("{{file=\"{}\"}}", escaped(&file.to_string_lossy()));
+            self.sample("store_file_fault", &labels, 1);
+        }
     }
 
     /// Tells of the tenants that have labels of their own; of all, where all would get them.

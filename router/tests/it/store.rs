@@ -1,9 +1,13 @@
 //! The tenant store: what it survives, what survives it, and what clients notice of either.
 
+mod files;
 mod flood;
 mod outage;
+mod postgres;
 mod secrets;
 mod shared;
+mod spread;
+mod weaviate;
 
 use crate::support::{
     acme::request,

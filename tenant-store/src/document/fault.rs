@@ -265,8 +265,8 @@ fn printable(text: &str) -> String {
         })
 }
 
-/// Masks `user:password@` in whatever looks like a URL. Rather too much than too little: a password
-/// may hold what ends a host.
+/// Masks `user:password@` and the query in whatever looks like a URL. Rather too much than too little:
+/// a password may hold what ends a host, and a query a key.
 fn hide_credentials(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     let mut rest = text;
@@ -276,13 +276,21 @@ fn hide_credentials(text: &str) -> String {
         let end = after
             .find(|c: char| c.is_whitespace() || matches!(c, '"' | '`'))
             .unwrap_or(after.len());
-        rest = match after[..end].rfind('@') {
+        let (url, others) = after.split_at(end);
+        let url = match url.rfind('@') {
             Some(at) => {
                 shown.push_str(HIDDEN);
-                &after[at..]
+                &url[at..]
             }
-            None => after,
+            None => url,
         };
+        match url.split_once('?') {
+            Some((place, query)) if !query.is_empty() => {
+                shown.extend([place, "?", HIDDEN]);
+            }
+            _ => shown.push_str(url),
+        }
+        rest = others;
     }
     shown + rest
 }
@@ -360,6 +368,7 @@ mod tests {
             "ftp://bob:s3cret@host/path",
             "http://bob:s3cret/x@host/path",
             "://s3cret@host/path",
+            "http://host/?key=s3cret@host/path",
         ] {
             let shown = fault("url", url, &format!("not {url:?}, which is no URL")).to_string();
             assert!(
@@ -367,6 +376,17 @@ mod tests {
                 "{shown}"
             );
         }
+    }
+
+    #[test]
+    fn queries_of_urls_are_never_shown() {
+        let url = "http://host/path?key=s3cret&more";
+        let shown = fault("url", url, &format!("not {url:?} but without")).to_string();
+        assert!(
+            shown.contains("\"http://host/path?***\" but without"),
+            "{shown}"
+        );
+        assert!(!shown.contains("s3cret"), "{shown}");
     }
 
     #[test]

@@ -47,7 +47,7 @@ pub fn tenant_sources<P: AsRef<Path>>(paths: &[P]) -> Result<Vec<TenantSource>, 
         // A file may be named itself and by its directory.
         files.retain(|file| seen.insert(fs::canonicalize(file).unwrap_or_else(|_| file.clone())));
         for file in files {
-            let text = faults.absorb(read_text(&file));
+            let text = faults.absorb(read_text(&file, &file));
             let read = text.and_then(|text| faults.absorb(read_file(&file, &text)));
             sources.extend(read.unwrap_or_default());
         }
@@ -85,6 +85,16 @@ pub fn tenant(text: &str) -> Result<Tenant, Faults> {
         .ok_or_else(|| nothing_in(None))
 }
 
+/// Reads the tenants of a file's text. `file` is how the file is known: faults name it, and file
+/// names in it are relative to its directory, wherever the text really came from.
+///
+/// # Errors
+/// Every fault of the text; two tenants of one id are one.
+pub fn tenants_of(file: &Path, text: &str) -> Result<Vec<TenantSource>, Faults> {
+    let sources = read_file(file, text)?;
+    doubles(&sources).collect::<Faults>().into_result(sources)
+}
+
 /// What the store notes beside a tenant. Passed over, so that a tenant can be written back as it
 /// was read.
 const BOOKKEEPING: [&str; 3] = ["revision", "created_at", "updated_at"];
@@ -106,11 +116,16 @@ fn files_of(path: &Path) -> Result<Vec<PathBuf>, Faults> {
 }
 
 fn is_tenant_file(file: &Path) -> bool {
+    has_tenant_name(file) && file.is_file()
+}
+
+/// Whether a file in a directory of tenants is meant to be one, going by its name.
+pub(crate) fn has_tenant_name(file: &Path) -> bool {
     let hidden = file
         .file_name()
         .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
     let extension = file.extension().and_then(|extension| extension.to_str());
-    !hidden && matches!(extension, Some("yaml" | "yml" | "json")) && file.is_file()
+    !hidden && matches!(extension, Some("yaml" | "yml" | "json"))
 }
 
 fn read_file(file: &Path, text: &str) -> Result<Vec<TenantSource>, Faults> {

@@ -1,6 +1,10 @@
 //! The contract of a back end.
 
-use std::{fmt, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -9,6 +13,24 @@ use super::{
     AuditEvent, AuditQuery, Author, ChangeCursor, Changes, Committed, Record, RecordKey,
     RecordPage, RecordQuery, RecordWrite, RepositoryError,
 };
+
+/// What is wrong with a part of what is stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoreFault {
+    /// Where it is put right.
+    pub place: PathBuf,
+    /// What is wrong.
+    pub message: String,
+}
+
+impl StoreFault {
+    pub(super) fn new(place: &Path, message: impl Into<String>) -> Self {
+        Self {
+            place: place.to_owned(),
+            message: message.into(),
+        }
+    }
+}
 
 /// Keeps raw records. What they say, and which writes make sense, is decided once for all back
 /// ends by [`super::Repository`], which stands on this.
@@ -70,6 +92,11 @@ pub trait RecordStore: Send + Sync + fmt::Debug + 'static {
     /// Lets go of files and connections; whatever is asked later fails. Leaving it out loses
     /// nothing.
     async fn close(&self) {}
+
+    /// What is wrong with parts of what is stored, while the rest is served.
+    fn faults(&self) -> Vec<StoreFault> {
+        Vec::new()
+    }
 
     /// What kind of store this is, as in `store.kind`.
     fn kind(&self) -> &'static str;

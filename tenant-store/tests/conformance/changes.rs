@@ -1,6 +1,6 @@
 //! The change feed.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use tenant_store::repository::{
     ChangeCursor, Changes, Expect, Kind, ListQuery, RecordKey, TenantRepository,
@@ -13,7 +13,7 @@ use crate::{
 };
 
 /// Longer than any test should take: a feed that hangs fails, one that is slow does not.
-const DEADLINE: Duration = Duration::from_secs(30);
+const DEADLINE: Duration = Duration::from_mins(2);
 
 pub(crate) async fn names_what_changed_after_a_position(store: &impl Store) {
     let store = store.open().await;
@@ -96,25 +96,21 @@ pub(crate) async fn position_before_a_listing_misses_nothing(store: &impl Store)
         ..ListQuery::default()
     };
     let listed = reader.list(&query).await.unwrap().records;
-    let mut seen: Vec<_> = listed.into_iter().map(|record| record.tenant.id).collect();
+    let mut seen: BTreeSet<_> = listed.into_iter().map(|record| record.tenant.id).collect();
+    // Not necessarily in the order in which they were written: a store that finds changes by listing
+    // may come by a later one first.
     let follow = async {
-        loop {
+        while seen.len() < TENANTS {
             let changes = reader.changes(cursor, DEADLINE).await.unwrap();
             assert!(changes.next > cursor);
             cursor = changes.next;
             seen.extend(changes.tenants());
-            if seen.contains(&id(&format!("t-{:04}", TENANTS - 1))) {
-                return;
-            }
         }
     };
     timeout(DEADLINE, follow)
         .await
-        .expect("the feed ended early");
+        .expect("some were passed by");
     writing.await.unwrap();
-    seen.sort();
-    seen.dedup();
-    assert_eq!(seen.len(), TENANTS);
 }
 
 /// The feed is one for all kinds; who follows one of them picks its own.

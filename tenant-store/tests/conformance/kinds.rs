@@ -1,15 +1,22 @@
 //! Tiers and API keys beside tenants.
 
+use std::{fmt::Debug, sync::Arc};
+
 use jiff::Timestamp;
 use tenant_store::{
     model::{ApiKey, Revision, Tenant, TierDefinition},
-    repository::{AuditQuery, Expect, Kind, RecordQuery, TenantRepository},
+    repository::{
+        AuditQuery, Expect, Kept, Kind, Outcome, RecordQuery, Repository, RepositoryError,
+        TenantRepository,
+    },
 };
 
 use crate::{
     Store,
     samples::{author, delete, id, keep, key, put, tenant, tier},
 };
+
+const KEY: &str = "abcdef012345";
 
 /// One id may be that of a tenant and of a tier; neither knows of the other.
 pub(crate) async fn kinds_do_not_meet(store: &impl Store) {
@@ -121,4 +128,149 @@ pub(crate) async fn a_use_is_noted_and_changes_nothing(store: &impl Store) {
     assert_eq!(written.await.unwrap().record.used_at, Some(at(20)));
     let found = store.find::<ApiKey>("abcdef012345").await.unwrap().unwrap();
     assert_eq!(found.used_at, Some(at(20)));
+}
+
+/// What holds of tenants holds of tiers and keys.
+pub(crate) async fn tiers_and_keys_go_by_revisions(store: &impl Store) {
+    let store = store.open().await;
+    let described = |text: &str| TierDefinition {
+        description: Some(text.into()),
+        ..tier("gold")
+    };
+    go_by_revisions(&store, [described("one"), described("two")]).await;
+    let named = |name: &str| ApiKey {
+        name: name.into(),
+        ..key(KEY, "acme")
+    };
+    go_by_revisions(&store, [named("one"), named("two")]).await;
+}
+
+async fn go_by_revisions<T: Kept + PartialEq + Debug>(store: &Repository, [one, two]: [T; 2]) {
+    let (key_of, by) = (one.id().to_owned(), author());
+    let at = |revision| Expect::Revision(Revision(revision));
+    let refused = |result: Result<_, RepositoryError>| match result {
+        Err(RepositoryError::Conflict { revision, .. }) => revision,
+        Err(other) => panic!("{other}"),
+        Ok::<(), _>(()) => panic!("it was not refused"),
+    };
+    let put = async |value: &T, expect| store.store_as(value, expect, &by).await;
+    let lost = async |value: &T, expect| refused(put(value, expect).await.map(drop));
+
+    assert_eq!(lost(&one, at(1)).await, None);
+    let created = put(&one, Expect::Absent).await.unwrap();
+    assert_eq!(created.record.revision, Revision(1));
+    assert_eq!(lost(&two, Expect::Absent).await, Some(Revision(1)));
+    assert_eq!(lost(&two, at(2)).await, Some(Revision(1)));
+    assert_eq!(put(&two, at(1)).await.unwrap().record.value, two);
+    assert_eq!(lost(&one, at(1)).await, Some(Revision(2)));
+
+    let stale = store.remove::<T>(&key_of, at(1), &by).await;
+    assert_eq!(refused(stale.map(drop)), Some(Revision(2)));
+    store.remove::<T>(&key_of, at(2), &by).await.unwrap();
+    let found = store.find::<T>(&key_of).await.unwrap().unwrap();
+    assert!(found.deleted && found.revision == Revision(3), "{found:?}");
+    let listed = store.page::<T>(RecordQuery::all(T::KIND)).await.unwrap();
+    assert_eq!(listed.records, []);
+    let stale = store.revive::<T>(&key_of, at(2), &by).await;
+    refused(stale.map(drop));
+    let restored = store.revive::<T>(&key_of, at(3), &by).await.unwrap();
+    assert_eq!(
+        (restored.outcome, restored.record.value),
+        (Outcome::Restored, two)
+    );
+
+    store.forget::<T>(&key_of, true, at(4), &by).await.unwrap();
+    assert_eq!(store.find::<T>(&key_of).await.unwrap(), None);
+    for revision in 1..=5 {
+        assert_eq!(lost(&one, at(revision)).await, None);
+    }
+    let anew = put(&one, Expect::Absent).await.unwrap();
+    assert_eq!(anew.record.revision, Revision(6));
+    let query = AuditQuery {
+        kind: Some(T::KIND),
+        ..AuditQuery::newest(100)
+    };
+    let events = store.audit(&query).await.unwrap();
+    let told: Vec<_> = events.iter().rev().map(|event| event.after.0).collect();
+    assert_eq!(told, [1, 2, 3, 4, 5, 6]);
+}
+
+/// Twenty writers of one key, on two instances.
+pub(crate) async fn one_of_many_writers_wins_each_revision_of_a_key(store: &impl Store) {
+    const ROUNDS: u64 = 5;
+    let instances = [store.open().await, store.open().await];
+    let created = keep(&instances[0], key(KEY, "acme"), Expect::Absent);
+    created.await.unwrap();
+    for round in 1..=ROUNDS {
+        let race = (0..20).map(|writer: usize| {
+            let store: Arc<Repository> = instances[writer % 2].clone();
+            let renamed = ApiKey {
+                name: format!("{round} by {writer}"),
+                ..key(KEY, "acme")
+            };
+            tokio::spawn(async move {
+                let written = keep(&store, renamed, Expect::Revision(Revision(round))).await;
+                match written {
+                    Ok(written) => Some(written.record),
+                    Err(RepositoryError::Conflict { .. }) => None,
+                    Err(other) => panic!("neither won nor lost: {other}"),
+                }
+            })
+        });
+        let mut won = Vec::new();
+        for writer in race.collect::<Vec<_>>() {
+            won.extend(writer.await.unwrap());
+        }
+        assert_eq!(won.len(), 1, "in round {round}");
+        for store in &instances {
+            let found = store.find::<ApiKey>(KEY).await.unwrap();
+            assert_eq!(found.as_ref(), won.first(), "in round {round}");
+        }
+    }
+}
+
+/// Page by page, in the order of ids, whatever was deleted in between.
+pub(crate) async fn tiers_and_keys_are_listed_in_pages(store: &impl Store) {
+    let store = store.open().await;
+    for number in [4, 0, 3, 1, 6, 2, 5] {
+        let name = format!("tier-{number}");
+        keep(&store, tier(&name), Expect::Absent).await.unwrap();
+        let name = format!("key{number:09}");
+        keep(&store, key(&name, "acme"), Expect::Absent)
+            .await
+            .unwrap();
+    }
+    let by = author();
+    let removed = store.remove::<TierDefinition>("tier-3", Expect::Anything, &by);
+    removed.await.unwrap();
+    let removed = store.remove::<ApiKey>("key000000003", Expect::Anything, &by);
+    removed.await.unwrap();
+    let expected = |name: fn(u32) -> String| -> Vec<String> {
+        [0, 1, 2, 4, 5, 6].into_iter().map(name).collect()
+    };
+    let tiers = listed::<TierDefinition>(&store).await;
+    assert_eq!(tiers, expected(|number| format!("tier-{number}")));
+    let keys = listed::<ApiKey>(&store).await;
+    assert_eq!(keys, expected(|number| format!("key{number:09}")));
+}
+
+async fn listed<T: Kept>(store: &Repository) -> Vec<String> {
+    let mut query = RecordQuery {
+        limit: 2,
+        ..RecordQuery::all(T::KIND)
+    };
+    let mut ids = Vec::new();
+    loop {
+        let page = store.page::<T>(query.clone()).await.unwrap();
+        assert!(page.records.len() <= 2);
+        ids.extend(
+            page.records
+                .iter()
+                .map(|record| record.value.id().to_owned()),
+        );
+        query.after = page.next;
+        if query.after.is_none() {
+            return ids;
+        }
+    }
 }

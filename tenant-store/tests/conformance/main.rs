@@ -3,19 +3,30 @@
 #![expect(
     clippy::expect_used,
     clippy::panic,
+    clippy::print_stdout,
     clippy::unwrap_used,
     reason = "the demands are tests, though not marked as such one by one"
 )]
 
 mod audit;
 mod changes;
+#[path = "../support/weaviate.rs"]
+mod double;
+mod files;
+mod injection;
 mod kinds;
+mod memory;
 mod paging;
+mod postgres;
 mod samples;
+#[path = "../support/postgres.rs"]
+mod server;
 mod sqlite;
+mod stopped;
 mod text;
 mod tombstones;
 mod upgrade;
+mod weaviate;
 mod writes;
 
 use std::sync::Arc;
@@ -56,9 +67,15 @@ macro_rules! conformance {
             kinds::{
                 kinds_do_not_meet, tiers_are_built_in_until_defined, keeps_keys,
                 keys_are_listed_by_tenant, a_use_is_noted_and_changes_nothing,
+                tiers_and_keys_go_by_revisions, tiers_and_keys_are_listed_in_pages,
+                one_of_many_writers_wins_each_revision_of_a_key,
+            },
+            injection::{
+                no_text_of_a_tenant_means_anything, no_text_of_a_tier_means_anything,
+                no_text_of_a_key_means_anything, no_id_that_is_asked_for_means_anything,
             },
             paging::{
-                lists_ten_thousand_in_pages, lists_by_status, lists_by_tier_and_label, caps_the_limit,
+                lists_by_status, lists_by_tier_and_label, caps_the_limit,
             },
             text::{
                 keeps_any_text_of_a_tenant, keeps_any_text_of_an_author, keeps_every_field,

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use tenant_store::{
-    model::{Status, TenantId},
+    model::Status,
     repository::{Expect, ListQuery, TenantRepository},
 };
 
@@ -11,33 +11,6 @@ use crate::{
     Store,
     samples::{delete, id, put, tenant},
 };
-
-/// Every page in the order of ids, nothing twice, nothing left out, also when the last page is
-/// just full.
-pub(crate) async fn lists_ten_thousand_in_pages(store: &impl Store) {
-    const TENANTS: usize = 10_000;
-    let store = store.open().await;
-    for number in 0..TENANTS {
-        let tenant = tenant(&format!("t-{:05}", (number * 7919) % TENANTS));
-        put(&*store, tenant, Expect::Absent).await.unwrap();
-    }
-    let mut query = ListQuery {
-        limit: 1_000,
-        ..ListQuery::default()
-    };
-    let mut ids: Vec<TenantId> = Vec::new();
-    loop {
-        let page = store.list(&query).await.unwrap();
-        assert_eq!(page.records.len(), 1_000);
-        ids.extend(page.records.into_iter().map(|record| record.tenant.id));
-        query.after = page.next;
-        if query.after.is_none() {
-            break;
-        }
-    }
-    let expected: Vec<_> = (0..TENANTS).map(|n| id(&format!("t-{n:05}"))).collect();
-    assert_eq!(ids, expected);
-}
 
 pub(crate) async fn lists_by_status(store: &impl Store) {
     let store = store.open().await;

@@ -1,5 +1,6 @@
 //! Tenants and authors to write.
 
+use serde_json::Value;
 use tenant_store::{
     model::{ApiKey, Tenant, TenantId, TierDefinition},
     repository::{
@@ -20,7 +21,51 @@ pub(crate) fn tenant(id: &str) -> Tenant {
     .unwrap()
 }
 
-/// The same, told apart by its display name.
+/// A tenant that says everything there is to say.
+pub(crate) fn every_field() -> Value {
+    serde_json::json!({
+        "id": "acme",
+        "name": "acme-corp",
+        "display_name": "ACME Corp",
+        "admin_email": "sre@acme.example",
+        "status": "suspended",
+        "tier": "enterprise",
+        "labels": {"region": "eu"},
+        "features": {"beta": false},
+        "limits": {
+            "max_query_lookback": "7d", "max_query_range": "1d", "max_query_duration": "30s",
+            "max_request_bytes": 1, "max_response_bytes": u64::MAX, "max_concurrent_tails": 2,
+        },
+        "retention": {"metrics": "30d", "logs": "7d", "traces": "3d"},
+        "health": {"interval": "5s", "timeout": "1s", "healthy_after": 2, "unhealthy_after": 4},
+        "quotas": {
+            "requests_per_second": 100, "concurrent_requests": u32::MAX,
+            "ingest_bytes_per_day": u64::MAX, "storage_bytes": 1,
+        },
+        "deployments": {
+            "metrics": {
+                "hosting": "shared",
+                "endpoints": [
+                    {"url": "https://vm-a.example/base", "zone": "a", "priority": 1, "weight": 10},
+                    {"url": "http://[::1]:4317", "protocol": "http2"},
+                ],
+                "timeout": "1500ms",
+                "policy": "round_robin",
+                "namespace": "acme",
+                "health_check": {"enabled": false, "path": "/-/healthy", "interval": "1m30s",
+                                 "timeout": "1s", "healthy_after": 1, "unhealthy_after": 9},
+                "auth": {"basic": {"username": "mirador", "password": {"file": "/run/secret"}}},
+                "tls": {"ca_file": "/ca.pem", "cert_file": "/c.pem", "key_file": "/k.pem",
+                        "server_name": "vm.internal"},
+            },
+            "logs": {"endpoints": ["http://127.0.0.1:9428"],
+                     "auth": {"bearer": {"token": {"env": "TOKEN"}}}},
+            "traces": {"endpoints": ["http://127.0.0.1:10428"], "hosting": "external"},
+        },
+    })
+}
+
+/// A plain one, told apart by its display name.
 pub(crate) fn named(id: &str, display_name: &str) -> Tenant {
     Tenant {
         display_name: Some(display_name.into()),

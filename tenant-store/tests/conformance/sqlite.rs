@@ -1,6 +1,12 @@
 //! The embedded store: the common demands, and what may happen to a file.
 
-use std::{fs, os::unix::fs::PermissionsExt, path::PathBuf, sync::Arc, time::Duration};
+use std::{
+    fs,
+    os::unix::fs::PermissionsExt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use sqlx::{Connection, SqliteConnection, sqlite::SqliteConnectOptions};
@@ -24,10 +30,10 @@ use crate::{
 const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A database in a directory of its own.
-struct SqliteFile(TempDir);
+pub(crate) struct SqliteFile(TempDir);
 
 impl SqliteFile {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self(TempDir::new().unwrap())
     }
 
@@ -227,6 +233,38 @@ async fn a_displaced_file_is_an_error() {
     }
     fs::rename(&aside, file.path()).unwrap();
     assert!(store.get(&id("acme")).await.unwrap().is_some());
+}
+
+/// The file is moved away and back, and something is written to it in between: who follows the feed is
+/// told that nothing is heard, and then what was missed.
+#[tokio::test]
+async fn what_is_written_while_the_file_is_away_is_found_afterwards() {
+    let file = SqliteFile::new();
+    let store = file.impatient().await;
+    put(&store, tenant("acme"), Expect::Absent).await.unwrap();
+    let cursor = store.position().await.unwrap();
+    let aside = file.0.path().join("aside.db");
+    let files = ["", "-wal", "-shm"];
+    let renamed = |from: &Path, to: &Path| {
+        for suffix in files {
+            let with = |path: &Path| format!("{}{suffix}", path.display());
+            fs::rename(with(from), with(to)).unwrap();
+        }
+    };
+    renamed(&file.path(), &aside);
+    let unheard = timeout(DEADLINE, store.changes(cursor, DEADLINE * 2)).await;
+    let error = unheard.expect("it noticed nothing").unwrap_err();
+    assert!(error.to_string().contains("is gone"), "{error}");
+    let elsewhere = Repository::new(SqliteRepository::open(&aside).await.unwrap());
+    put(&elsewhere, named("acme", "missed"), Expect::Anything)
+        .await
+        .unwrap();
+    renamed(&aside, &file.path());
+    let changes = timeout(DEADLINE, store.changes(cursor, DEADLINE * 2)).await;
+    let changes = changes.expect("it was missed").unwrap();
+    assert_eq!(changes.keys, [acme()]);
+    let found = store.get(&id("acme")).await.unwrap().unwrap();
+    assert_eq!(found.tenant, named("acme", "missed"));
 }
 
 /// The file is overwritten with garbage while it is open: errors, no panic, no hang.

@@ -196,7 +196,7 @@ impl Builder<'_, '_> {
     }
 
     /// The secret that a file or a variable holds: `prefix`_file and `prefix`_env name them.
-    fn held(
+    pub(super) fn held(
         &mut self,
         prefix: &str,
         file: Option<&Path>,

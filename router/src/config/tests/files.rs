@@ -36,7 +36,8 @@ fn the_documented_files_read() {
             config.store,
             StoreConfig::Sqlite {
                 path,
-                busy_timeout: Duration::from_secs(1)
+                busy_timeout: Duration::from_secs(1),
+                poll_interval: Duration::from_secs(1),
             }
         );
         assert_eq!(config.listeners, defaults().listeners);
@@ -61,6 +62,7 @@ fn flags_go_before_the_file_and_answer_for_their_faults() {
     assert_eq!(config.settings.log.level, "warn");
     let path_of = |config: &Config| match &config.store {
         StoreConfig::Sqlite { path, .. } => path.clone(),
+        other => panic!("{other:?}"),
     };
     assert_eq!(path_of(&config), directory.path().join("a.db"));
     let here = load("--store-path b.db").expect("a configuration");

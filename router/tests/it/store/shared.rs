@@ -1,11 +1,11 @@
 //! What is in the store outlives a router, and is there for every router that uses it.
 
-use std::fs;
+use std::{fs, time::Duration};
 
 use reqwest::{Method, StatusCode};
 use serde_json::json;
 
-use super::{READ, asked};
+use super::{READ, asked, spread::keys_and_tiers_hold};
 use crate::support::{eventually, mirador::Mirador, tenant::Tenant, upstream::Upstream};
 
 /// Waits until a tenant's read gets this status.
@@ -65,6 +65,23 @@ async fn what_one_router_changes_takes_effect_at_the_other() {
     until_status(&first, "acme", 403).await;
     let seen = first.admin(Method::GET, path).send().await;
     assert_eq!(seen.expect("an answer").status(), StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn keys_and_tiers_of_one_router_hold_at_the_other() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let secret = folder.path().join("secret");
+    fs::write(&secret, "a-secret-of-the-tests-that-is-long-enough").expect("a file");
+    let router = async || {
+        Mirador::with(json!({
+            "store": {"path": folder.path().join("mirador.db")},
+            "identify": {"sources": ["header", "api_key"]},
+            "keys": {"secret_file": secret},
+        }))
+        .await
+    };
+    let (here, there) = (router().await, router().await);
+    keys_and_tiers_hold(&here, &there, Duration::from_secs(2)).await;
 }
 
 #[tokio::test]
