@@ -2,12 +2,14 @@
 //!
 //! Exit codes: 0 done, 1 the server or this machine failed, 2 the input is at fault.
 
+mod alerts;
 mod audit;
 mod changing;
 mod check;
 mod client;
 mod completions;
 mod demo;
+mod file;
 mod grafana;
 mod key;
 mod operator;
@@ -41,6 +43,7 @@ enum Command {
     Tier(tier::TierCommand),
     Key(key::KeyCommand),
     Grafana(grafana::GrafanaCommand),
+    Alerts(alerts::Alerts),
     Audit(audit::AuditCommand),
     Operator(operator::OperatorCommand),
     Completions(completions::Completions),
@@ -83,6 +86,7 @@ fn dispatch(command: Command, terminal: &mut Terminal<'_>) -> Result<(), Failure
         Command::Tier(tier) => on_this_thread(tier.run(terminal)),
         Command::Key(key) => on_this_thread(key.run(terminal)),
         Command::Grafana(grafana) => on_this_thread(grafana.run(terminal)),
+        Command::Alerts(alerts) => alerts.run(terminal),
         Command::Audit(audit) => on_this_thread(audit.run(terminal)),
         Command::Operator(operator) => operator.run(terminal),
         Command::Completions(completions) => completions.run(terminal),

@@ -1,12 +1,13 @@
 //! `mirador grafana`: what Grafana is told of tenants and of the router, as files that it reads by
 //! itself.
 
-mod file;
-
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand, ValueEnum};
-use deploy::grafana::{self, Identification, MetricsPlugin, Router, TenantAccess};
+use deploy::{
+    grafana::{self, Identification, MetricsPlugin, Router, TenantAccess},
+    monitoring::DASHBOARDS,
+};
 use http::HeaderName;
 use tenant_store::{
     document,
@@ -17,10 +18,11 @@ use url::Url;
 use super::{
     Failure,
     client::{AdminClient, ServerArgs},
+    file,
     output::Terminal,
 };
 
-/// Provision Grafana with data sources for tenants.
+/// Provision Grafana with data sources for tenants, and with dashboards.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -29,6 +31,7 @@ Examples:
   mirador grafana provision --router http://mirador:8427 -f tenants/    without asking a router
   mirador grafana provision --router http://mirador:8427 --metrics victoriametrics
   mirador grafana provision --router http://mirador:8427 --key-variables MIRADOR_KEY_ acme
+  mirador grafana dashboards -o dashboards/
 
 Grafana reads the file when it starts, and when its admin API is asked to
 (POST /api/admin/provisioning/datasources/reload).")]
@@ -42,6 +45,12 @@ pub(super) struct GrafanaCommand {
 #[derive(Debug, Subcommand)]
 enum Action {
     Provision(Provision),
+    /// Write the dashboards of this version: all tenants, one tenant, the routers
+    Dashboards {
+        /// The folder that Grafana's provider reads; it has to be there
+        #[arg(short, long, value_name = "DIR")]
+        output: PathBuf,
+    },
 }
 
 /// Write a file of data sources: one for each tenant and signal, with stable uids
@@ -54,7 +63,7 @@ struct Provision {
     #[arg(value_name = "ID")]
     ids: Vec<TenantId>,
     /// The router's public listener, as Grafana's server reaches it
-    #[arg(long, env = "MIRADOR_PUBLIC_URL", value_name = "URL", value_parser = read_router)]
+    #[arg(long, env = "MIRADOR_PUBLIC_URL", value_name = "URL", value_parser = read_web_url)]
     router: Url,
     /// Tenant files or directories of them, instead of the router's tenants
     #[arg(short, long = "file", value_name = "FILE|DIR")]
@@ -96,6 +105,11 @@ impl GrafanaCommand {
     pub(super) async fn run(self, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
         match self.action {
             Action::Provision(provision) => provision.run(&self.server, terminal).await,
+            Action::Dashboards { output } => DASHBOARDS.iter().try_for_each(|dashboard| {
+                let path = output.join(dashboard.file);
+                let outcome = file::replace(&path, dashboard.text)?;
+                terminal.say(&format_args!("{} {outcome}", path.display()))
+            }),
         }
     }
 }
@@ -199,7 +213,8 @@ fn access_to(tenant: &Tenant) -> TenantAccess {
     }
 }
 
-fn read_router(text: &str) -> Result<Url, String> {
+/// A URL that others are appended to.
+pub(super) fn read_web_url(text: &str) -> Result<Url, String> {
     let fits = |url: &Url| {
         matches!(url.scheme(), "http" | "https")
             && url.has_host()

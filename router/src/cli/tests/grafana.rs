@@ -5,7 +5,7 @@ use std::{fs, os::unix::fs::MetadataExt as _};
 use serde_json::json;
 use tempfile::TempDir;
 
-use super::{Ran, parse};
+use super::{Ran, parse, run_here};
 use crate::{
     admin::testing::{Admin, TOKEN},
     cli::{Command, output::Terminal},
@@ -200,4 +200,53 @@ async fn what_can_not_be_done_is_said_and_changes_nothing() {
     ] {
         assert!(parse(&format!("grafana {wrong}")).is_err(), "{wrong}");
     }
+}
+
+#[tokio::test]
+async fn dashboards_are_written_whole_and_once() {
+    let folder = folder();
+    let line = format!("dashboards -o {}", folder.path().display());
+    let first = grafana(&line).await;
+    assert_eq!(first.code, 0, "{}", first.err);
+    assert_eq!(first.out.matches(" written\n").count(), 3, "{}", first.out);
+    let text = fs::read_to_string(folder.path().join("tenant.json")).expect("a dashboard");
+    let board: serde_json::Value = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(board["uid"], "mirador-tenant");
+    let again = grafana(&line).await;
+    assert_eq!(
+        again.out.matches(" unchanged\n").count(),
+        3,
+        "{}",
+        again.out
+    );
+    let nowhere = grafana("dashboards -o /nowhere").await;
+    assert_eq!(nowhere.code, 1);
+    assert!(
+        nowhere.err.contains("/nowhere/overview.json"),
+        "{}",
+        nowhere.err
+    );
+}
+
+#[test]
+fn alerts_link_to_one_s_own_grafana_and_runbooks() {
+    let plain = run_here("alerts");
+    assert_eq!(
+        (plain.code, plain.out.as_str()),
+        (0, deploy::monitoring::ALERT_RULES)
+    );
+    let own = run_here("alerts --grafana https://g.example --runbooks https://wiki.example/r/");
+    assert_eq!(own.code, 0, "{}", own.err);
+    assert!(
+        own.out
+            .contains("runbook_url: https://wiki.example/r/TenantUnhealthy.md\n"),
+        "{}",
+        own.out
+    );
+    assert!(
+        own.out.contains("\"https://g.example/d/mirador-tenant?"),
+        "{}",
+        own.out
+    );
+    assert!(!own.out.contains("externalURL"), "{}", own.out);
 }
