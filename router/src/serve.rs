@@ -26,6 +26,7 @@ use crate::{
     control::{Control, Parts, Phase},
     keys::KeyRing,
     listener::{Address, BindError, Listener, bind},
+    notify,
     proxy::route::{RouteBuilder, RouteFault, TenantRoute},
     store,
     telemetry::{
@@ -136,6 +137,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
             control.clone(),
         )));
     }
+    background.push(tokio::spawn(notify::run(control.clone())));
     if let Some(log) = audit_log {
         let repository = control.repository().clone();
         background.push(tokio::spawn(log.follow(repository)));
