@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod alerts;
 mod answers;
 mod bodies;
 mod clients;
@@ -21,6 +22,7 @@ mod identify;
 mod isolation;
 mod limits;
 mod metrics;
+mod notify;
 mod reload;
 mod smuggling;
 mod store;
