@@ -25,6 +25,7 @@ mod metrics;
 mod notify;
 mod reload;
 mod smuggling;
+mod standing;
 mod store;
 mod streaming;
 mod support;
