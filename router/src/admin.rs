@@ -12,6 +12,7 @@ mod certificate;
 mod docs;
 mod error;
 mod health;
+mod history;
 mod idempotency;
 mod keys;
 mod lifecycle;
@@ -142,6 +143,8 @@ fn reads() -> Routes {
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::get))
         .routes(routes!(health::of_tenant))
+        .routes(routes!(history::changes))
+        .routes(routes!(history::availability))
         .routes(routes!(tiers::of_tenant))
         .routes(routes!(tiers::list))
         .routes(routes!(tiers::get))

@@ -2,6 +2,7 @@
 
 mod apply;
 mod documents;
+mod history;
 mod inspect;
 mod show;
 mod transfer;
@@ -16,7 +17,7 @@ use serde::{
 };
 use tenant_store::model::{HumanDuration, Status, TenantId, TenantRecord, Tier};
 
-use self::apply::Step;
+use self::{apply::Step, history::History};
 use super::{
     Failure,
     changing::{At, DryRun},
@@ -37,6 +38,8 @@ Examples:
   mirador tenant activate acme --wait           until its endpoints are healthy
   mirador tenant list --status suspended
   mirador tenant get acme -o yaml > acme.yaml   a file that `apply` takes again
+  mirador tenant history acme --since 24h       what happened to its backends?
+  mirador tenant availability acme              how well was it served?
   mirador tenant validate acme                  are its endpoints there, and what they should be?
   mirador tenant export > tenants.yaml          all of them, for another installation
   mirador tenant import -f tenants.yaml --existing skip
@@ -68,6 +71,9 @@ enum Action {
     Restore(Activate),
     /// Show how a tenant's endpoints are, as this router sees them
     Health(Inspect),
+    History(History),
+    /// Show how many of a tenant's requests were served, and what is left of its error budget
+    Availability(Inspect),
     /// Show what holds for a tenant, and where each value comes from
     Effective(Inspect),
     Validate(Validate),
@@ -286,6 +292,10 @@ impl TenantCommand {
             }
             Action::Health(Inspect { id, output }) => {
                 inspect::health(&client()?, &id, output, terminal).await
+            }
+            Action::History(history) => history.run(&client()?, terminal).await,
+            Action::Availability(Inspect { id, output }) => {
+                history::availability(&client()?, &id, output, terminal).await
             }
             Action::Effective(Inspect { id, output }) => {
                 inspect::effective(&client()?, &id, output, terminal).await

@@ -112,8 +112,8 @@ fn batch(writer: u128, number: u64, entries: Vec<NewEntry>, counts: Vec<CountRow
 }
 
 async fn remember(history: &dyn HistoryStore, number: u64, entries: Vec<NewEntry>) {
-    let written = history.write(&batch(1, number, entries, Vec::new()), MOST);
-    written.await.unwrap();
+    let batch = batch(1, number, entries, Vec::new());
+    history.write(&batch, MOST).await.unwrap();
 }
 
 /// What is said of the changes that `query` finds, page by page.
