@@ -4,10 +4,10 @@
 
 mod reload;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
-use health::{Availability, Monitor};
+use health::Monitor;
 use tenant_store::{cache::TenantCache, repository::Repository};
 use tokio::sync::{Mutex, watch};
 
@@ -19,7 +19,7 @@ use crate::{
     keys::KeyRing,
     proxy::route::TenantRoute,
     standing::Standing,
-    telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
+    telemetry::{Scrape, Telemetry, logs::LogLevel},
     tiers::Tiers,
 };
 
@@ -100,7 +100,7 @@ impl Control {
         let settings = ArcSwap::new(config.settings.clone());
         Arc::new(Self {
             repository: parts.repository,
-            standing: Standing::new(parts.tenants.clone()),
+            standing: Standing::new(parts.tenants.clone(), parts.telemetry.clone()),
             tenants: parts.tenants,
             tiers: parts.tiers,
             keys: parts.keys,
@@ -145,6 +145,11 @@ impl Control {
         &self.keys
     }
 
+    /// Who is alive.
+    pub fn monitor(&self) -> &Arc<Monitor> {
+        &self.monitor
+    }
+
     /// The router's metrics.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
@@ -176,10 +181,11 @@ impl Control {
 
     /// All metrics as text, in pieces.
     pub fn metrics_text(&self) -> impl Iterator<Item = String> + Send + use<> {
+        let cache = self.tenants.stats();
         self.telemetry.render(&Scrape {
-            cache: self.tenants.stats(),
+            tenants: self.standing.states(cache.entries),
+            cache,
             monitor: self.monitor.stats(),
-            endpoints: self.endpoints(),
             service: self.history.service(&self.tenants, &self.telemetry),
             history: self.history.stats(),
             store_faults: self.repository.store().faults(),
@@ -196,27 +202,6 @@ impl Control {
                 tracing::warn!(%error, "routes are built anew as their tenants are read");
             }
         });
-    }
-
-    fn endpoints(&self) -> Vec<EndpointState> {
-        let mut endpoints = Vec::new();
-        for entry in self.tenants.entries() {
-            for deployment in entry.route().deployments() {
-                // Endpoints on one port are one to metrics: up if any of them is.
-                let mut ports: BTreeMap<&str, bool> = BTreeMap::new();
-                for endpoint in deployment.endpoints() {
-                    let up = endpoint.health().availability() == Availability::Up;
-                    *ports.entry(endpoint.name()).or_default() |= up;
-                }
-                endpoints.extend(ports.into_iter().map(|(port, up)| EndpointState {
-                    tenant: entry.id().clone(),
-                    signal: deployment.signal(),
-                    endpoint: port.to_owned(),
-                    up,
-                }));
-            }
-        }
-        endpoints
     }
 
     /// Follows the life of the process.

@@ -31,7 +31,7 @@ use self::{counts::Book, worker::Workers};
 
 pub use block::{Finished, Service};
 pub use counts::{LocalCounts, SignalCounts};
-pub use scrape::{EndpointState, Scrape};
+pub use scrape::{DeploymentState, EndpointState, Scrape, TenantState};
 pub use worker::WorkerCounts;
 
 /// The label of requests that name no known tenant.
@@ -46,6 +46,7 @@ pub struct Telemetry {
     book: Book,
     workers: Workers,
     errors: IntCounterVec,
+    failovers: IntCounterVec,
     expired: IntCounterVec,
     refused: IntCounterVec,
     /// Configuration reloads.
@@ -81,6 +82,11 @@ impl Telemetry {
                 "request_errors_total",
                 "Requests that did not get a backend's whole answer, by reason.",
                 &["tenant", "signal", "reason"],
+            )?,
+            failovers: maker.counters(
+                "deployment_failovers_total",
+                "Changes of the endpoints that serve a deployment, by cause.",
+                &["tenant", "signal", "cause"],
             )?,
             expired: maker.counters(
                 "client_connections_expired_total",
@@ -132,9 +138,19 @@ impl Telemetry {
         self.book.service()
     }
 
-    /// Whether metrics tell of a tenant by its name, while so many are known: of all, where all fit.
-    pub fn tells_of(&self, tenant: &TenantId, known: usize) -> bool {
-        known <= self.book.labels.most || self.book.labels.has(tenant)
+    /// Counts that other endpoints serve a deployment than before.
+    pub fn failed_over(&self, tenant: &TenantId, signal: Signal, cause: &str) {
+        let label = self.book.labels.label(tenant);
+        self.failovers
+            .with_label_values(&[label.as_str(), signal.as_str(), cause])
+            .inc();
+    }
+
+    /// Whether metrics tell of a tenant of which nothing is counted, where `known` tenants are: of
+    /// all, if all can have labels of their own, and otherwise of those that have.
+    pub(crate) fn tells_of(&self, tenant: &TenantId, known: u64) -> bool {
+        let labels = &self.book.labels;
+        usize::try_from(known).is_ok_and(|known| known <= labels.most) || labels.has(tenant)
     }
 
     /// The counts of a worker that begins.

@@ -67,7 +67,7 @@ impl History {
         tenants: &TenantCache<TenantRoute>,
         telemetry: &Telemetry,
     ) -> Vec<ServiceState> {
-        let known = usize::try_from(tenants.stats().entries).unwrap_or(usize::MAX);
+        let known = tenants.stats().entries;
         let outlook = self.outlook.lock();
         let mut told = Vec::new();
         for entry in tenants.entries() {
@@ -95,7 +95,7 @@ impl History {
     ) {
         loop {
             let next_round = Instant::now() + self.config.write_interval;
-            let known = usize::try_from(tenants.stats().entries).unwrap_or(usize::MAX);
+            let known = tenants.stats().entries;
             let ids = tenants.entries().map(|entry| entry.id().clone());
             let ids: Vec<_> = ids.filter(|id| telemetry.tells_of(id, known)).collect();
             for (number, page) in ids.chunks(AT_A_TIME).enumerate() {

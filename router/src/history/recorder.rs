@@ -66,21 +66,26 @@ impl History {
 
     /// Takes in every change since the process began.
     async fn listen(&self, standing: &Standing) {
-        let (mut missed, mut feed) = standing.since_and_feed(0);
+        let mut since = standing.since_and_feed(0);
         let mut last = 0;
         loop {
             {
                 let mut pending = self.pending.lock();
-                for event in missed.drain(..) {
+                for event in since.events.drain(..) {
                     if event.seq > last {
                         last = event.seq;
                         pending.change(self.entry(&event));
                     }
                 }
             }
-            match feed.recv().await {
-                Ok(event) => missed.push(event),
-                Err(RecvError::Lagged(_)) => (missed, feed) = standing.since_and_feed(last),
+            match since.feed.recv().await {
+                Ok(event) => since.events.push(event),
+                Err(RecvError::Lagged(missed)) => {
+                    since = standing.since_and_feed(last);
+                    if !since.is_whole {
+                        tracing::warn!(missed, "changes of health came too fast to be remembered");
+                    }
+                }
                 Err(RecvError::Closed) => return,
             }
         }
