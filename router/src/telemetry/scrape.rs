@@ -361,10 +361,7 @@ impl Text {
         self.single("history_waiting", "gauge", help, stats.waiting);
         let help = "What was forgotten before it could be written, for want of room.";
         self.family("history_lost_total", "counter", help);
-        for (kind, count) in [
-            ("change", stats.changes_lost),
-            ("count", stats.counts_lost),
-        ] {
+        for (kind, count) in [("change", stats.changes_lost), ("count", stats.counts_lost)] {
             let labels = format!("{{kind=\"{kind}\"}}");
             self.sample("history_lost_total", &labels, count);
         }
