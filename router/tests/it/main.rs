@@ -17,6 +17,7 @@ mod demo;
 mod drain;
 mod failover;
 mod headers;
+mod history;
 mod http2;
 mod identify;
 mod isolation;
