@@ -32,7 +32,7 @@ use self::{counts::Book, worker::Workers};
 pub use block::{Finished, Service};
 pub use counts::{LocalCounts, SignalCounts};
 pub use scrape::{DeploymentState, EndpointState, Scrape, TenantState};
-pub use worker::WorkerCounts;
+pub use worker::{Hedge, WorkerCounts};
 
 /// The label of requests that name no known tenant.
 pub const UNKNOWN_TENANT: &str = "__unknown__";

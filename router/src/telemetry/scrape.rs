@@ -10,7 +10,7 @@ use tenant_store::{
     repository::StoreFault,
 };
 
-use super::{Telemetry, series, worker::WorkerTotals};
+use super::{Hedge, Telemetry, series, worker::WorkerTotals};
 use crate::history::{HistoryStats, ServiceState};
 
 /// What others count, at the moment of a scrape.
@@ -160,6 +160,12 @@ impl Text {
         ];
         for (name, help, count) in counters {
             self.single(name, "counter", help, count);
+        }
+        let help = "Reads that were to be sent to a second endpoint, by what became of it.";
+        self.family("hedges_total", "counter", help);
+        for (result, count) in Hedge::ALL.iter().zip(totals.hedges) {
+            let labels = format!("{{result=\"{}\"}}", result.as_str());
+            self.sample("hedges_total", &labels, count);
         }
     }
 
