@@ -45,14 +45,13 @@ async fn until_told(hook: &Upstream, tenant: &str, status: &str, alerts: &[&str]
     eventually(
         &format!("{tenant} to be {status}: {alerts:?}"),
         async || {
-            let found = messages(hook).into_iter().find(|message| {
+            messages(hook).into_iter().find(|message| {
                 let names = message["alerts"].as_array().into_iter().flatten();
                 let names = names.map(|alert| alert["labels"]["alertname"].as_str().unwrap_or(""));
                 message["groupLabels"]["tenant"] == tenant
                     && message["status"] == status
                     && names.eq(alerts.iter().copied())
-            });
-            found
+            })
         },
     )
     .await
