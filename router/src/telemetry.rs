@@ -29,7 +29,7 @@ use self::{counts::Book, worker::Workers};
 pub use block::Finished;
 pub use counts::{LocalCounts, SignalCounts};
 pub use scrape::{EndpointState, Scrape};
-pub use worker::WorkerCounts;
+pub use worker::{Resting, WorkerCounts};
 
 /// The label of requests that name no known tenant.
 pub const UNKNOWN_TENANT: &str = "__unknown__";

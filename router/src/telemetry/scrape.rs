@@ -97,6 +97,8 @@ impl Text {
     fn connections(&mut self, totals: &WorkerTotals) {
         let help = "Client connections open now.";
         self.single("client_connections", "gauge", help, totals.open);
+        let help = "Client connections that hold no buffers, for want of a request.";
+        self.single("client_connections_resting", "gauge", help, totals.resting);
         let counters = [
             (
                 "client_connections_total",

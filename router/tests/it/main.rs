@@ -22,6 +22,7 @@ mod isolation;
 mod limits;
 mod metrics;
 mod reload;
+mod resting;
 mod smuggling;
 mod store;
 mod streaming;
