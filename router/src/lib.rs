@@ -18,6 +18,7 @@ pub mod jwt;
 pub mod keyring;
 pub mod keys;
 pub mod listener;
+mod pages;
 pub mod proxy;
 pub mod serve;
 pub mod store;
