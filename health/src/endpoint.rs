@@ -19,6 +19,7 @@ use tracing::{info, warn};
 
 pub(crate) use self::run::ProbeRun;
 use crate::{
+    finding::Findings,
     jitter::noise,
     machine::{Change, Effect, Machine},
     monitor::Monitor,
@@ -113,6 +114,27 @@ impl EndpointHealth {
         InFlight(Arc::clone(self))
     }
 
+    /// Whether anything was ever heard from it, by a probe or a live request. One atomic load.
+    pub fn is_seen(&self) -> bool {
+        self.published.is_seen()
+    }
+
+    /// Whether live requests fail, though not yet enough of them to take it out of use. One atomic
+    /// load.
+    pub fn is_failing(&self) -> bool {
+        self.published.is_failing()
+    }
+
+    /// What deep checks found wrong. One atomic load.
+    pub fn findings(&self) -> Findings {
+        self.published.findings()
+    }
+
+    /// Replaces what deep checks found wrong; answers what was known before.
+    pub fn find(&self, findings: Findings) -> Findings {
+        self.published.find(findings)
+    }
+
     /// Whether probes judge it, besides live requests.
     pub fn is_probed(&self) -> bool {
         self.target.probe.is_some()
@@ -137,6 +159,9 @@ impl EndpointHealth {
             state: machine.availability(),
             since: core.since,
             reason: core.reason.to_string(),
+            why: core.reason.clone(),
+            findings: self.findings(),
+            last_failure: machine.streak().last(),
             probing: self.target.probe.is_some(),
             last_probe: core.last_probe.clone(),
             consecutive_probe_successes: machine.counter().successes(),
@@ -157,8 +182,10 @@ impl EndpointHealth {
             reason: Reason::Watched,
             last_probe: None,
         };
+        let published = Published::default();
+        published.publish(core.machine.availability(), core.machine.success_matters());
         Arc::new_cyclic(|me| Self {
-            published: Published::default(),
+            published,
             core: Mutex::new(core),
             target,
             monitor,
@@ -238,6 +265,7 @@ impl EndpointHealth {
         let machine = &core.machine;
         self.published
             .publish(machine.availability(), machine.success_matters());
+        self.published.note(machine.seen(), machine.is_failing());
         let replan = match core.plan {
             Plan::Idle => true,
             Plan::Scheduled(_) => change.is_some(),

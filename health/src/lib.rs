@@ -19,9 +19,11 @@
 //! decides where a request goes.
 #![forbid(unsafe_code)]
 
+mod cause;
 mod counter;
 mod ejection;
 mod endpoint;
+mod finding;
 mod jitter;
 mod machine;
 mod monitor;
@@ -34,8 +36,10 @@ mod target;
 mod transition;
 
 pub use crate::{
+    cause::Cause,
     ejection::EjectionPolicy,
     endpoint::{EndpointHealth, InFlight},
+    finding::{Finding, Findings},
     monitor::{Monitor, MonitorConfig},
     probe::{ProbeFailure, client_builder},
     snapshot::{HealthSnapshot, ProbeSnapshot},

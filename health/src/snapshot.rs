@@ -5,7 +5,10 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::transition::Availability;
+use crate::{
+    finding::Findings,
+    transition::{Availability, Failure, Reason},
+};
 
 /// An endpoint's health at one moment, for the admin API.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -21,6 +24,15 @@ pub struct HealthSnapshot {
     pub since: Timestamp,
     /// What brought it into this state, in words.
     pub reason: String,
+    /// The same, for whoever tells it in words of its own.
+    #[serde(skip)]
+    pub why: Reason,
+    /// What deep checks found.
+    #[serde(skip)]
+    pub findings: Findings,
+    /// How the last of the live requests failed that failed in a row.
+    #[serde(skip)]
+    pub last_failure: Option<Failure>,
     /// Whether probes are sent at all.
     pub probing: bool,
     /// The last finished probe.

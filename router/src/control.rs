@@ -17,6 +17,7 @@ use crate::{
     credentials::Credentials,
     keys::KeyRing,
     proxy::route::TenantRoute,
+    standing::Standing,
     telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
     tiers::Tiers,
 };
@@ -52,6 +53,7 @@ pub struct Control {
     tiers: Arc<Tiers>,
     keys: Arc<KeyRing>,
     monitor: Arc<Monitor>,
+    standing: Arc<Standing>,
     telemetry: Arc<Telemetry>,
     credentials: Arc<Credentials>,
     settings: ArcSwap<Settings>,
@@ -94,6 +96,7 @@ impl Control {
         let settings = ArcSwap::new(config.settings.clone());
         Arc::new(Self {
             repository: parts.repository,
+            standing: Standing::new(parts.tenants.clone()),
             tenants: parts.tenants,
             tiers: parts.tiers,
             keys: parts.keys,
@@ -140,6 +143,11 @@ impl Control {
     /// The router's metrics.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
+    }
+
+    /// How tenants are.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
     }
 
     /// What credentials are checked by.

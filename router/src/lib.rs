@@ -21,6 +21,7 @@ pub mod listener;
 mod pages;
 pub mod proxy;
 pub mod serve;
+pub mod standing;
 pub mod store;
 pub mod telemetry;
 pub mod tiers;

@@ -11,6 +11,7 @@ mod feature;
 mod field;
 mod identity;
 mod key;
+mod maintenance;
 #[cfg(feature = "openapi")]
 pub mod schema;
 mod scopes;
@@ -28,6 +29,7 @@ pub use key::{
     Access, AllowedTenants, ApiKey, ApiKeyId, ApiKeyIdError, KeyHash, KeyHashError, KeyState,
     Scope, ScopeError,
 };
+pub use maintenance::Maintenance;
 pub use scopes::{Scopes, ScopesError};
 pub use tenant::{Deployments, Quotas, Revision, Status, Tenant, TenantRecord};
 pub use tier::{HealthSettings, Limits, Retention, TierDefinition};

@@ -16,7 +16,8 @@ use std::sync::{
 use health::EndpointHealth;
 use http::{HeaderValue, uri::Authority};
 use tenant_store::model::{
-    BalancingPolicy, EndpointProtocol, Feature, Features, Signal, Status, TenantId, TierDefinition,
+    BalancingPolicy, EndpointProtocol, Feature, Features, Maintenance, Signal, Status, TenantId,
+    TierDefinition,
 };
 
 use super::{
@@ -37,7 +38,10 @@ pub use peer::{Peer, PeerHost, PeerTls};
 #[derive(Debug)]
 pub struct TenantRoute {
     id: TenantId,
+    display_name: Option<Box<str>>,
     status: Status,
+    /// Boxed, as few tenants have one.
+    maintenance: Option<Box<Maintenance>>,
     /// The features that are switched off.
     off: Features,
     /// What it was built from besides the tenant's record.
@@ -79,6 +83,7 @@ pub struct EndpointRoute {
     zone: Option<Box<str>>,
     priority: u16,
     weight: u16,
+    draining: bool,
 }
 
 /// How one endpoint is addressed and reached.
@@ -97,6 +102,16 @@ impl TenantRoute {
     /// Whose route it is.
     pub fn id(&self) -> &TenantId {
         &self.id
+    }
+
+    /// What people call the tenant.
+    pub fn display_name(&self) -> Option<&str> {
+        self.display_name.as_deref()
+    }
+
+    /// What its document says is being done to its backends, whether or not that is over.
+    pub fn maintenance(&self) -> Option<&Maintenance> {
+        self.maintenance.as_deref()
     }
 
     /// Whether the tenant is served.
@@ -139,6 +154,11 @@ impl DeploymentRoute {
     /// Deadline of an ordinary request, from admission to the end of its answer.
     pub fn timeout(&self) -> std::time::Duration {
         self.timeout
+    }
+
+    /// Which of its endpoints gets the next request.
+    pub fn policy(&self) -> BalancingPolicy {
+        self.policy
     }
 
     /// Its endpoints, in the order of the tenant's file.
@@ -236,6 +256,11 @@ impl EndpointRoute {
     /// Lower is preferred.
     pub fn priority(&self) -> u16 {
         self.priority
+    }
+
+    /// Whether an operator took it out of use.
+    pub fn is_draining(&self) -> bool {
+        self.draining
     }
 
     /// Whether it is alive.

@@ -29,6 +29,9 @@ const PROBE_INTERVAL: &str = "^([1-9][0-9]{0,2}d)?(([1-9]|1[0-9]|2[0-3])h)?(([1-
 
 const ONE_LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
+/// A time in UTC, as it is written back.
+const MOMENT: &str = r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z$";
+
 const FILE: &str = "^/[!-~]{1,200}$";
 
 const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]{0,100}$";
@@ -171,6 +174,27 @@ pub(super) fn one_line() -> RefOr<Schema> {
     ))
 }
 
+/// What something is done for.
+pub(super) fn reason() -> RefOr<Schema> {
+    text(
+        "What is done, for people; 1 to 256 characters on one line.",
+        ONE_LINE,
+        (1, 256),
+        "moving to new disks",
+    )
+    .into()
+}
+
+/// Perhaps a time.
+pub(super) fn moment_or_null() -> RefOr<Schema> {
+    nullable(
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(MOMENT))
+            .examples([serde_json::json!("2026-11-22T05:00:00Z")]),
+    )
+}
+
 /// Perhaps a DNS label.
 pub(super) fn dns_label() -> RefOr<Schema> {
     nullable(text(
@@ -235,7 +259,16 @@ impl PartialSchema for Endpoint {
                 "weight",
                 number("Share under `round_robin`.", 1, 1000).default(Some(1.into())),
             )
-            .property("protocol", reference::<EndpointProtocol>());
+            .property("protocol", reference::<EndpointProtocol>())
+            .property(
+                "drain",
+                ObjectBuilder::new()
+                    .schema_type(Type::Boolean)
+                    .description(Some(
+                        "Whether it is taken out of use: requests in flight there finish, no further ones are sent.",
+                    ))
+                    .default(Some(false.into())),
+            );
         OneOfBuilder::new()
             .item(reference::<EndpointUrl>())
             .item(long)
