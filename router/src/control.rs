@@ -7,7 +7,8 @@ mod reload;
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
-use health::{Availability, Monitor};
+use health::{Availability, Monitor, MonitorStats};
+use jiff::Timestamp;
 use tenant_store::{cache::TenantCache, repository::Repository};
 use tokio::sync::{Mutex, watch};
 
@@ -20,6 +21,7 @@ use crate::{
     standing::Standing,
     telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
     tiers::Tiers,
+    trends::Trends,
 };
 
 pub use reload::{ReloadError, Reloaded};
@@ -57,6 +59,8 @@ pub struct Control {
     telemetry: Arc<Telemetry>,
     credentials: Arc<Credentials>,
     settings: ArcSwap<Settings>,
+    trends: Arc<Trends>,
+    started: Timestamp,
     phase: watch::Sender<Phase>,
     log_level: Option<LogLevel>,
     source: Mutex<Source>,
@@ -104,6 +108,8 @@ impl Control {
             telemetry: parts.telemetry,
             credentials,
             settings,
+            trends: Arc::default(),
+            started: Timestamp::now(),
             phase: watch::Sender::new(Phase::Starting),
             log_level: parts.log_level.clone(),
             source: Mutex::new(Source::new(
@@ -155,6 +161,31 @@ impl Control {
         &self.credentials
     }
 
+    /// The last half hour of tenants' traffic.
+    pub fn trends(&self) -> &Arc<Trends> {
+        &self.trends
+    }
+
+    /// When this router was started.
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// What the health monitor counts.
+    pub fn probes(&self) -> MonitorStats {
+        self.monitor.stats()
+    }
+
+    /// Log lines that nobody took in time.
+    pub fn log_lines_dropped(&self) -> usize {
+        self.log_level.as_ref().map_or(0, LogLevel::dropped)
+    }
+
+    /// Reads from the configuration in force. Waits for a reload that is under way.
+    pub async fn configuration<T>(&self, read: impl FnOnce(&Config) -> T) -> T {
+        read(self.source.lock().await.current())
+    }
+
     /// All metrics as text, in pieces.
     pub fn metrics_text(&self) -> impl Iterator<Item = String> + Send + use<> {
         self.telemetry.render(&Scrape {
@@ -162,7 +193,7 @@ impl Control {
             monitor: self.monitor.stats(),
             endpoints: self.endpoints(),
             store_faults: self.repository.store().faults(),
-            log_lines_dropped: self.log_level.as_ref().map_or(0, LogLevel::dropped),
+            log_lines_dropped: self.log_lines_dropped(),
         })
     }
 

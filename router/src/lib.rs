@@ -26,6 +26,7 @@ pub mod store;
 pub mod telemetry;
 pub mod tiers;
 pub mod tls;
+pub mod trends;
 pub mod worker;
 
 /// The revision this was built from, where the build says it.

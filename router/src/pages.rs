@@ -7,4 +7,7 @@ pub(crate) mod assets;
 pub(crate) mod entrance;
 pub(crate) mod layout;
 pub(crate) mod marks;
+pub(crate) mod overview;
 pub(crate) mod policy;
+pub(crate) mod router;
+pub(crate) mod tenant;

@@ -128,6 +128,10 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
         tokio::spawn(warm_and_follow(tenants.clone())),
         tokio::spawn(tiers.follow(tenants)),
         tokio::spawn(keys.clone().follow()),
+        tokio::spawn({
+            let (trends, telemetry) = (control.trends().clone(), control.telemetry().clone());
+            trends.follow(telemetry)
+        }),
     ];
     if let Some(admin) = admin {
         background.push(tokio::spawn(run_admin(

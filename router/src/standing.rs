@@ -30,7 +30,7 @@ use crate::proxy::route::{DeploymentRoute, EndpointRoute, TenantRoute};
 pub use self::{
     condition::{Condition, EndpointCondition},
     event::{ByOperator, Cause, Feed, HealthEvent, Kind},
-    overview::{Cursor, Filter},
+    overview::{Cursor, Filter, Order},
     view::{
         Counts, DeploymentHealth, EndpointCounts, EndpointView, Failover, Overall, Overview,
         SignalSummary, TenantHealth, TenantSummary,

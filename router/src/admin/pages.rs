@@ -4,6 +4,9 @@
 //! rest go by the API and the command line, where they leave a name in the audit.
 
 mod entrance;
+mod overview;
+mod router;
+mod tenant;
 
 use axum::{
     Router,
@@ -17,10 +20,10 @@ use maud::Markup;
 use url::form_urlencoded;
 
 use super::{
-    auth::{self, Door},
+    auth::{self, Caller, Door},
     caller, error,
 };
-use crate::pages::{self, assets, policy};
+use crate::pages::{self, assets, layout::Viewer, policy};
 
 /// Where the pages begin.
 pub(super) const START: &str = "/health/tenants";
@@ -30,15 +33,16 @@ const FORM_LIMIT: usize = 16 * 1024;
 
 /// All pages, the way in and out, and what they are made of.
 pub(super) fn routes(door: Door) -> Router {
-    let guarded = Router::new().route_layer(middleware::from_fn_with_state(
-        door.clone(),
-        auth::authenticate_browser,
-    ));
+    let guarded = Router::new()
+        .route(START, get(overview::page))
+        .route("/health/tenants/{id}", get(tenant::page))
+        .route("/health/router", get(router::page))
+        .route_layer(middleware::from_fn_with_state(
+            door.clone(),
+            auth::authenticate_browser,
+        ));
     let entrance = Router::new()
-        .route(
-            "/health/login",
-            get(entrance::form).post(entrance::log_in),
-        )
+        .route("/health/login", get(entrance::form).post(entrance::log_in))
         .route("/health/logout", post(entrance::log_out))
         .layer(DefaultBodyLimit::max(FORM_LIMIT))
         .with_state(door.clone());
@@ -55,6 +59,16 @@ pub(super) fn wants_page(headers: &HeaderMap) -> bool {
     let accepted = headers.get_all(header::ACCEPT).iter();
     let mut accepted = accepted.filter_map(|value| value.to_str().ok());
     accepted.any(|value| value.contains("text/html"))
+}
+
+/// Who is looking, as pages show it.
+fn viewer<'a>(caller: &'a Caller, headers: &HeaderMap) -> Viewer<'a> {
+    Viewer::Operator {
+        name: &caller.name,
+        role: caller.role.as_str(),
+        by_session: headers.contains_key(header::COOKIE)
+            && !headers.contains_key(header::AUTHORIZATION),
+    }
 }
 
 /// Gives all pages their policy, and tells refusals as a page or by the way in.

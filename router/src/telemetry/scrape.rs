@@ -10,7 +10,7 @@ use tenant_store::{
     repository::StoreFault,
 };
 
-use super::{Telemetry, series, worker::WorkerTotals};
+use super::{Telemetry, series, worker::Connections};
 
 /// What others count, at the moment of a scrape.
 #[derive(Debug)]
@@ -94,7 +94,7 @@ impl Text {
         self.sample(name, "", value);
     }
 
-    fn connections(&mut self, totals: &WorkerTotals) {
+    fn connections(&mut self, totals: &Connections) {
         let help = "Client connections open now.";
         self.single("client_connections", "gauge", help, totals.open);
         let counters = [

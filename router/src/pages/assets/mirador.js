@@ -73,10 +73,15 @@
   // What the server wrote, by key: what is on the page has been touched since.
   const written = new WeakMap();
 
-  const remember = () => {
-    for (const element of all("[data-live], [data-live] [data-key]")) {
-      written.set(element, element.outerHTML);
+  const remembered = (element) => {
+    for (const part of [element, ...all("[data-live], [data-key]", element)]) {
+      written.set(part, part.outerHTML);
     }
+  };
+
+  const adopt = (old, fresh) => {
+    remembered(fresh);
+    replace(old, fresh);
   };
 
   const replace = (old, fresh) => {
@@ -113,6 +118,11 @@
   };
 
   const updateRegion = (old, fresh) => {
+    // What holds other regions is touched only when it holds others than before.
+    if (old.dataset.live === "frame") {
+      if (old.dataset.shape !== fresh.dataset.shape) adopt(old, fresh);
+      return;
+    }
     const text = fresh.outerHTML;
     if (written.get(old) === text) return;
     const body = one("tbody[data-rows]", old);
@@ -131,9 +141,7 @@
         one(`[data-part="${part.dataset.part}"]`, old)?.replaceWith(part);
       }
     } else {
-      replace(old, fresh);
-      written.set(fresh, text);
-      for (const row of all("[data-key]", fresh)) written.set(row, row.outerHTML);
+      adopt(old, fresh);
     }
   };
 
@@ -148,13 +156,12 @@
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: asking.signal });
       clearTimeout(deadline);
       // Logged out meanwhile: whoever looks should see so.
-      if (answer.redirected) { location.reload(); return; }
+      if (answer.redirected || answer.status === 404) { location.reload(); return; }
       if (!answer.ok) throw new Error(`${answer.status}`);
       const page = parse(await answer.text());
       for (const old of all("[data-live]")) {
         const fresh = page.getElementById(old.id);
-        if (fresh) updateRegion(old, document.importNode(fresh, true));
-        else if (old.dataset.live === "optional") old.replaceChildren();
+        if (fresh && old.isConnected) updateRegion(old, document.importNode(fresh, true));
       }
       document.title = page.title;
       tick();
@@ -199,7 +206,7 @@
   const startLive = () => {
     const { live, every } = document.body.dataset;
     if (!every) return;
-    remember();
+    remembered(document.body);
     let source = null;
     const close = () => { source?.close(); source = null; };
     const open = () => {
