@@ -18,6 +18,7 @@ use crate::{
     credentials::Credentials,
     keys::KeyRing,
     proxy::route::TenantRoute,
+    public_page::PublicPage,
     standing::Standing,
     telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
     tiers::Tiers,
@@ -60,6 +61,7 @@ pub struct Control {
     credentials: Arc<Credentials>,
     settings: ArcSwap<Settings>,
     trends: Arc<Trends>,
+    public_page: Arc<PublicPage>,
     started: Timestamp,
     phase: watch::Sender<Phase>,
     log_level: Option<LogLevel>,
@@ -109,6 +111,7 @@ impl Control {
             credentials,
             settings,
             trends: Arc::default(),
+            public_page: Arc::default(),
             started: Timestamp::now(),
             phase: watch::Sender::new(Phase::Starting),
             log_level: parts.log_level.clone(),
@@ -164,6 +167,11 @@ impl Control {
     /// The last half hour of tenants' traffic.
     pub fn trends(&self) -> &Arc<Trends> {
         &self.trends
+    }
+
+    /// The page that anybody may see, should it be switched on.
+    pub fn public_page(&self) -> &Arc<PublicPage> {
+        &self.public_page
     }
 
     /// When this router was started.

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod listener;
 mod pages;
 pub mod proxy;
+pub mod public_page;
 pub mod serve;
 pub mod standing;
 pub mod store;

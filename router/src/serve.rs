@@ -132,6 +132,10 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
             let (trends, telemetry) = (control.trends().clone(), control.telemetry().clone());
             trends.follow(telemetry)
         }),
+        tokio::spawn({
+            let (page, standing) = (control.public_page().clone(), control.standing().clone());
+            page.follow(standing)
+        }),
     ];
     if let Some(admin) = admin {
         background.push(tokio::spawn(run_admin(

@@ -2,13 +2,14 @@
 
 use maud::{Markup, html};
 
-use super::layout::narrow;
+use super::{assets, layout::narrow};
 
 /// The form to log in by. `then` is where to go from there.
 pub(crate) fn login(then: &str, refusal: Option<&str>) -> Markup {
     let main = html! {
         form.panel method="post" action="/health/login" {
-            h1 { "Log in to Mirador" }
+            div.brand { img src=(assets::path("favicon.svg")) alt="" width="22" height="22"; "Mirador" }
+            h1 { "Log in" }
             @if let Some(refusal) = refusal {
                 p.problem role="alert" { (refusal) }
             }

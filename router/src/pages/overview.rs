@@ -150,7 +150,7 @@ impl Page<'_> {
         html! {
             div.head { h1 { "Tenants" } }
             (self.counts())
-            (self.filters())
+            @if self.audience == Audience::Operators { (self.filters()) }
             (self.list())
         }
     }
@@ -168,11 +168,16 @@ impl Page<'_> {
                         @let number = of(counts, condition);
                         @let current = self.asked.conditions.contains(&condition).then_some("true");
                         @let look = if number == 0 { "none" } else { "some" };
-                        a class={ (condition) " " (look) } aria-current=[current]
-                            href=(self.link(&self.asked.toggled(condition))) {
+                        @let told = html! {
                             i.mark aria-hidden="true" {}
                             b { (marks::count(number as u64)) }
                             (condition)
+                        };
+                        @if self.audience == Audience::Operators {
+                            a.(condition).(look) aria-current=[current]
+                                href=(self.link(&self.asked.toggled(condition))) { (told) }
+                        } @else {
+                            span.(condition).(look) { (told) }
                         }
                     }
                 }
@@ -256,7 +261,7 @@ impl Page<'_> {
         if self.asked.is_narrowed() {
             "No tenant is like that."
         } else {
-            "This router knows no tenants yet. `mirador tenant apply` makes one."
+            "There are no tenants yet."
         }
     }
 
@@ -302,7 +307,7 @@ impl Page<'_> {
                 @if self.asked.cursor.is_some() {
                     a href=(self.link(&self.asked.from_start())) { "First page" }
                 }
-                @if let Some(next) = &self.overview.next {
+                @if let (Some(next), Audience::Operators) = (&self.overview.next, self.audience) {
                     @let asked = Asked { cursor: Some(next.clone()), ..self.asked.clone() };
                     a href=(self.link(&asked)) rel="next" { "Next page" }
                 }
@@ -315,7 +320,7 @@ fn row(tenant: &TenantSummary, for_operators: bool) -> Markup {
     let endpoints = tenant.endpoints;
     let is_calm = matches!(tenant.condition, Condition::Healthy | Condition::Unknown);
     html! {
-        tr.quiet class=(tenant.condition) data-key=(tenant.tenant) {
+        tr.quiet.(tenant.condition) data-key=(tenant.tenant) {
             td { (marks::condition(tenant.condition.as_str())) }
             th scope="row" {
                 @if for_operators {
@@ -339,7 +344,7 @@ fn row(tenant: &TenantSummary, for_operators: bool) -> Markup {
             }
             td.number { (endpoints.healthy) "/" (endpoints.total) }
             @if for_operators {
-                td.muted[is_calm] title=(tenant.sentence) { (tenant.sentence) }
+                td.muted[is_calm].matter[!is_calm] { (tenant.sentence) }
             }
             td {
                 @match tenant.since {

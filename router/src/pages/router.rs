@@ -54,7 +54,7 @@ impl Page {
                 }
                 span.muted { "started " (marks::ago(self.started)) }
             }
-            div.pair {
+            div.flow {
                 @for part in &self.parts { (part.card()) }
             }
         }

@@ -58,9 +58,10 @@ impl Page<'_> {
     fn deployments(&self) -> Markup {
         html! {
             @for (signal, deployment) in &self.health.deployments {
-                (card(*signal, deployment))
-                @if let Some((_, trend)) = self.trends.iter().find(|(of, _)| of == signal) {
-                    (charts::card(*signal, trend.as_ref()))
+                @let trend = self.trends.iter().find(|(of, _)| of == signal);
+                div.panel.card {
+                    (card(*signal, deployment))
+                    (charts::card(*signal, trend.and_then(|(_, trend)| trend.as_ref())))
                 }
             }
             @if self.health.deployments.is_empty() {
@@ -77,7 +78,7 @@ impl Page<'_> {
                     h1 { (health.tenant) }
                     @if let Some(name) = &health.display_name { span.muted { (name) } }
                 }
-                div.panel.verdict class=(health.condition) {
+                div.panel.verdict.(health.condition) {
                     (marks::condition(health.condition.as_str()))
                     p { (health.sentence) }
                     @if let Some(since) = health.since { span.muted { "since " (marks::ago(since)) } }
@@ -156,7 +157,7 @@ fn score(score: Option<u8>) -> String {
 fn card(signal: Signal, deployment: &DeploymentHealth) -> Markup {
     let id = format!("deployment-{signal}");
     html! {
-        section.panel.card id=(id) data-live aria-labelledby={ (id) "-title" } {
+        section.deployment id=(id) data-live aria-labelledby={ (id) "-title" } {
             header {
                 h2 id={ (id) "-title" } { (signal) }
                 (marks::condition(deployment.condition.as_str()))
@@ -183,7 +184,7 @@ fn card(signal: Signal, deployment: &DeploymentHealth) -> Markup {
                             th scope="col" { "Last probe" }
                             th.number scope="col" { "Failed in a row" }
                             th.number scope="col" { "Ejections" }
-                            th.number scope="col" { "Zone" }
+                            th scope="col" { "Zone" }
                             th.number scope="col" { "Priority" }
                         }
                     }
@@ -223,7 +224,7 @@ fn row(endpoint: &EndpointView, served_by: &[String]) -> Markup {
                 (health.consecutive_probe_failures.max(health.consecutive_request_failures))
             }
             td.number { (health.ejections) }
-            td.number { @match &endpoint.zone { Some(zone) => (zone), None => "–" } }
+            td { @match &endpoint.zone { Some(zone) => (zone), None => "–" } }
             td.number { (endpoint.priority) }
         }
     }
@@ -267,8 +268,8 @@ fn changed(event: &AuditEvent) -> Markup {
             (marks::ago(event.at))
             p {
                 b { (event.author) } " " (event.outcome.as_str()) " it"
-                " to revision " (event.after)
-                @if !fields.is_empty() { ": " (fields.join(", ")) }
+                @if event.before.is_some() && !fields.is_empty() { ": " (fields.join(", ")) }
+                span.muted { " (revision " (event.after) ")" }
             }
         }
     }

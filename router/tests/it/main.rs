@@ -21,6 +21,7 @@ mod identify;
 mod isolation;
 mod limits;
 mod metrics;
+mod pages;
 mod reload;
 mod smuggling;
 mod store;

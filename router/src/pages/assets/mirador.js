@@ -31,8 +31,7 @@
     const button = one("#theme");
     if (!button) return;
     const tell = () => {
-      button.textContent = { auto: "Auto", light: "Light", dark: "Dark" }[theme];
-      button.setAttribute("aria-label", `Colours: ${theme}. Change`);
+      button.textContent = `Colours: ${theme}`;
     };
     tell();
     button.hidden = false;
@@ -318,7 +317,7 @@
   };
 
   const FORMATS = {
-    rate: (value) => value === null ? "–" : value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en"),
+    rate: (value) => value === null ? "–" : value === 0 ? "0" : value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en"),
     share: (value) => value === null ? "–" : `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`,
     seconds: (value) => value === null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`,
   };

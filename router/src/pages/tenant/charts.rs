@@ -35,11 +35,11 @@ pub(super) fn card(signal: Signal, trend: Option<&Trend>) -> Markup {
     let id = format!("traffic-{signal}");
     let shape = if trend.is_some() { "drawn" } else { "none" };
     html! {
-        section.panel.card id=(id) data-live="frame" data-shape=(shape) aria-labelledby={ (id) "-title" } {
-            header { h2 id={ (id) "-title" } { "Traffic of " (signal) } p { "The last 30 minutes, by way of this router." } }
+        section.traffic id=(id) data-live="frame" data-shape=(shape) aria-label={ "Traffic of " (signal) } {
             @match trend {
-                None => p.empty { "No requests." },
+                None => p { "No requests in the last 30 minutes." },
                 Some(trend) => {
+                    h3 { "Traffic" small { "the last 30 minutes, by way of this router" } }
                     div.charts {
                         (requests(signal, trend))
                         (errors(signal, trend))
@@ -101,8 +101,8 @@ fn latency(signal: Signal, trend: &Trend) -> Markup {
         ],
     };
     let title = html! {
-        span { b { "Latency" } " to the first byte" }
-        span { span.key { "p95" } " " span.key.second { "median" } }
+        b { "Latency" } " to the first byte "
+        span.keys { span.key { "p95" } span.key.second { "median" } }
     };
     figure(signal, "latency", &title, &drawing)
 }
