@@ -36,19 +36,19 @@ struct Counts {
 
 /// All workers' counts as plain numbers.
 #[derive(Debug, Default)]
-pub(super) struct WorkerTotals {
+pub struct Connections {
     /// Client connections open now.
-    pub(super) open: u64,
+    pub open: u64,
     /// Client connections that rest now.
-    pub(super) resting: u64,
+    pub resting: u64,
     /// Client connections accepted.
-    pub(super) accepted: u64,
+    pub accepted: u64,
     /// Connections opened to endpoints.
-    pub(super) upstream_opened: u64,
+    pub upstream_opened: u64,
     /// Requests sent to endpoints on a connection that was there already.
-    pub(super) upstream_reused: u64,
+    pub upstream_reused: u64,
     /// Further attempts that the retry budget did not allow.
-    pub(super) retries_denied: u64,
+    pub retries_denied: u64,
 }
 
 impl Workers {
@@ -62,8 +62,8 @@ impl Workers {
         }
     }
 
-    pub(super) fn totals(&self) -> WorkerTotals {
-        let mut totals = WorkerTotals::default();
+    pub(super) fn totals(&self) -> Connections {
+        let mut totals = Connections::default();
         for counts in self.0.lock().iter() {
             // Ends are read first: no connection seems to end before it began.
             let ended = counts.ended.get();

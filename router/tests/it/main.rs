@@ -22,6 +22,7 @@ mod identify;
 mod isolation;
 mod limits;
 mod metrics;
+mod pages;
 mod reload;
 mod resting;
 mod smuggling;

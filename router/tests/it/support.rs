@@ -1,6 +1,7 @@
 //! The world the tests play in: processes, backends, sockets that misbehave on demand.
 
 pub(crate) mod acme;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod h2;
 pub(crate) mod load;
