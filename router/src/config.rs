@@ -6,6 +6,7 @@
 mod build;
 mod check;
 mod identify;
+mod notify;
 mod operators;
 mod overrides;
 mod raw;
@@ -38,6 +39,7 @@ pub use self::{
         Identify, KeyLocation, KeySource, PathPrefix, SourceKind, TenantPattern, TokenIssuer,
         TokenTrust,
     },
+    notify::{NotableCondition, NotifySettings, ReceiverConfig, ReceiverKind, ReceiverUrl},
     operators::{
         CertificateName, Credential, Operator, OperatorIssuer, Operators, Role, TokenHash,
     },
@@ -97,6 +99,8 @@ pub struct Settings {
     pub key_secret: Option<KeySecret>,
     /// What Argo CD's generator shows; without it, it gets nothing.
     pub argocd_token: Option<TokenHash>,
+    /// Who is told of changes of tenants' health.
+    pub notify: NotifySettings,
     /// Failed attempts to authenticate to the admin API that one address has per minute, at least
     /// 1.
     pub max_login_failures: u32,
@@ -290,6 +294,7 @@ impl Config {
             && self.settings.operators == other.settings.operators
             && self.settings.argocd_token == other.settings.argocd_token
             && self.settings.key_secret == other.settings.key_secret
+            && self.settings.notify == other.settings.notify
     }
 
     /// The keys that differ and take effect only by a restart. A listener's certificate may

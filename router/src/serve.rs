@@ -27,6 +27,7 @@ use crate::{
     history::History,
     keys::KeyRing,
     listener::{Address, BindError, Listener, bind},
+    notify,
     proxy::route::{RouteBuilder, RouteFault, TenantRoute},
     store,
     telemetry::{
@@ -149,6 +150,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
             control.clone(),
         )));
     }
+    background.push(tokio::spawn(notify::run(control.clone())));
     if let Some(log) = audit_log {
         let repository = control.repository().clone();
         background.push(tokio::spawn(log.follow(repository)));

@@ -4,6 +4,7 @@
 mod admin;
 mod identify;
 mod listeners;
+mod notify;
 mod store;
 mod tokens;
 
@@ -86,6 +87,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         public_page: raw.health.public_page,
         key_secret,
         argocd_token: builder.argocd_token(&admin.argocd),
+        notify: builder.notify(&raw.notify),
         max_login_failures: builder.count(
             "admin.max_failures_per_minute",
             admin.max_failures_per_minute,

@@ -4,6 +4,7 @@
 //! Every field here has a row in `docs/config.md`; a test compares the two.
 
 mod identify;
+mod notify;
 
 use std::{fmt, path::PathBuf};
 
@@ -16,8 +17,11 @@ use serde::{
 };
 use tenant_store::model::HumanDuration;
 
-pub(super) use self::identify::{
-    RawAuthentication, RawIdentify, RawIssuer, RawIssuers, RawOperatorIssuer, RawTrust,
+pub(super) use self::{
+    identify::{
+        RawAuthentication, RawIdentify, RawIssuer, RawIssuers, RawOperatorIssuer, RawTrust,
+    },
+    notify::{RawNotify, RawReceiver},
 };
 use super::{
     Role,
@@ -44,6 +48,7 @@ pub(super) struct RawConfig {
     pub(super) health: RawHealth,
     pub(super) history: RawHistory,
     pub(super) metrics: RawMetrics,
+    pub(super) notify: RawNotify,
     pub(super) shutdown: RawShutdown,
     pub(super) tenants: Vec<PathBuf>,
 }
