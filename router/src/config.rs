@@ -207,6 +207,8 @@ pub struct UpstreamSettings {
     pub stream_idle_timeout: Duration,
     /// How many requests may be sent again.
     pub retry: RetryPolicy,
+    /// Whether and when a second endpoint is asked as well; without, none is.
+    pub hedge: Option<HedgePolicy>,
 }
 
 /// Retries allowed of a deployment's requests in each window of ten seconds: `burst`, and `ratio`
@@ -218,6 +220,17 @@ pub struct RetryPolicy {
     /// Retries whatever the number of requests: enough for all that is in flight when an endpoint
     /// dies.
     pub burst: u32,
+}
+
+/// When a read whose answer is late is sent to a second endpoint, while the first one has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HedgePolicy {
+    /// Never sooner, however fast the deployment is otherwise; at least 1 ms.
+    pub min_delay: Duration,
+    /// As long as there are too few reads to go by; at least 1 ms.
+    pub initial_delay: Duration,
+    /// How many reads may be sent twice while their first endpoint counts as up.
+    pub budget: RetryPolicy,
 }
 
 /// What is logged, and how.

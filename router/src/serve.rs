@@ -172,7 +172,9 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     match timeout(LAST_WORDS, history.finish(&sources)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the last minute is not remembered"),
-        Err(_elapsed) => tracing::warn!("the store took too long: the last minute is not remembered"),
+        Err(_elapsed) => {
+            tracing::warn!("the store took too long: the last minute is not remembered")
+        }
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ pub use block::{Finished, Service};
 pub use counts::{LocalCounts, SignalCounts};
 pub use scrape::{DeploymentState, EndpointState, Scrape, TenantState};
 pub use traffic::{Stretch, Traffic};
-pub use worker::{Connections, Resting, WorkerCounts};
+pub use worker::{Connections, Hedge, Resting, WorkerCounts};
 
 /// The label of requests that name no known tenant.
 pub const UNKNOWN_TENANT: &str = "__unknown__";

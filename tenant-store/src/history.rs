@@ -18,6 +18,6 @@ pub use self::{
     batch::{BATCH_MAX, Batch, CountRow},
     entry::{CursorError, HistoryCursor, HistoryEntry, HistoryPage, HistoryQuery, NewEntry},
     memory::MemoryHistory,
-    store::{Horizon, HistoryStore, Since, Sum},
+    store::{HistoryStore, Horizon, Since, Sum},
     tally::{Bucket, Span, Tally},
 };

@@ -329,6 +329,7 @@ fn event() -> impl Strategy<Value = Event> {
     let failure = prop::sample::select(vec![
         Failure::BadGateway,
         Failure::Connect,
+        Failure::Outpaced,
         Failure::Protocol,
         Failure::Reset,
         Failure::Timeout,

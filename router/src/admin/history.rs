@@ -18,11 +18,7 @@ use super::{
     read,
     schema::Moment,
 };
-use crate::{
-    control::Control,
-    history::Availability,
-    standing::Kind,
-};
+use crate::{control::Control, history::Availability, standing::Kind};
 
 /// One page of a tenant's changes of health.
 #[derive(Serialize, ToSchema)]

@@ -26,9 +26,11 @@ use tenant_store::{
 };
 
 use super::{
-    AccessLog, AdminTls, AuditLogConfig, ListenerConfig, LogSettings, RetryPolicy, Settings,
-    Shutdown, StoreConfig, UpstreamSettings,
-    raw::{RawCache, RawConfig, RawHealth, RawHistory, RawStore, RawStoreKind, RawUpstream},
+    AccessLog, AdminTls, AuditLogConfig, HedgePolicy, ListenerConfig, LogSettings, RetryPolicy,
+    Settings, Shutdown, StoreConfig, UpstreamSettings,
+    raw::{
+        RawCache, RawConfig, RawHealth, RawHedge, RawHistory, RawStore, RawStoreKind, RawUpstream,
+    },
     value::Workers,
 };
 use crate::history::HistoryConfig;
@@ -180,7 +182,29 @@ impl Builder<'_, '_> {
                     0..=100_000,
                 ),
             },
+            hedge: self.hedge(&raw.hedge),
         }
+    }
+
+    /// Its bounds hold whether or not it is enabled.
+    fn hedge(&mut self, raw: &RawHedge) -> Option<HedgePolicy> {
+        let policy = HedgePolicy {
+            min_delay: self.span(
+                "upstream.hedge.min_delay",
+                raw.min_delay,
+                MILLISECOND..=MINUTE,
+            ),
+            initial_delay: self.span(
+                "upstream.hedge.initial_delay",
+                raw.initial_delay,
+                MILLISECOND..=MINUTE,
+            ),
+            budget: RetryPolicy {
+                ratio: raw.budget_ratio.0,
+                burst: self.count("upstream.hedge.budget_burst", raw.budget_burst, 0..=100_000),
+            },
+        };
+        raw.enabled.then_some(policy)
     }
 
     fn health(&mut self, raw: &RawHealth) -> MonitorConfig {

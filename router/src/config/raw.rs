@@ -273,11 +273,22 @@ pub(super) struct RawUpstream {
     pub(super) retry_window: ByteSize,
     pub(super) stream_idle_timeout: HumanDuration,
     pub(super) retry: RawRetry,
+    pub(super) hedge: RawHedge,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRetry {
+    pub(super) budget_ratio: Share,
+    pub(super) budget_burst: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHedge {
+    pub(super) enabled: bool,
+    pub(super) min_delay: HumanDuration,
+    pub(super) initial_delay: HumanDuration,
     pub(super) budget_ratio: Share,
     pub(super) budget_burst: u32,
 }
@@ -427,6 +438,7 @@ impl Default for RawUpstream {
             retry_window: ByteSize(64 << 10),
             stream_idle_timeout: HumanDuration::from_secs(300),
             retry: RawRetry::default(),
+            hedge: RawHedge::default(),
         }
     }
 }
@@ -436,6 +448,18 @@ impl Default for RawRetry {
         Self {
             budget_ratio: Share(0.2),
             budget_burst: 256,
+        }
+    }
+}
+
+impl Default for RawHedge {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            min_delay: HumanDuration::from_millis(5),
+            initial_delay: HumanDuration::from_millis(100),
+            budget_ratio: Share(0.1),
+            budget_burst: 32,
         }
     }
 }

@@ -227,7 +227,10 @@ mod tests {
         pending.written(2);
         assert_eq!(pending.next(WRITER, false), None);
         assert!(!pending.has_changes());
-        assert_eq!(pending.next(WRITER, true).map(|batch| batch.number), Some(3));
+        assert_eq!(
+            pending.next(WRITER, true).map(|batch| batch.number),
+            Some(3)
+        );
     }
 
     #[test]

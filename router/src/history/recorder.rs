@@ -183,7 +183,8 @@ impl History {
     }
 
     async fn prune(&self) {
-        let keep_for = SignedDuration::try_from(self.config.keep_for).unwrap_or(SignedDuration::MAX);
+        let keep_for =
+            SignedDuration::try_from(self.config.keep_for).unwrap_or(SignedDuration::MAX);
         let (mut pause, often) = PRUNING;
         loop {
             sleep(std::mem::replace(&mut pause, often)).await;

@@ -118,10 +118,22 @@ mod tests {
     #[test]
     fn a_budget_is_what_the_objective_leaves() {
         let objective = "99%".parse().expect("an objective");
-        let budget = error_budget(Tally { good: 9_950, bad: 50 }, objective);
+        let budget = error_budget(
+            Tally {
+                good: 9_950,
+                bad: 50,
+            },
+            objective,
+        );
         assert!((budget.allowed - 100.0).abs() < 1e-9, "{budget:?}");
         assert!((budget.remaining - 0.5).abs() < 1e-9, "{budget:?}");
-        let overspent = error_budget(Tally { good: 9_700, bad: 300 }, objective);
+        let overspent = error_budget(
+            Tally {
+                good: 9_700,
+                bad: 300,
+            },
+            objective,
+        );
         assert!((overspent.remaining + 2.0).abs() < 1e-9, "{overspent:?}");
         let untouched = error_budget(Tally::default(), objective);
         assert!((untouched.remaining - 1.0).abs() < f64::EPSILON);

@@ -112,7 +112,10 @@ mod tests {
             let covered = now.as_second() - since.start;
             let bucket = since.span.seconds();
             let name = window.as_str();
-            assert!((length..length + bucket).contains(&covered), "{name}: {covered}");
+            assert!(
+                (length..length + bucket).contains(&covered),
+                "{name}: {covered}"
+            );
             assert!(covered < since.span.kept_seconds(), "{name}");
             assert_eq!(Window::ALL[window as usize], window);
         }

@@ -10,7 +10,7 @@ use tenant_store::{
     repository::StoreFault,
 };
 
-use super::{Telemetry, series, worker::Connections};
+use super::{Hedge, Telemetry, series, worker::Connections};
 use crate::history::{HistoryStats, ServiceState};
 
 /// What others count, at the moment of a scrape.
@@ -162,6 +162,12 @@ impl Text {
         ];
         for (name, help, count) in counters {
             self.single(name, "counter", help, count);
+        }
+        let help = "Reads that were to be sent to a second endpoint, by what became of it.";
+        self.family("hedges_total", "counter", help);
+        for (result, count) in Hedge::ALL.iter().zip(totals.hedges) {
+            let labels = format!("{{result=\"{}\"}}", result.as_str());
+            self.sample("hedges_total", &labels, count);
         }
     }
 
@@ -363,10 +369,7 @@ impl Text {
         self.single("history_waiting", "gauge", help, stats.waiting);
         let help = "What was forgotten before it could be written, for want of room.";
         self.family("history_lost_total", "counter", help);
-        for (kind, count) in [
-            ("change", stats.changes_lost),
-            ("count", stats.counts_lost),
-        ] {
+        for (kind, count) in [("change", stats.changes_lost), ("count", stats.counts_lost)] {
             let labels = format!("{{kind=\"{kind}\"}}");
             self.sample("history_lost_total", &labels, count);
         }

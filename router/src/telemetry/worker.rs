@@ -32,6 +32,7 @@ struct Counts {
     upstream_opened: Count,
     upstream_reused: Count,
     retries_denied: Count,
+    hedges: [Count; Hedge::ALL.len()],
 }
 
 /// All workers' counts as plain numbers.
@@ -49,6 +50,36 @@ pub struct Connections {
     pub upstream_reused: u64,
     /// Further attempts that the retry budget did not allow.
     pub retries_denied: u64,
+    /// Hedges by what became of them, in the order of [`Hedge::ALL`].
+    pub hedges: [u64; Hedge::ALL.len()],
+}
+
+/// What became of the wish to ask a second endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hedge {
+    /// The second one answered first.
+    Won,
+    /// The first one did.
+    Lost,
+    /// The second one failed, or answered 429 or 5xx while the first was still silent.
+    Failed,
+    /// The budget did not allow it.
+    Denied,
+}
+
+impl Hedge {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Won, Self::Lost, Self::Failed, Self::Denied];
+
+    /// The `result` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
+            Self::Denied => "denied",
+        }
+    }
 }
 
 impl Workers {
@@ -75,6 +106,9 @@ impl Workers {
             totals.upstream_opened += counts.upstream_opened.get();
             totals.upstream_reused += counts.upstream_reused.get();
             totals.retries_denied += counts.retries_denied.get();
+            for (total, count) in totals.hedges.iter_mut().zip(&counts.hedges) {
+                *total += count.get();
+            }
         }
         totals
     }
@@ -110,6 +144,11 @@ impl WorkerCounts {
     /// The retry budget did not allow a further attempt.
     pub fn retry_denied(&self) {
         self.counts.retries_denied.add(1);
+    }
+
+    /// This became of a hedge.
+    pub fn hedged(&self, result: Hedge) {
+        self.counts.hedges[result as usize].add(1);
     }
 }
 

@@ -120,7 +120,9 @@ async fn requests_that_were_served_are_told_from_those_that_were_not() {
 
     ask(&mirador, 6).await;
     // Refused for what it is, which says nothing of the service.
-    let refused = mirador.get("acme", "/api/v1/admin/tsdb/delete_series").await;
+    let refused = mirador
+        .get("acme", "/api/v1/admin/tsdb/delete_series")
+        .await;
     assert_eq!(refused.status().as_u16(), 403);
     // A query that the backend finds faulty was served.
     status.store(422, Relaxed);
@@ -156,7 +158,10 @@ async fn requests_that_were_served_are_told_from_those_that_were_not() {
         mirador.until_metric(name, labels, is(expected)).await;
     }
     let table = command(&mirador, "tenant availability acme").await;
-    let line = table.lines().find(|line| line.contains("30d ")).expect("a line");
+    let line = table
+        .lines()
+        .find(|line| line.contains("30d "))
+        .expect("a line");
     let cells: Vec<_> = line.split_whitespace().collect();
     assert_eq!(cells, ["metrics", "30d", "7", "3", "70%", "1.50"]);
     assert!(
@@ -180,8 +185,16 @@ async fn what_happened_is_remembered_across_restarts() {
     drop(gone);
     let is_down = |change: &Value| change["endpoint"] == name && change["to"] != "healthy";
     let change = until_changed(&mirador, "kind=endpoint&signal=metrics", is_down).await;
-    assert!(change["sentence"].as_str().is_some_and(|text| !text.is_empty()));
-    assert!(change["router"].as_str().is_some_and(|text| !text.is_empty()));
+    assert!(
+        change["sentence"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    );
+    assert!(
+        change["router"]
+            .as_str()
+            .is_some_and(|text| !text.is_empty())
+    );
     let of_another = "/api/v1/tenants/acme/health/history?signal=logs";
     assert_eq!(read(&mirador, of_another).await["changes"], json!([]));
     ask(&mirador, 2).await;
@@ -268,11 +281,17 @@ async fn what_happens_while_the_store_is_locked_is_written_later() {
         .await;
     drop(locker);
     until_served(&mirador, 8, 0).await;
-    until_changed(&mirador, "kind=endpoint", |change| change["to"] != "healthy").await;
+    until_changed(&mirador, "kind=endpoint", |change| {
+        change["to"] != "healthy"
+    })
+    .await;
     mirador
         .until_metric("mirador_history_waiting", &[], |count| count == 0.0)
         .await;
-    let lost = mirador.metrics().await.sum("mirador_history_lost_total", &[]);
+    let lost = mirador
+        .metrics()
+        .await
+        .sum("mirador_history_lost_total", &[]);
     assert!(lost.abs() < f64::EPSILON, "{lost}");
 }
 
@@ -328,7 +347,11 @@ async fn what_can_not_be_asked_for_is_named() {
     mirador.apply(&Tenant::new("acme")).await;
     for (query, field, expected) in [
         ("kind=weather", "kind", "expected one of endpoint"),
-        ("signal=smoke", "signal", "expected one of metrics, logs, traces"),
+        (
+            "signal=smoke",
+            "signal",
+            "expected one of metrics, logs, traces",
+        ),
         ("since=yesterday", "since", "expected a time such as"),
         ("before=17", "before", "the `next` of the page before"),
         ("limit=0", "limit", "expected a number from 1 to 1000"),

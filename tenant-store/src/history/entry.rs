@@ -159,7 +159,15 @@ mod tests {
     fn a_cursor_reads_back_and_nothing_else_is_one() {
         let cursor = HistoryCursor { at: 17, id: 4 };
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for text in ["", "17", "-1-4", "17--4", "17-4-1", "a-b", "17-99999999999999999999"] {
+        for text in [
+            "",
+            "17",
+            "-1-4",
+            "17--4",
+            "17-4-1",
+            "a-b",
+            "17-99999999999999999999",
+        ] {
             let error = text.parse::<HistoryCursor>().unwrap_err();
             assert!(error.to_string().contains(&format!("{text:?}")), "{error}");
         }

@@ -10,7 +10,7 @@ use parking_lot::Mutex;
 use uuid::Uuid;
 
 use super::{
-    Batch, Bucket, Horizon, HistoryCursor, HistoryEntry, HistoryPage, HistoryQuery, HistoryStore,
+    Batch, Bucket, HistoryCursor, HistoryEntry, HistoryPage, HistoryQuery, HistoryStore, Horizon,
     NewEntry, Since, Sum, Tally,
 };
 use crate::{
@@ -182,7 +182,9 @@ impl Held {
 fn fits(query: &HistoryQuery, place: HistoryCursor, entry: &HistoryEntry) -> bool {
     query.before.is_none_or(|before| place < before)
         && query.kind.as_ref().is_none_or(|kind| *kind == entry.kind)
-        && query.signal.is_none_or(|signal| entry.signal == Some(signal))
+        && query
+            .signal
+            .is_none_or(|signal| entry.signal == Some(signal))
         && query.since.is_none_or(|since| entry.at >= since)
         && query.until.is_none_or(|until| entry.at < until)
 }

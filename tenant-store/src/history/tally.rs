@@ -163,6 +163,9 @@ mod tests {
         let tally = Tally { good: 999, bad: 1 };
         assert_eq!(tally.availability(), Some(0.999));
         assert_eq!(tally.error_ratio(), Some(0.001));
-        assert_eq!(tally - Tally { good: 1000, bad: 0 }, Tally { good: 0, bad: 1 });
+        assert_eq!(
+            tally - Tally { good: 1000, bad: 0 },
+            Tally { good: 0, bad: 1 }
+        );
     }
 }

@@ -43,8 +43,7 @@ pub struct Objective {
 #[error("expected {EXPECTED}, not {0:?}")]
 pub struct ObjectiveError(String);
 
-const EXPECTED: &str =
-    "a share of 50% to 99.9999%, with at most four decimals, such as 99.9%";
+const EXPECTED: &str = "a share of 50% to 99.9999%, with at most four decimals, such as 99.9%";
 
 const WHOLE: u32 = 1_000_000;
 
@@ -81,7 +80,9 @@ impl FromStr for Objective {
             let whole: u32 = whole.parse().ok()?;
             let decimals: u32 = format!("{decimals:0<4}").parse().ok()?;
             let millionths = whole * 10_000 + decimals;
-            (WHOLE / 2..WHOLE).contains(&millionths).then_some(Self { millionths })
+            (WHOLE / 2..WHOLE)
+                .contains(&millionths)
+                .then_some(Self { millionths })
         };
         read().ok_or_else(|| ObjectiveError(text.into()))
     }
@@ -145,8 +146,22 @@ mod tests {
             assert_eq!(objective.to_string(), written);
         }
         for text in [
-            "", "%", "99.9", "100%", "49.9999%", "99.99999%", "-99%", "+99%", "99.%", ".9%", "0.999",
-            "99,9%", "99.9 %", "099%", "NaN%", "9٩%",
+            "",
+            "%",
+            "99.9",
+            "100%",
+            "49.9999%",
+            "99.99999%",
+            "-99%",
+            "+99%",
+            "99.%",
+            ".9%",
+            "0.999",
+            "99,9%",
+            "99.9 %",
+            "099%",
+            "NaN%",
+            "9٩%",
         ] {
             let error = text.parse::<Objective>().unwrap_err().to_string();
             assert!(error.contains(&format!("{text:?}")), "{error}");

@@ -97,7 +97,14 @@ pub(super) async fn availability(
                 let windows = of_signal.windows.iter();
                 rows.extend(windows.map(|window| window_row(*signal, window)));
             }
-            let head = ["SIGNAL", "WINDOW", "SERVED", "NOT", "AVAILABILITY", "BURN RATE"];
+            let head = [
+                "SIGNAL",
+                "WINDOW",
+                "SERVED",
+                "NOT",
+                "AVAILABILITY",
+                "BURN RATE",
+            ];
             terminal.say_table(head, &rows)?;
             let Some(objective) = found.objective else {
                 return terminal.say(&"no objective: neither the tenant nor its tier has one");
@@ -120,7 +127,11 @@ pub(super) async fn availability(
 
 fn row(change: &HistoryEntry) -> [String; 7] {
     let signal = change.signal.map(Signal::as_str);
-    let what = [Some(change.kind.as_str()), signal, change.endpoint.as_deref()];
+    let what = [
+        Some(change.kind.as_str()),
+        signal,
+        change.endpoint.as_deref(),
+    ];
     let what: Vec<_> = what.into_iter().flatten().collect();
     [
         format!("{:.0}", change.at),

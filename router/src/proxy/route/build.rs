@@ -185,6 +185,7 @@ impl RouteBuilder {
             telemetry: self.telemetry.clone(),
             counts: OnceLock::new(),
             budget: super::RetryBudget::default(),
+            hedging: OnceLock::new(),
             reread: Mutex::default(),
         })
     }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     history::{
-        Batch, Horizon, HistoryPage, HistoryQuery, HistoryStore, NewEntry, Since, Span, Sum,
+        Batch, HistoryPage, HistoryQuery, HistoryStore, Horizon, NewEntry, Since, Span, Sum,
         rows::{ChangeColumns, ChangeRow, SumRow, cut_page, read_sums},
     },
     model::{Signal, TenantId},

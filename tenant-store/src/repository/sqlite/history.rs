@@ -10,7 +10,7 @@ use sqlx::{Connection, SqliteConnection, SqlitePool, query, query_as};
 use super::{KIND, failed, file::DatabaseFile, rows::integer};
 use crate::{
     history::{
-        Batch, Horizon, HistoryPage, HistoryQuery, HistoryStore, Since, Span, Sum,
+        Batch, HistoryPage, HistoryQuery, HistoryStore, Horizon, Since, Span, Sum,
         rows::{ChangeColumns, ChangeRow, SumRow, cut_page, read_sums},
     },
     model::TenantId,
