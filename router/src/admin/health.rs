@@ -60,6 +60,7 @@ fn filter(arguments: &mut Arguments) -> Filter {
         search: arguments.take("q"),
         limit: arguments.take_limit().into(),
         after: arguments.take::<Cursor>("cursor"),
+        ..Filter::default()
     }
 }
 
