@@ -1,6 +1,7 @@
 //! The command line as typed, and what it comes to, against a real admin API.
 
 mod grafana;
+mod status;
 mod tenants;
 
 use std::fs;

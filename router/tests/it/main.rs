@@ -26,6 +26,7 @@ mod pages;
 mod reload;
 mod resting;
 mod smuggling;
+mod standing;
 mod store;
 mod streaming;
 mod support;
