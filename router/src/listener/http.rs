@@ -47,12 +47,15 @@ pub(super) async fn serve<S: HangUp + 'static>(
                 None => return Ok(()),
             },
             Some(Protocol::Http2) => return serve_http2(stream, connection, reception).await,
-            None => {
-                let shut = timeout(GOOD_BYE, stream.shutdown()).await;
-                return Ok(shut.unwrap_or(Ok(()))?);
-            }
+            None => return leave(stream).await,
         }
     }
+}
+
+/// Ends a connection in order.
+async fn leave<S: HangUp>(mut stream: Watched<S>) -> Result<(), Fault> {
+    let shut = timeout(GOOD_BYE, stream.shutdown()).await;
+    Ok(shut.unwrap_or(Ok(()))?)
 }
 
 /// Waits for the client to say something; `None` if it left, or shall leave.
@@ -78,7 +81,10 @@ async fn serve_http1<S: HangUp + 'static>(
     match connection.drive(Pin::new(&mut *protocol)).await {
         Driven::Ended(outcome) => Ok(outcome.map(|()| None)?),
         Driven::CutOff => Ok(None),
-        Driven::Idle => Ok(Some(dismantle(*protocol))),
+        Driven::Idle => match dismantle(*protocol) {
+            (stream, true) => Ok(Some(stream)),
+            (stream, false) => leave(stream).await.map(|()| None),
+        },
     }
 }
 
@@ -114,19 +120,20 @@ fn service(
     })
 }
 
-/// Takes the stream out of a protocol that has nothing to do, whose buffers go.
-fn dismantle<S: HangUp, H: HttpService<Incoming, ResBody = ResponseBody, Error = Infallible>>(
-    protocol: http1::Connection<TokioIo<Watched<S>>, H>,
-) -> Watched<S> {
+/// Takes the stream out of a protocol that has nothing to do, whose buffers go. Whether nothing was
+/// left in them.
+///
+/// Empty lines between requests mean nothing. All else is the end of a body that its backend, which
+/// has answered, does not take: it is never read as a request.
+fn dismantle<S, H>(protocol: http1::Connection<TokioIo<Watched<S>>, H>) -> (Watched<S>, bool)
+where
+    S: HangUp,
+    H: HttpService<Incoming, ResBody = ResponseBody, Error = Infallible>,
+{
     let parts = protocol.into_parts();
-    let mut stream = parts.io.into_inner();
-    // Empty lines between requests mean nothing, and would keep the connection from resting.
-    let lines = parts
-        .read_buf
-        .iter()
-        .take_while(|byte| matches!(byte, b'\r' | b'\n'));
-    stream.put_back(&parts.read_buf[lines.count()..]);
-    stream
+    let mut left = parts.read_buf.iter();
+    let is_clean = left.all(|byte| matches!(byte, b'\r' | b'\n'));
+    (parts.io.into_inner(), is_clean)
 }
 
 /// HTTP/1.1, every knob named.

@@ -111,14 +111,6 @@ impl<S: HangUp> Watched<S> {
             };
         }
     }
-
-    /// Has bytes that were read already be read again, before all others.
-    pub(super) fn put_back(&mut self, bytes: &[u8]) {
-        // None as a rule, and copied, so that what they were read into can go.
-        if !bytes.is_empty() {
-            self.unread = [bytes, &self.unread].concat().into();
-        }
-    }
 }
 
 impl<S: HangUp> AsyncRead for Watched<S> {

@@ -1,11 +1,14 @@
 //! Connections between two requests: they hold nothing but their socket, and nobody can tell.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
 
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _},
-    net::TcpStream,
+    net::{TcpListener, TcpStream},
     sync::Notify,
 };
 use tokio_rustls::client::TlsStream;
@@ -273,6 +276,62 @@ async fn what_has_begun_does_not_rest() {
     begun.send(&next[20..]).await;
     expect_hello(&mut begun).await;
     ask_two().await;
+}
+
+/// A backend by HTTP/2 that answers every request at once, and takes no more of any body than fits
+/// into its window. It counts what it is asked.
+async fn deaf() -> (String, Arc<AtomicUsize>) {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let url = format!("http://{}", listener.local_addr().expect("an address"));
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = asked.clone();
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let count = count.clone();
+            tokio::spawn(async move {
+                let mut unread = Vec::new();
+                let mut connection = h2::server::handshake(stream).await?;
+                while let Some(next) = connection.accept().await {
+                    let (request, mut respond) = next?;
+                    count.fetch_add(1, Ordering::Relaxed);
+                    respond.send_response(http::Response::new(()), true)?;
+                    unread.push(request.into_body());
+                }
+                Ok::<_, h2::Error>(())
+            });
+        }
+    });
+    (url, asked)
+}
+
+#[tokio::test]
+async fn what_is_left_of_a_body_that_nobody_takes_is_no_request() {
+    let (url, asked) = deaf().await;
+    let mirador = Mirador::start().await;
+    let tenant = Tenant::new("acme")
+        .metrics(&[url.clone()])
+        .set(
+            "/deployments/metrics/endpoints",
+            json!([{"url": url, "protocol": "http2"}]),
+        )
+        .set(
+            "/deployments/metrics/health_check",
+            json!({"enabled": false}),
+        );
+    mirador.apply(&tenant).await;
+    let mut client = RawClient::connect(mirador.address()).await;
+    // Some more chunks than the backend takes, the rest of which has come and waits.
+    let chunk = format!("3e8\r\n{}\r\n", "x".repeat(1000));
+    let body = chunk.repeat(80) + "0\r\n\r\n";
+    let headers = "X-Tenant-ID: acme\r\nTransfer-Encoding: chunked\r\n";
+    client
+        .send(request("POST /api/v1/write", headers, &body))
+        .await;
+    let reply = client.reply().await.expect("a reply");
+    assert_eq!((reply.status(), reply.body.length), (200, 0));
+    let rest = client.rest().await;
+    assert_eq!(rest.length, 0, "{}", rest.text());
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
 #[tokio::test]
