@@ -173,7 +173,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the last minute is not remembered"),
         Err(_elapsed) => {
-            tracing::warn!("the store took too long: the last minute is not remembered")
+            tracing::warn!("the store took too long: the last minute is not remembered");
         }
     }
     Ok(())

@@ -85,7 +85,7 @@ pub(super) async fn tell(
         let current = firing.borrow_and_update().clone();
         let now = Instant::now();
         let Some(message) = known.due(&current, now) else {
-            let wake = known.next(&current).unwrap_or(now + IDLE);
+            let wake = known.next(&current, now).unwrap_or(now + IDLE);
             tokio::select! {
                 changed = firing.changed() => if changed.is_err() { return },
                 () = sleep_until(wake.min(now + IDLE)) => {}
@@ -128,10 +128,10 @@ impl Known {
         }
     }
 
-    fn next(&self, firing: &Firing) -> Option<Instant> {
+    fn next(&self, firing: &Firing, now: Instant) -> Option<Instant> {
         match self {
             Self::Alertmanager(known) => known.next(),
-            Self::Webhook(known) => known.next(firing),
+            Self::Webhook(known) => known.next(firing, now),
         }
     }
 

@@ -90,7 +90,7 @@ impl Known {
             .keys()
             .filter(|tenant| !self.groups.contains_key(*tenant));
         let is_due = |tenant: &&TenantId| {
-            let moment = self.moment(tenant, firing);
+            let moment = self.moment(tenant, firing, now);
             moment.is_some_and(|at| at <= now)
         };
         let refused = self.refused.as_ref();
@@ -130,16 +130,17 @@ impl Known {
     }
 
     /// When something has to be said next.
-    pub(super) fn next(&self, firing: &Firing) -> Option<Instant> {
-        let known = self.groups.keys();
-        known.filter_map(|tenant| self.moment(tenant, firing)).min()
+    pub(super) fn next(&self, firing: &Firing, now: Instant) -> Option<Instant> {
+        let tenants = firing.keys().chain(self.groups.keys());
+        let moments = tenants.filter_map(|tenant| self.moment(tenant, firing, now));
+        moments.min()
     }
 
     /// When a tenant has to be spoken of. At once, if it never was.
-    fn moment(&self, tenant: &TenantId, firing: &Firing) -> Option<Instant> {
+    fn moment(&self, tenant: &TenantId, firing: &Firing, now: Instant) -> Option<Instant> {
         let current = firing.get(tenant);
         let Some(Group { firing, told_at }) = self.groups.get(tenant) else {
-            return current.map(|_| Instant::now());
+            return current.map(|_| now);
         };
         let is_same = match current {
             Some(current) => current.keys().eq(firing.keys()),

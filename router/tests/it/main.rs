@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod alerts;
 mod answers;
 mod bodies;
 mod clients;
@@ -22,6 +23,7 @@ mod identify;
 mod isolation;
 mod limits;
 mod metrics;
+mod notify;
 mod pages;
 mod reload;
 mod resting;

@@ -64,26 +64,7 @@ impl Builder<'_, '_> {
     }
 
     fn receiver(&mut self, path: &str, raw: &RawReceiver) -> Option<ReceiverConfig> {
-        let written = raw.url.as_ref().map(|url| url.0.expose().to_owned());
-        let elsewhere = raw.url_file.is_some() || raw.url_env.is_some();
-        let url = match written {
-            Some(_) if elsewhere => {
-                let message = "url, url_file and url_env exclude each other, name one";
-                self.report.fault(&format!("{path}.url"), message);
-                None
-            }
-            None if !elsewhere => {
-                let message = "expected one of url, url_file and url_env";
-                self.report.fault(path, message);
-                None
-            }
-            Some(url) => Some(url),
-            None => {
-                let (file, variable) = (raw.url_file.as_deref(), raw.url_env.as_deref());
-                let held = self.held(&format!("{path}.url"), file, variable);
-                held.map(|url| url.expose().to_owned())
-            }
-        };
+        let url = self.receiver_url(path, raw);
         let token = self.held(
             &format!("{path}.token"),
             raw.token_file.as_deref(),
@@ -102,14 +83,42 @@ impl Builder<'_, '_> {
         );
         Some(ReceiverConfig {
             kind: raw.kind,
-            url: ReceiverUrl(self.web_url(&format!("{path}.url"), &url?)?),
+            url: url?,
             token,
             ca_file,
             timeout,
         })
     }
 
-    /// Does not tell the URL: it may be a secret.
+    /// Its faults are told of the whole receiver: they would show a URL that may be a secret.
+    fn receiver_url(&mut self, path: &str, raw: &RawReceiver) -> Option<ReceiverUrl> {
+        let held = raw.url_file.is_some() || raw.url_env.is_some();
+        let (place, text) = match &raw.url {
+            Some(_) if held => {
+                let message = "url, url_file and url_env exclude each other, name one";
+                self.report.fault(path, message);
+                return None;
+            }
+            None if !held => {
+                let message = "expected one of url, url_file and url_env";
+                self.report.fault(path, message);
+                return None;
+            }
+            Some(url) => (path.to_owned(), url.0.expose().to_owned()),
+            None => {
+                let (file, variable) = (raw.url_file.as_deref(), raw.url_env.as_deref());
+                let held = self.held(&format!("{path}.url"), file, variable)?;
+                let key = if file.is_some() {
+                    "url_file"
+                } else {
+                    "url_env"
+                };
+                (format!("{path}.{key}"), held.expose().to_owned())
+            }
+        };
+        self.web_url(&place, &text).map(ReceiverUrl)
+    }
+
     fn web_url(&mut self, path: &str, text: &str) -> Option<Url> {
         let fits = |url: &Url| {
             matches!(url.scheme(), "http" | "https")
