@@ -6,30 +6,38 @@
 
 mod condition;
 mod event;
+mod follow;
 mod overview;
+mod record;
 mod sentence;
 mod sight;
+mod states;
 mod view;
 
 use std::{collections::BTreeMap, fmt, sync::Arc};
 
 use health::Availability;
 use jiff::Timestamp;
+use parking_lot::Mutex;
 use tenant_store::{
     cache::{Entry, TenantCache},
     model::{Signal, TenantId},
 };
-use tokio::sync::broadcast;
+use tokio::sync::{Notify, broadcast};
 
 use self::{
     event::Events,
+    follow::Records,
     sight::{Sight, worse},
 };
-use crate::proxy::route::{DeploymentRoute, EndpointRoute, TenantRoute};
+use crate::{
+    proxy::route::{DeploymentRoute, EndpointRoute, TenantRoute},
+    telemetry::Telemetry,
+};
 
 pub use self::{
     condition::{Condition, EndpointCondition},
-    event::{ByOperator, Cause, Feed, HealthEvent, Kind},
+    event::{ByOperator, Cause, Feed, HealthEvent, Kind, Since},
     overview::{Cursor, Filter, Order},
     view::{
         Counts, DeploymentHealth, EndpointCounts, EndpointView, Failover, Overall, Overview,
@@ -40,15 +48,23 @@ pub use self::{
 /// Tells how tenants are, and what has changed.
 pub struct Standing {
     tenants: Arc<TenantCache<TenantRoute>>,
+    telemetry: Arc<Telemetry>,
     events: Events,
+    records: Mutex<Records>,
+    /// A tenant has changed.
+    nudged: Notify,
 }
 
 impl Standing {
-    /// Tells of the tenants in `tenants`.
-    pub fn new(tenants: Arc<TenantCache<TenantRoute>>) -> Arc<Self> {
+    /// Tells of the tenants in `tenants`, and counts in `telemetry` what happens to them once
+    /// [`follow`](Self::follow) runs.
+    pub fn new(tenants: Arc<TenantCache<TenantRoute>>, telemetry: Arc<Telemetry>) -> Arc<Self> {
         Arc::new(Self {
             tenants,
+            telemetry,
             events: Events::new(),
+            records: Mutex::default(),
+            nudged: Notify::new(),
         })
     }
 
@@ -57,7 +73,11 @@ impl Standing {
     pub fn overview(&self, filter: &Filter) -> Overview {
         let now = Timestamp::now();
         let page = overview::page(self.tenants.entries(), filter, now);
-        let summary = |entry: &Arc<Entry<TenantRoute>>| summary(self.view(entry, now));
+        let summary = |entry: &Arc<Entry<TenantRoute>>| {
+            let mut health = self.view(entry, now);
+            health.since = self.since_when(entry.id(), health.condition);
+            summary(health)
+        };
         Overview {
             counts: page.counts,
             tenants: page.entries.iter().map(summary).collect(),
@@ -75,7 +95,9 @@ impl Standing {
 
     /// All there is to tell of a tenant that the cache has handed out.
     pub fn of_entry(&self, entry: &Entry<TenantRoute>) -> TenantHealth {
-        self.view(entry, Timestamp::now())
+        let mut health = self.view(entry, Timestamp::now());
+        health.since = self.since_when(entry.id(), health.condition);
+        health
     }
 
     /// Events from now on. A receiver that falls behind by more than a thousand is told so and
@@ -91,11 +113,11 @@ impl Standing {
 
     /// The events after `seq` of the last thousand, and those that come after them: none twice,
     /// none left out.
-    pub fn since_and_feed(&self, seq: u64) -> (Vec<Arc<HealthEvent>>, Feed) {
+    pub fn since_and_feed(&self, seq: u64) -> Since {
         self.events.since_and_feed(seq)
     }
 
-    /// The place of the newest event; 0 if there was none.
+    /// The place of the newest event, whether or not there was any since the start.
     pub fn newest(&self) -> u64 {
         self.events.newest()
     }

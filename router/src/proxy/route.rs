@@ -204,10 +204,12 @@ impl DeploymentRoute {
         pick(&candidates, tried, self.policy, turn, trial)
     }
 
-    /// The endpoints that don't speak what a request speaks, to be counted as tried. gRPC takes an
-    /// endpoint with HTTP/2; the others get everything else, where there are any.
+    /// The endpoints that get none of a request, to be counted as tried: those that are drained, and
+    /// those that don't speak what it speaks. gRPC takes an endpoint with HTTP/2; the others get
+    /// everything else, where there are any.
     pub fn unfit(&self, grpc: bool) -> Tried {
         let fits = |endpoint: &EndpointRoute| match endpoint.upstream.protocol() {
+            _ if endpoint.draining => false,
             EndpointProtocol::Http2 => grpc || self.only_http2,
             EndpointProtocol::Http1 => !grpc,
         };
@@ -226,7 +228,12 @@ impl DeploymentRoute {
 
     /// Whether any endpoint takes requests.
     pub fn is_available(&self) -> bool {
-        self.fault.is_none() && self.pick(Tried::default(), true).is_some()
+        let mut drained = Tried::default();
+        let positions = self.endpoints.iter().enumerate();
+        positions
+            .filter(|(_, endpoint)| endpoint.draining)
+            .for_each(|(position, _)| drained.mark(position));
+        self.fault.is_none() && self.pick(drained, true).is_some()
     }
 
     /// Whether it is time to read the tenant's record again because all endpoints fail: at most

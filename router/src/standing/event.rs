@@ -12,7 +12,8 @@ use utoipa::ToSchema;
 /// One change of a tenant's health.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HealthEvent {
-    /// Its place in the sequence of this router's events since it was started, from 1.
+    /// Its place in the sequence of this router's events. Begins with the time of the router's
+    /// start, so that it goes up over restarts as well.
     pub seq: u64,
     /// When it was noticed.
     #[schema(value_type = String, format = DateTime)]
@@ -174,14 +175,27 @@ pub(super) struct News {
 /// The last events, and who listens.
 #[derive(Debug)]
 pub(super) struct Events {
-    kept: Mutex<VecDeque<Arc<HealthEvent>>>,
+    kept: Mutex<Kept>,
     feed: broadcast::Sender<Arc<HealthEvent>>,
+}
+
+#[derive(Debug)]
+struct Kept {
+    next: u64,
+    events: VecDeque<Arc<HealthEvent>>,
 }
 
 impl Events {
     pub(super) fn new() -> Self {
+        Self::from(first_seq(Timestamp::now()))
+    }
+
+    fn from(next: u64) -> Self {
         Self {
-            kept: Mutex::default(),
+            kept: Mutex::new(Kept {
+                next,
+                events: VecDeque::new(),
+            }),
             feed: broadcast::Sender::new(KEPT),
         }
     }
@@ -200,7 +214,7 @@ impl Events {
         } = news;
         let mut kept = self.kept.lock();
         let event = Arc::new(HealthEvent {
-            seq: kept.back().map_or(1, |last| last.seq + 1),
+            seq: kept.next,
             at: Timestamp::now(),
             kind,
             tenant,
@@ -211,10 +225,11 @@ impl Events {
             cause,
             sentence,
         });
-        if kept.len() == KEPT {
-            kept.pop_front();
+        kept.next += 1;
+        if kept.events.len() == KEPT {
+            kept.events.pop_front();
         }
-        kept.push_back(event.clone());
+        kept.events.push_back(event.clone());
         // Under the lock, so that listeners get them in sequence. Nobody listening is fine.
         let _ = self.feed.send(event.clone());
         event
@@ -224,31 +239,53 @@ impl Events {
         self.feed.subscribe()
     }
 
-    /// Those after `seq` that are kept, and what comes from then on: none twice, none left out.
-    pub(super) fn since_and_feed(&self, seq: u64) -> (Vec<Arc<HealthEvent>>, Feed) {
+    /// Those after `seq` that are kept, and what comes from then on: none twice, none left out in
+    /// between.
+    pub(super) fn since_and_feed(&self, seq: u64) -> Since {
         let kept = self.kept.lock();
-        let since = kept.iter().filter(|event| event.seq > seq).cloned();
-        (since.collect(), self.feed.subscribe())
+        let oldest = kept.events.front().map_or(kept.next, |event| event.seq);
+        let since = kept.events.iter().filter(|event| event.seq > seq).cloned();
+        Since {
+            events: since.collect(),
+            feed: self.feed.subscribe(),
+            is_whole: seq + 1 >= oldest,
+        }
     }
 
     pub(super) fn since(&self, seq: u64) -> Vec<Arc<HealthEvent>> {
-        self.since_and_feed(seq).0
+        self.since_and_feed(seq).events
     }
 
-    /// The place of the newest; 0 if there is none.
+    /// The place of the newest, whether or not there is any yet.
     pub(super) fn newest(&self) -> u64 {
-        self.kept.lock().back().map_or(0, |event| event.seq)
+        self.kept.lock().next - 1
     }
 
     /// The newest of those that fit.
     pub(super) fn last(&self, fits: impl Fn(&HealthEvent) -> bool) -> Option<Arc<HealthEvent>> {
         let kept = self.kept.lock();
-        kept.iter().rev().find(|event| fits(event)).cloned()
+        kept.events.iter().rev().find(|event| fits(event)).cloned()
     }
+}
+
+/// What has happened after a certain event.
+#[derive(Debug)]
+pub struct Since {
+    /// What is kept of it.
+    pub events: Vec<Arc<HealthEvent>>,
+    /// What comes after these.
+    pub feed: Feed,
+    /// Whether nothing between is left out.
+    pub is_whole: bool,
 }
 
 /// Events as they happen.
 pub type Feed = broadcast::Receiver<Arc<HealthEvent>>;
+
+/// Leaves room for 65,536 events in each second, and for numbers that JavaScript can hold.
+fn first_seq(start: Timestamp) -> u64 {
+    (u64::try_from(start.as_second()).unwrap_or_default() << 16) + 1
+}
 
 /// Events that are kept for those who come late.
 pub(super) const KEPT: usize = 1_024;
@@ -273,16 +310,18 @@ mod tests {
     /// Whoever comes late gets what is kept and misses nothing after it.
     #[test]
     fn late_comers_get_what_is_kept() {
-        let events = Events::new();
+        let events = Events::from(1);
         for _ in 0..KEPT + 10 {
             events.tell(news("acme"));
         }
         let kept = events.since(0);
         assert_eq!((kept.len(), kept[0].seq), (KEPT, 11));
-        let (since, mut feed) = events.since_and_feed(1_030);
-        assert_eq!(since.len(), 4);
+        let mut since = events.since_and_feed(1_030);
+        assert_eq!((since.events.len(), since.is_whole), (4, true));
+        assert!(events.since_and_feed(10).is_whole);
+        assert!(!events.since_and_feed(9).is_whole);
         events.tell(news("globex"));
-        let next = feed.try_recv().expect("one more");
+        let next = since.feed.try_recv().expect("one more");
         assert_eq!((next.seq, next.tenant.as_str()), (1_035, "globex"));
         assert_eq!(events.newest(), 1_035);
         let last = events.last(|event| event.tenant.as_str() == "acme");

@@ -200,7 +200,7 @@
     news.textContent = `${event.tenant}: ${event.sentence}`;
   };
 
-  const KINDS = ["endpoint", "deployment", "tenant", "failover", "maintenance", "findings"];
+  const KINDS = ["gap", "endpoint", "deployment", "tenant", "failover", "maintenance", "findings"];
 
   const startLive = () => {
     const { live, every } = document.body.dataset;
