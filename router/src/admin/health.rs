@@ -25,7 +25,7 @@ use crate::{
     get,
     path = "/api/v1/health",
     tag = "health",
-    operation_id = "getHealth",
+    operation_id = "getHealthOverview",
     params(
         ("condition" = inline(Option<String>), Query, nullable = false, description = "Only tenants in this condition (`healthy`, `degraded`, `unhealthy`, `unknown`, `maintenance`), or in one of several with commas between.", example = "degraded,unhealthy"),
         ("tier" = inline(Option<String>), Query, nullable = false, description = "Only tenants of this tier, or of one of several with commas between.", example = "gold"),

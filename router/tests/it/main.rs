@@ -24,6 +24,7 @@ mod metrics;
 mod pages;
 mod reload;
 mod smuggling;
+mod standing;
 mod store;
 mod streaming;
 mod support;
