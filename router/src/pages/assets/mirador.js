@@ -56,8 +56,11 @@
     return seconds < 0 ? `in ${count} ${unit}` : `${count} ${unit} ago`;
   };
 
+  // By the router's clock, as all that it tells is.
+  let ahead = 0;
+
   const tick = () => {
-    const now = Date.now();
+    const now = Date.now() - ahead;
     for (const time of all("time[data-ago]")) {
       const then = Date.parse(time.dateTime);
       if (Number.isNaN(then)) continue;
@@ -205,7 +208,10 @@
   const startLive = () => {
     const { live, every } = document.body.dataset;
     if (!every) return;
+    const asOf = Date.parse(one("#as-of time")?.dateTime ?? "");
+    if (!Number.isNaN(asOf)) ahead = Date.now() - asOf;
     remembered(document.body);
+    document.addEventListener("animationend", (event) => event.target.closest("tr")?.classList.remove("changed"));
     let source = null;
     const close = () => { source?.close(); source = null; };
     const open = () => {
@@ -322,6 +328,8 @@
     seconds: (value) => value === null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`,
   };
 
+  const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
+
   const plots = new WeakMap();
 
   const draw = () => {
@@ -350,7 +358,7 @@
         scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, trend.least) * 1.08] } },
         axes: [
           { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 22, font: "11px system-ui", space: 70,
-            values: (_, times) => times.map((time) => new Date(time * 1000).toTimeString().slice(0, 5)) },
+            values: (_, times) => times.map((time) => clock(time).slice(0, 5)) },
           { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, size: 52, font: "11px system-ui", space: 34,
             values: (_, values) => values.map(tell) },
         ],
@@ -364,7 +372,7 @@
             const note = one(".reading", figure);
             if (!note) return;
             note.textContent = at == null ? "" : [
-              new Date(trend.at[at] * 1000).toTimeString().slice(0, 8),
+              `${clock(trend.at[at])} UTC`,
               ...u.series.slice(1).map((line, n) => `${line.label} ${tell(u.data[n + 1][at])}`),
             ].join(" · ");
           }],
