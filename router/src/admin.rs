@@ -14,6 +14,7 @@ mod drain;
 mod error;
 mod events;
 mod health;
+mod history;
 mod idempotency;
 mod keys;
 mod lifecycle;
@@ -154,6 +155,8 @@ fn reads() -> Routes {
         .routes(routes!(tenants::get))
         .routes(routes!(health::overview))
         .routes(routes!(health::of_tenant))
+        .routes(routes!(history::changes))
+        .routes(routes!(history::availability))
         .routes(routes!(tiers::of_tenant))
         .routes(routes!(tiers::list))
         .routes(routes!(tiers::get))

@@ -28,7 +28,7 @@ use tenant_store::{
     model::Signal,
 };
 
-use crate::keys::KeySecret;
+use crate::{history::HistoryConfig, keys::KeySecret};
 
 use self::{build::Built, raw::RawConfig};
 pub use self::{
@@ -65,6 +65,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// How endpoints are watched.
     pub health: MonitorConfig,
+    /// What is remembered of tenants' health.
+    pub history: HistoryConfig,
     /// Tenants that get metrics of their own; the others share `__overflow__`.
     pub max_tenants: usize,
     /// Tenant files and directories to apply at start.
@@ -312,6 +314,7 @@ impl Config {
             ),
             ("cache", self.cache != other.cache),
             ("health", self.health != other.health),
+            ("history", self.history != other.history),
             ("metrics.max_tenants", self.max_tenants != other.max_tenants),
             ("tenants", self.tenants != other.tenants),
         ];
@@ -351,6 +354,7 @@ impl Config {
             workers,
             cache,
             health,
+            history,
             max_tenants,
             tenants,
             settings,
@@ -364,6 +368,7 @@ impl Config {
             workers,
             cache,
             health,
+            history,
             max_tenants,
             tenants,
             settings: Arc::new(settings),

@@ -16,6 +16,7 @@ use self::reload::Source;
 use crate::{
     config::{Config, Settings},
     credentials::Credentials,
+    history::{History, Sources},
     keys::KeyRing,
     proxy::route::TenantRoute,
     public_page::PublicPage,
@@ -57,6 +58,7 @@ pub struct Control {
     keys: Arc<KeyRing>,
     monitor: Arc<Monitor>,
     standing: Arc<Standing>,
+    history: Arc<History>,
     telemetry: Arc<Telemetry>,
     credentials: Arc<Credentials>,
     settings: ArcSwap<Settings>,
@@ -81,6 +83,8 @@ pub struct Parts {
     pub keys: Arc<KeyRing>,
     /// Who is alive.
     pub monitor: Arc<Monitor>,
+    /// What is remembered of tenants' health.
+    pub history: Arc<History>,
     /// The router's metrics.
     pub telemetry: Arc<Telemetry>,
     /// The certificates that a reload replaces, by address; `None` where there is none.
@@ -107,6 +111,7 @@ impl Control {
             tiers: parts.tiers,
             keys: parts.keys,
             monitor: parts.monitor,
+            history: parts.history,
             telemetry: parts.telemetry,
             credentials,
             settings,
@@ -164,6 +169,20 @@ impl Control {
         &self.standing
     }
 
+    /// What is remembered of tenants' health.
+    pub fn history(&self) -> &Arc<History> {
+        &self.history
+    }
+
+    /// What history listens to.
+    pub fn history_sources(&self) -> Sources {
+        Sources {
+            standing: self.standing.clone(),
+            telemetry: self.telemetry.clone(),
+            tenants: self.tenants.clone(),
+        }
+    }
+
     /// What credentials are checked by.
     pub fn credentials(&self) -> &Arc<Credentials> {
         &self.credentials
@@ -206,6 +225,8 @@ impl Control {
             tenants: self.standing.states(cache.entries),
             cache,
             monitor: self.monitor.stats(),
+            service: self.history.service(&self.tenants, &self.telemetry),
+            history: self.history.stats(),
             store_faults: self.repository.store().faults(),
             log_lines_dropped: self.log_lines_dropped(),
         })

@@ -24,6 +24,7 @@ use crate::{
     audit_log::AuditLog,
     config::{Config, ListenerConfig},
     control::{Control, Parts, Phase},
+    history::History,
     keys::KeyRing,
     listener::{Address, BindError, Listener, bind},
     proxy::route::{RouteBuilder, RouteFault, TenantRoute},
@@ -99,6 +100,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     };
 
     let repository = Arc::new(store::open(&config.store).await?);
+    let history = History::open(config.history.clone(), &repository).await?;
     apply_files(&config, &repository).await?;
     let telemetry = Telemetry::new(config.max_tenants)?;
     let monitor = Monitor::new(config.health);
@@ -110,6 +112,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
         tiers: tiers.clone(),
         keys: keys.clone(),
         monitor: monitor.clone(),
+        history: history.clone(),
         telemetry,
         certificates: addresses
             .iter()
@@ -137,6 +140,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
             let (page, standing) = (control.public_page().clone(), control.standing().clone());
             page.follow(standing)
         }),
+        tokio::spawn(history.clone().run(control.history_sources())),
     ];
     if let Some(admin) = admin {
         background.push(tokio::spawn(run_admin(
@@ -162,6 +166,14 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     }
     // Late by a minute otherwise; not worth waiting for a store that is gone.
     let _ = timeout(LAST_WORDS, keys.note_uses()).await;
+    let sources = control.history_sources();
+    match timeout(LAST_WORDS, history.finish(&sources)).await {
+        Ok(Ok(())) => {}
+        Ok(Err(error)) => tracing::warn!(%error, "the last minute is not remembered"),
+        Err(_elapsed) => {
+            tracing::warn!("the store took too long: the last minute is not remembered")
+        }
+    }
     Ok(())
 }
 

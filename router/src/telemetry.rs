@@ -23,11 +23,14 @@ use prometheus::{
     IntCounter, IntCounterVec, IntGauge, IntGaugeVec, Opts, Registry,
     process_collector::ProcessCollector,
 };
-use tenant_store::model::{Signal, TenantId};
+use tenant_store::{
+    history::Tally,
+    model::{Signal, TenantId},
+};
 
 use self::{counts::Book, worker::Workers};
 
-pub use block::Finished;
+pub use block::{Finished, Service};
 pub use counts::{LocalCounts, SignalCounts};
 pub use scrape::{DeploymentState, EndpointState, Scrape, TenantState};
 pub use traffic::{Stretch, Traffic};
@@ -129,6 +132,12 @@ impl Telemetry {
         self.errors
             .with_label_values(&[tenant, signal.as_str(), reason])
             .inc();
+    }
+
+    /// Requests that were served, and that were not, since the start: of each tenant's signal that
+    /// has counts of its own.
+    pub fn service(&self) -> Vec<(TenantId, Signal, Tally)> {
+        self.book.service()
     }
 
     /// Counts that other endpoints serve a deployment than before.

@@ -1,5 +1,5 @@
 //! Who the tenants are: the domain model, the [`repository::TenantRepository`] that stores it,
-//! and the [`cache::TenantCache`] the request path reads.
+//! the [`cache::TenantCache`] the request path reads, and the [`history`] of their health.
 //!
 //! This crate knows nothing of HTTP requests, health or metrics: it turns documents into tenants,
 //! keeps them, and tells whoever asks what changed.
@@ -7,6 +7,7 @@
 
 pub mod cache;
 pub mod document;
+pub mod history;
 pub mod mirror;
 pub mod model;
 pub mod repository;

@@ -15,6 +15,7 @@ mod maintenance;
 #[cfg(feature = "openapi")]
 pub mod schema;
 mod scopes;
+mod slo;
 mod tenant;
 mod tier;
 mod upstream;
@@ -31,6 +32,7 @@ pub use key::{
 };
 pub use maintenance::Maintenance;
 pub use scopes::{Scopes, ScopesError};
+pub use slo::{Objective, ObjectiveError, Slo};
 pub use tenant::{Deployments, Quotas, Revision, Status, Tenant, TenantRecord};
 pub use tier::{HealthSettings, Limits, Retention, TierDefinition};
 pub use upstream::{SecretSource, UpstreamAuth, UpstreamTls};

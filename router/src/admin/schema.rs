@@ -131,6 +131,7 @@ impl PartialSchema for EffectiveValues {
             .property("limits", map("What its requests may ask for."))
             .property("retention", map("How long its data is kept."))
             .property("features", map("Feature switches by name."))
+            .property("slo", map("What service it is promised."))
             .property("health", map("How endpoints are probed, by signal."))
             .property(
                 "sources",

@@ -22,7 +22,7 @@ use super::{
     body::{MergePatch, TenantBody},
     caller::By,
     error::{ApiError, Fault, Problem},
-    keys,
+    history, keys,
     parameters::{
         DryRun, IdempotencyKey, IfMatch, IfMatchOrNone, IfNoneMatch, OfTenant, PageLimit,
     },
@@ -290,7 +290,9 @@ pub(super) async fn delete(
         // As it would be refused: its keys are not given up for nothing.
         rehearsal::forget::<Tenant>(repository, id.as_str(), expect).await?;
         keys::forget_all(&control, &id, &author).await?;
-        repository.purge(&id, true, expect, &author).await?
+        let purged = repository.purge(&id, true, expect, &author).await?;
+        history::forget(&control, &id).await;
+        purged
     } else {
         repository.delete(&id, expect, &author).await?
     };

@@ -17,7 +17,8 @@ use crate::{
     admin,
     config::{Config, Overrides, TokenHash},
     control::{Control, Parts, Phase},
-    keys::{KeyRing, KeySecret},
+    history::History,
+    keys::KeyRing,
     proxy::route::RouteBuilder,
     telemetry::Telemetry,
     tiers::Tiers,
@@ -52,8 +53,8 @@ impl Admin {
         let config = Config::load(Some(&directory.path().join(CONFIG)), &Overrides::default());
         let repository = open(&directory.path().join("mirador.db")).await;
         let config = config.expect("a configuration");
-        let secret = config.settings.key_secret.clone();
-        let control = Control::new(parts(repository.clone(), secret).await, config);
+        let parts = parts(repository.clone(), &config).await;
+        let control = Control::new(parts, config);
         let monitor = control.monitor().clone();
         tokio::spawn(control.standing().clone().follow(monitor));
         control.enter(Phase::Serving);
@@ -169,7 +170,7 @@ fn write_config(directory: &Path, token: Option<&str>) {
 }
 
 /// What `serve` puts together, but for listeners and logging.
-async fn parts(repository: Arc<Repository>, secret: Option<KeySecret>) -> Parts {
+async fn parts(repository: Arc<Repository>, config: &Config) -> Parts {
     tls::install_crypto();
     let telemetry = Telemetry::new(10).expect("metrics");
     let monitor = Monitor::new(MonitorConfig::default());
@@ -183,11 +184,13 @@ async fn parts(repository: Arc<Repository>, secret: Option<KeySecret>) -> Parts 
         Handle::current(),
         move |record, previous| builder.build(record, previous),
     );
-    let keys = KeyRing::new(repository.clone(), secret);
+    let keys = KeyRing::new(repository.clone(), config.settings.key_secret.clone());
+    let history = History::open(config.history.clone(), &repository).await;
     // A store that fails has none to be read.
     let _ = keys.fill().await;
     Parts {
         keys,
+        history: history.expect("history"),
         repository,
         tenants,
         tiers,

@@ -97,7 +97,7 @@ impl AuditCommand {
 }
 
 /// Reads a time, or how long ago it was.
-fn read_moment(text: &str) -> Result<Timestamp, String> {
+pub(super) fn read_moment(text: &str) -> Result<Timestamp, String> {
     if let Ok(time) = text.parse() {
         return Ok(time);
     }

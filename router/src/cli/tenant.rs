@@ -2,6 +2,7 @@
 
 mod apply;
 mod documents;
+mod history;
 mod inspect;
 mod out_of_use;
 mod show;
@@ -19,6 +20,7 @@ use tenant_store::model::{HumanDuration, Status, TenantId, TenantRecord, Tier};
 
 use self::{
     apply::Step,
+    history::History,
     out_of_use::{DrainArgs, MaintenanceArgs},
 };
 use super::{
@@ -45,6 +47,8 @@ Examples:
   mirador tenant maintenance acme --reason upgrade --for 2h
   mirador tenant maintenance acme --end
   mirador tenant get acme -o yaml > acme.yaml   a file that `apply` takes again
+  mirador tenant history acme --since 24h       what happened to its backends?
+  mirador tenant availability acme              how well was it served?
   mirador tenant validate acme                  are its endpoints there, and what they should be?
   mirador tenant export > tenants.yaml          all of them, for another installation
   mirador tenant import -f tenants.yaml --existing skip
@@ -82,6 +86,9 @@ enum Action {
     Restore(Activate),
     /// Show how a tenant's endpoints are, as this router sees them
     Health(Inspect),
+    History(History),
+    /// Show how many of a tenant's requests were served, and what is left of its error budget
+    Availability(Inspect),
     /// Show what holds for a tenant, and where each value comes from
     Effective(Inspect),
     Validate(Validate),
@@ -303,6 +310,10 @@ impl TenantCommand {
             }
             Action::Health(Inspect { id, output }) => {
                 inspect::health(&client()?, &id, output, terminal).await
+            }
+            Action::History(history) => history.run(&client()?, terminal).await,
+            Action::Availability(Inspect { id, output }) => {
+                history::availability(&client()?, &id, output, terminal).await
             }
             Action::Effective(Inspect { id, output }) => {
                 inspect::effective(&client()?, &id, output, terminal).await

@@ -10,6 +10,7 @@ mod tokens;
 use std::{
     fmt, fs, io,
     net::SocketAddr,
+    num::NonZeroU32,
     ops::RangeInclusive,
     path::{Path, PathBuf},
     thread,
@@ -26,9 +27,10 @@ use tenant_store::{
 use super::{
     AccessLog, AdminTls, AuditLogConfig, ListenerConfig, LogSettings, RetryPolicy, Settings,
     Shutdown, StoreConfig, UpstreamSettings,
-    raw::{RawCache, RawConfig, RawHealth, RawStore, RawStoreKind, RawUpstream},
+    raw::{RawCache, RawConfig, RawHealth, RawHistory, RawStore, RawStoreKind, RawUpstream},
     value::Workers,
 };
+use crate::history::HistoryConfig;
 
 /// What a configuration says, whether or not it is free of faults.
 #[derive(Debug)]
@@ -41,6 +43,7 @@ pub(super) struct Built {
     pub(super) workers: usize,
     pub(super) cache: CacheConfig,
     pub(super) health: MonitorConfig,
+    pub(super) history: HistoryConfig,
     pub(super) max_tenants: usize,
     pub(super) tenants: Vec<PathBuf>,
     pub(super) settings: Settings,
@@ -99,6 +102,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         workers: workers(raw.workers.0),
         cache: builder.cache(&raw.cache),
         health: builder.health(&raw.health),
+        history: builder.history(&raw.history),
         max_tenants: builder.count("metrics.max_tenants", raw.metrics.max_tenants, 1..=100_000),
         settings,
     }
@@ -209,6 +213,40 @@ impl Builder<'_, '_> {
                 max,
             },
             ..MonitorConfig::default()
+        }
+    }
+
+    fn history(&mut self, raw: &RawHistory) -> HistoryConfig {
+        let path = raw.path.as_deref().map(|path| {
+            let path = self.document.resolve("history.path", path);
+            self.in_a_directory("history.path", &path);
+            path
+        });
+        let most: u32 = self.count(
+            "history.max_changes_per_tenant",
+            raw.max_changes_per_tenant,
+            1..=10_000,
+        );
+        HistoryConfig {
+            path,
+            write_interval: self.span(
+                "history.write_interval",
+                raw.write_interval,
+                100 * MILLISECOND..=HOUR,
+            ),
+            keep_for: self.span("history.keep_for", raw.keep_for, HOUR..=365 * DAY),
+            max_changes_per_tenant: NonZeroU32::new(most).unwrap_or(NonZeroU32::MIN),
+        }
+    }
+
+    /// A file that may be made there.
+    fn in_a_directory(&mut self, key: &str, file: &Path) {
+        let directory = file
+            .parent()
+            .filter(|directory| !directory.as_os_str().is_empty());
+        if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
+            let message = format!("there is no directory {}", directory.display());
+            self.report.fault(key, message);
         }
     }
 

@@ -42,6 +42,7 @@ pub(super) struct RawConfig {
     pub(super) cache: RawCache,
     pub(super) upstream: RawUpstream,
     pub(super) health: RawHealth,
+    pub(super) history: RawHistory,
     pub(super) metrics: RawMetrics,
     pub(super) shutdown: RawShutdown,
     pub(super) tenants: Vec<PathBuf>,
@@ -294,6 +295,15 @@ pub(super) struct RawEjection {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+pub(super) struct RawHistory {
+    pub(super) path: Option<PathBuf>,
+    pub(super) write_interval: HumanDuration,
+    pub(super) keep_for: HumanDuration,
+    pub(super) max_changes_per_tenant: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
 pub(super) struct RawMetrics {
     pub(super) max_tenants: u32,
 }
@@ -441,6 +451,17 @@ impl Default for RawEjection {
             consecutive_failures: 5,
             base: HumanDuration::from_secs(1),
             max: HumanDuration::from_secs(30),
+        }
+    }
+}
+
+impl Default for RawHistory {
+    fn default() -> Self {
+        Self {
+            path: None,
+            write_interval: HumanDuration::from_secs(60),
+            keep_for: HumanDuration::from_secs(30 * 24 * 3600),
+            max_changes_per_tenant: 500,
         }
     }
 }

@@ -16,8 +16,11 @@ use crate::{
     clock::Clock,
     config::AccessLog,
     connection::Busy,
-    telemetry::{Finished, Telemetry},
+    telemetry::{Finished, Service, Telemetry},
 };
+
+/// A client that goes away without the first byte of an answer after so long was not served.
+const GIVEN_UP: Duration = Duration::from_secs(10);
 
 /// One request, from its head to the last byte of its answer.
 ///
@@ -41,6 +44,8 @@ pub struct Exchange {
     first_byte: Option<Duration>,
     sent: u64,
     reason: Option<&'static str>,
+    /// What a refusal or an answer that broke off says of the service.
+    fault: Option<Service>,
     /// The tenant that a refused request named; it may be anybody's invention.
     named: Option<Box<str>>,
     /// Who showed a credential.
@@ -89,6 +94,7 @@ impl Exchange {
             first_byte: None,
             sent: 0,
             reason: None,
+            fault: None,
             named: None,
             principal: None,
             complete: false,
@@ -176,9 +182,11 @@ impl Exchange {
         self.complete = true;
         if self.upload.is_broken() {
             self.reason = Some(ProxyError::ClientGone.reason());
+            self.fault = Some(ProxyError::ClientGone.service());
             return;
         }
         self.reason = Some(error.reason());
+        self.fault = Some(error.service());
         let of_backend = matches!(error, RelayError::Upstream(_));
         if let Some(endpoint) = self.endpoint().filter(|_| of_backend) {
             endpoint.health().report_failure(Failure::Reset);
@@ -208,6 +216,7 @@ impl Exchange {
         self.named = named.map(Into::into);
         self.status = status;
         self.reason = Some(error.reason());
+        self.fault = Some(error.service());
         self.sent = bytes as u64;
         self.complete = true;
     }
@@ -245,9 +254,22 @@ impl Exchange {
             took,
             first_byte: self.first_byte,
             moved_on: self.first_byte.is_some() && self.attempts > 1,
+            service: self.service(took),
             request_bytes: self.upload.bytes(),
             response_bytes: self.sent,
         });
+    }
+
+    fn service(&self, took: Duration) -> Service {
+        match self.fault {
+            Some(service) => service,
+            None if !self.complete && self.first_byte.is_none() && took >= GIVEN_UP => {
+                Service::Unserved
+            }
+            None if !self.complete => Service::Silent,
+            None if self.status.is_server_error() => Service::Unserved,
+            None => Service::Served,
+        }
     }
 
     fn log(&self, took: Duration) {

@@ -16,6 +16,7 @@ use tenant_store::model::{Feature, Scope, Signal, Status};
 use thiserror::Error;
 
 use super::{identify::IdentifyError, upstream::UpstreamError};
+use crate::telemetry::Service;
 
 pub use answer::{Answerable, answer};
 
@@ -188,6 +189,34 @@ impl ProxyError {
             Self::UpstreamTimeout { .. } => "upstream_timeout",
             Self::SlowBody { .. } => "slow_body",
             Self::ClientGone => "client_canceled",
+        }
+    }
+
+    /// What it says of the service: of what tenants and clients are to blame for, nothing.
+    pub const fn service(&self) -> Service {
+        match self {
+            Self::Misconfigured(_)
+            | Self::NoEndpoint(_)
+            | Self::Unreachable { .. }
+            | Self::BrokenOff { .. }
+            | Self::ProtocolFault { .. }
+            | Self::ProtocolSwitch(_)
+            | Self::UpstreamTimeout { .. } => Service::Unserved,
+            Self::AmbiguousFraming
+            | Self::MalformedPath
+            | Self::TargetTooLong
+            | Self::MethodNotAllowed
+            | Self::Unidentified(_)
+            | Self::PathDenied
+            | Self::MissingScope(_)
+            | Self::UnknownTenant
+            | Self::NotServed(_)
+            | Self::Withdrawn
+            | Self::FeatureOff(_)
+            | Self::NoDeployment(_)
+            | Self::LookupUnavailable
+            | Self::SlowBody { .. }
+            | Self::ClientGone => Service::Silent,
         }
     }
 

@@ -17,7 +17,7 @@ use super::{
     patience::Patience,
     upstream::{Lease, UpstreamError},
 };
-use crate::clock::Alarm;
+use crate::{clock::Alarm, telemetry::Service};
 
 /// An answer's body on its way to the client.
 #[derive(Debug)]
@@ -66,6 +66,14 @@ impl RelayError {
             Self::Upstream(_) => "upstream_truncated",
             Self::Late => "upstream_timeout",
             Self::Withdrawn => "withdrawn",
+        }
+    }
+
+    /// What it says of the service.
+    pub const fn service(&self) -> Service {
+        match self {
+            Self::Upstream(_) | Self::Late => Service::Unserved,
+            Self::Withdrawn => Service::Silent,
         }
     }
 }

@@ -16,8 +16,8 @@ use std::sync::{
 use health::EndpointHealth;
 use http::{HeaderValue, uri::Authority};
 use tenant_store::model::{
-    BalancingPolicy, EndpointProtocol, Feature, Features, Maintenance, Signal, Status, TenantId,
-    TierDefinition,
+    BalancingPolicy, EndpointProtocol, Feature, Features, Maintenance, Objective, Signal, Status,
+    TenantId, TierDefinition,
 };
 
 use super::{
@@ -42,6 +42,8 @@ pub struct TenantRoute {
     status: Status,
     /// Boxed, as few tenants have one.
     maintenance: Option<Box<Maintenance>>,
+    /// The availability it is promised.
+    objective: Option<Objective>,
     /// The features that are switched off.
     off: Features,
     /// What it was built from besides the tenant's record.
@@ -112,6 +114,11 @@ impl TenantRoute {
     /// What its document says is being done to its backends, whether or not that is over.
     pub fn maintenance(&self) -> Option<&Maintenance> {
         self.maintenance.as_deref()
+    }
+
+    /// The availability it is promised: the tenant's, or else its tier's.
+    pub fn objective(&self) -> Option<Objective> {
+        self.objective
     }
 
     /// Whether the tenant is served.

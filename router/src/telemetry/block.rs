@@ -6,6 +6,8 @@ use std::{
     time::Duration,
 };
 
+use tenant_store::history::Tally;
+
 use super::{
     codes::{CodeCounts, CodeTotals},
     count::Count,
@@ -20,6 +22,8 @@ pub(super) struct Block {
     request_bytes: Count,
     response_bytes: Count,
     failovers: Count,
+    served: Count,
+    unserved: Count,
     codes: CodeCounts,
     duration: Histogram,
     first_byte: Histogram,
@@ -37,10 +41,23 @@ pub struct Finished {
     pub first_byte: Option<Duration>,
     /// Whether another endpoint answered than the first one tried.
     pub moved_on: bool,
+    /// What it says of the service.
+    pub service: Service,
     /// Bytes of its body.
     pub request_bytes: u64,
     /// Bytes of its answer's body.
     pub response_bytes: u64,
+}
+
+/// What a request says of the service that its tenant gets.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Service {
+    /// It was served.
+    Served,
+    /// It was not, and not for the client's reasons.
+    Unserved,
+    /// Nothing: it was refused for what it was, or the client lost interest.
+    Silent,
 }
 
 /// Counts as plain numbers.
@@ -109,6 +126,11 @@ impl Block {
         if request.moved_on {
             self.failovers.add(1);
         }
+        match request.service {
+            Service::Served => self.served.add(1),
+            Service::Unserved => self.unserved.add(1),
+            Service::Silent => {}
+        }
         self.codes.count(request.code);
     }
 
@@ -121,6 +143,14 @@ impl Block {
         self.begun.get()
     }
 
+    /// Requests that were served, and that were not.
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            good: self.served.get(),
+            bad: self.unserved.get(),
+        }
+    }
+
     fn names(&self) -> impl Iterator<Item = &Arc<str>> {
         self.answers.iter().map(|(name, _)| name)
     }
@@ -131,6 +161,8 @@ impl Block {
         self.request_bytes.add(other.request_bytes.get());
         self.response_bytes.add(other.response_bytes.get());
         self.failovers.add(other.failovers.get());
+        self.served.add(other.served.get());
+        self.unserved.add(other.unserved.get());
         self.codes.take_in(&other.codes);
         self.duration.take_in(&other.duration);
         self.first_byte.take_in(&other.first_byte);

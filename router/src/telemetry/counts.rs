@@ -15,7 +15,10 @@ use std::{
 
 use parking_lot::Mutex;
 use smallvec::{SmallVec, smallvec};
-use tenant_store::model::{Signal, TenantId};
+use tenant_store::{
+    history::Tally,
+    model::{Signal, TenantId},
+};
 
 use super::{
     OVERFLOW_TENANT,
@@ -101,6 +104,15 @@ impl SignalCounts {
             totals.take_in(block);
         }
         totals
+    }
+
+    /// Requests that were served, and that were not, ever.
+    fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        for block in self.ledger.lock().blocks() {
+            tally += block.tally();
+        }
+        tally
     }
 
     fn new(tenant: Label, signal: Signal) -> Self {
@@ -192,6 +204,19 @@ impl Book {
         self.counts.lock().values().cloned().collect()
     }
 
+    /// Requests that were served, and that were not, of each tenant's signal that has counts of its
+    /// own and a deployment.
+    pub(super) fn service(&self) -> Vec<(TenantId, Signal, Tally)> {
+        let all = self.all();
+        let own = all.iter().filter_map(|counts| match &counts.tenant {
+            Label::Own(tenant) if counts.is_deployed() => {
+                Some((tenant.clone(), counts.signal, counts.tally()))
+            }
+            _ => None,
+        });
+        own.collect()
+    }
+
     fn signal(&self, label: Label, signal: Signal) -> Arc<SignalCounts> {
         let mut counts = self.counts.lock();
         let known = counts.entry((label.clone(), signal));
@@ -205,7 +230,7 @@ impl Book {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use super::{super::block::Service, *};
 
     fn tenant(id: &str) -> TenantId {
         id.parse().expect("a tenant id")
@@ -217,6 +242,11 @@ mod tests {
             took: Duration::from_millis(3),
             first_byte: None,
             moved_on: false,
+            service: if code < 500 {
+                Service::Served
+            } else {
+                Service::Unserved
+            },
             request_bytes: 1,
             response_bytes: 2,
         }
@@ -244,9 +274,17 @@ mod tests {
         assert_eq!(told(), expected);
         drop(other);
         assert_eq!(told(), expected);
+        let service = || book.service()[0].2;
+        assert_eq!(service(), Tally { good: 1, bad: 1 });
         one.finish(&finished(200));
+        one.finish(&Finished {
+            service: Service::Silent,
+            ..finished(400)
+        });
         drop(one);
-        assert_eq!(told(), (vec![("200", 2), ("503", 1)], 0, 6, 3));
+        assert_eq!(service(), Tally { good: 2, bad: 1 });
+        let codes = vec![("200", 2), ("400", 1), ("503", 1)];
+        assert_eq!(told(), (codes.clone(), 0, 8, 3));
         assert_eq!(counts.begun(), 3);
         assert!(counts.ledger.lock().open.is_empty());
         let again = counts.open(endpoints.iter());
@@ -256,7 +294,7 @@ mod tests {
         );
         again.begin();
         again.answered(0, 204);
-        assert_eq!(told(), (vec![("200", 2), ("503", 1)], 1, 6, 4));
+        assert_eq!(told(), (codes, 0, 8, 4));
     }
 
     #[test]

@@ -11,6 +11,7 @@ use tenant_store::{
 };
 
 use super::{Telemetry, series, worker::Connections};
+use crate::history::{HistoryStats, ServiceState};
 
 /// What others count, at the moment of a scrape.
 #[derive(Debug)]
@@ -23,6 +24,10 @@ pub struct Scrape {
     pub store_faults: Vec<StoreFault>,
     /// Log lines that nobody took in time.
     pub log_lines_dropped: usize,
+    /// How the tenants that are told of were served.
+    pub service: Vec<ServiceState>,
+    /// What is remembered of them.
+    pub history: HistoryStats,
     /// The tenants that are told of.
     pub tenants: Vec<TenantState>,
 }
@@ -83,6 +88,8 @@ pub(super) fn render(
     text.tenants(&scrape.tenants);
     text.endpoints(&scrape.tenants);
     text.health(&scrape.monitor);
+    text.service(&scrape.service);
+    text.history(&scrape.history);
     let help = "Log lines dropped because nobody took them in time.";
     text.single(
         "log_lines_dropped_total",
@@ -297,6 +304,66 @@ impl Text {
                 let labels = format!("{{{labels},finding=\"{finding}\"}}");
                 self.sample("endpoint_findings", &labels, 1);
             }
+        }
+    }
+
+    fn service(&mut self, states: &[ServiceState]) {
+        let help = "Share of requests that is promised to be served.";
+        self.family("slo_objective_ratio", "gauge", help);
+        for ServiceState {
+            tenant,
+            signal,
+            objective,
+            ..
+        } in states
+        {
+            let labels = format!("{{tenant=\"{tenant}\",signal=\"{signal}\"}}");
+            if let Some(objective) = objective {
+                self.sample("slo_objective_ratio", &labels, objective);
+            }
+        }
+        let help = "Share of requests that were served, all routers together.";
+        self.windows("availability_ratio", help, states, |state| {
+            &state.availability
+        });
+        let help = "How many times faster than allowed the error budget is used up.";
+        self.windows("error_budget_burn_rate", help, states, |state| {
+            &state.burn_rates
+        });
+    }
+
+    fn windows(
+        &mut self,
+        name: &str,
+        help: &str,
+        states: &[ServiceState],
+        values: impl Fn(&ServiceState) -> &Vec<(&'static str, f64)>,
+    ) {
+        self.family(name, "gauge", help);
+        for state in states {
+            let ServiceState { tenant, signal, .. } = state;
+            for (window, value) in values(state) {
+                let labels =
+                    format!("{{tenant=\"{tenant}\",signal=\"{signal}\",window=\"{window}\"}}");
+                self.sample(name, &labels, value);
+            }
+        }
+    }
+
+    fn history(&mut self, stats: &HistoryStats) {
+        let help = "Batches of history written to the store, by result.";
+        self.family("history_writes_total", "counter", help);
+        for (result, count) in [("ok", stats.written), ("error", stats.failed)] {
+            let labels = format!("{{result=\"{result}\"}}");
+            self.sample("history_writes_total", &labels, count);
+        }
+        let help = "Changes of health and counts of requests that wait to be written.";
+        self.single("history_waiting", "gauge", help, stats.waiting);
+        let help = "What was forgotten before it could be written, for want of room.";
+        self.family("history_lost_total", "counter", help);
+        for (kind, count) in [("change", stats.changes_lost), ("count", stats.counts_lost)] {
+            let labels = format!("{{kind=\"{kind}\"}}");
+            self.sample("history_lost_total", &labels, count);
         }
     }
 

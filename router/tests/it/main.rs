@@ -16,6 +16,7 @@ mod demo;
 mod drain;
 mod failover;
 mod headers;
+mod history;
 mod http2;
 mod identify;
 mod isolation;

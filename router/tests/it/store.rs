@@ -9,6 +9,7 @@ mod shared;
 mod spread;
 mod weaviate;
 
+pub(crate) use self::outage::lock;
 use crate::support::{
     acme::request,
     client::{RawReply, ask},

@@ -8,7 +8,7 @@ use thiserror::Error;
 
 use super::{
     Deployment, Feature, HealthCheck, HealthSettings, Hosting, Limits, Quotas, Retention, Signal,
-    Status, Tenant, Tier, TierDefinition,
+    Slo, Status, Tenant, Tier, TierDefinition,
 };
 
 /// What holds for a tenant, every value decided.
@@ -26,6 +26,8 @@ pub struct Effective {
     pub retention: Retention,
     /// Feature switches by name.
     pub features: BTreeMap<String, bool>,
+    /// What service it is promised.
+    pub slo: Slo,
     /// How endpoints are probed, by signal; only signals that have a deployment.
     pub health: BTreeMap<Signal, HealthCheck>,
     /// Where each value above comes from, by its path, e.g. `quotas.storage_bytes`.
@@ -95,6 +97,7 @@ pub fn effective(tenant: &Tenant, tier: &TierDefinition) -> Result<Effective, Ru
     sources.note("quotas", &tenant.quotas, &tier.quotas);
     sources.note("limits", &tenant.limits, &tier.limits);
     sources.note("retention", &tenant.retention, &tier.retention);
+    sources.note("slo", &tenant.slo, &tier.slo);
     sources.note("features", &tenant.features, &tier.features);
     let known = Feature::ALL.map(|feature| (feature.as_str().to_owned(), true));
     let mut features = BTreeMap::from(known);
@@ -111,6 +114,7 @@ pub fn effective(tenant: &Tenant, tier: &TierDefinition) -> Result<Effective, Ru
         limits: tenant.limits.or(tier.limits),
         retention: tenant.retention.or(tier.retention),
         features,
+        slo: tenant.slo.or(tier.slo),
         health: BTreeMap::new(),
         sources: BTreeMap::new(),
     };
@@ -346,6 +350,7 @@ mod tests {
             "limits": {"max_query_range": "1d"},
             "retention": {"logs": "30d"},
             "features": {"vmui": true, "federation": true},
+            "slo": {"availability": "99%"},
             "health": {"interval": "10s", "timeout": "1s", "healthy_after": 5},
         }))
         .unwrap();
@@ -354,6 +359,7 @@ mod tests {
             "quotas": {"requests_per_second": 7},
             "retention": {"metrics": "1d"},
             "features": {"vmui": false},
+            "slo": {"availability": "99.95%"},
             "health": {"timeout": "2s"},
             "deployments": {"logs": {
                 "endpoints": ["http://127.0.0.1:1"],
@@ -366,6 +372,7 @@ mod tests {
         assert_eq!(holds.limits.max_query_range, "1d".parse().ok());
         assert_eq!(holds.retention.of(Signal::Metrics), "1d".parse().ok());
         assert_eq!(holds.retention.of(Signal::Logs), "30d".parse().ok());
+        assert_eq!(holds.slo.availability, "99.95%".parse().ok());
         assert!(!holds.features["vmui"]);
         assert!(holds.features["federation"]);
         assert_eq!(holds.hosting[&Signal::Logs], Hosting::Dedicated);
@@ -380,6 +387,7 @@ mod tests {
             ("retention.metrics", ValueSource::Tenant),
             ("retention.logs", ValueSource::Tier),
             ("features.vmui", ValueSource::Tenant),
+            ("slo.availability", ValueSource::Tenant),
             ("features.federation", ValueSource::Tier),
             ("hosting.logs", ValueSource::Default),
             ("health.logs.interval", ValueSource::Tier),

@@ -195,6 +195,16 @@ pub(super) fn moment_or_null() -> RefOr<Schema> {
     )
 }
 
+/// Perhaps a share of requests.
+pub(super) fn objective_or_null() -> RefOr<Schema> {
+    nullable(text(
+        "The share of requests that are served well, `50%` to `99.9999%`.",
+        r"^[5-9][0-9](\.[0-9]{0,3}[1-9])?%$",
+        (3, 8),
+        "99.9%",
+    ))
+}
+
 /// Perhaps a DNS label.
 pub(super) fn dns_label() -> RefOr<Schema> {
     nullable(text(

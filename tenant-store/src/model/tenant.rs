@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Deployment, Email, HealthSettings, Limits, Maintenance, Retention, Signal, TenantId, Tier,
+    Deployment, Email, HealthSettings, Limits, Maintenance, Retention, Signal, Slo, TenantId, Tier,
     field::{labels, one_line, switches},
 };
 
@@ -72,6 +72,10 @@ pub struct Tenant {
     #[serde(default, skip_serializing_if = "Retention::is_empty")]
     #[cfg_attr(feature = "openapi", schema(nullable))]
     pub retention: Retention,
+    /// What service it is promised, where that is not what its tier says.
+    #[serde(default, skip_serializing_if = "Slo::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
+    pub slo: Slo,
     /// How its endpoints are probed, where neither a deployment nor its tier says.
     #[serde(default, skip_serializing_if = "HealthSettings::is_empty")]
     #[cfg_attr(feature = "openapi", schema(nullable))]

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Hosting, HumanDuration, Quotas, Signal, Tier,
+    Hosting, HumanDuration, Objective, Quotas, Signal, Slo, Tier,
     field::{at_least, between, one_line, switches},
 };
 
@@ -47,6 +47,10 @@ pub struct TierDefinition {
     )]
     #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::switches, required = false))]
     pub features: BTreeMap<String, bool>,
+    /// What service they are promised.
+    #[serde(default, skip_serializing_if = "Slo::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(nullable))]
+    pub slo: Slo,
     /// How their endpoints are probed.
     #[serde(default, skip_serializing_if = "HealthSettings::is_empty")]
     #[cfg_attr(feature = "openapi", schema(nullable))]
@@ -168,6 +172,7 @@ impl TierDefinition {
             limits: Limits::default(),
             retention: Retention::default(),
             features: BTreeMap::new(),
+            slo: Slo::default(),
             health: HealthSettings::default(),
         }
     }
@@ -216,12 +221,14 @@ impl TierDefinition {
                 ..Limits::default()
             },
             retention: retention(90, 30, 14),
+            slo: promised(995),
             ..Self::named("pro")
         };
         let enterprise = Self {
             description: Some("For companies, on backends of their own".into()),
             hosting: Some(Hosting::Dedicated),
             retention: retention(395, 90, 30),
+            slo: promised(999),
             ..Self::named("enterprise")
         };
         vec![enterprise, free, pro]
@@ -268,6 +275,12 @@ fn retention(metrics: u64, logs: u64, traces: u64) -> Retention {
         metrics: Some(days(metrics)),
         logs: Some(days(logs)),
         traces: Some(days(traces)),
+    }
+}
+
+fn promised(thousandths: u32) -> Slo {
+    Slo {
+        availability: Some(Objective::thousandths(thousandths)),
     }
 }
 

@@ -7,10 +7,11 @@
 //! lost connection or notification costs time and never a change. After a connection was lost, and
 //! every [`PostgresOptions::poll_interval`] anyway, waiting readers look by themselves.
 
+mod history;
 mod listen;
 mod rows;
 
-use std::{error::Error, fmt, path::PathBuf, str::FromStr, time::Duration};
+use std::{error::Error, fmt, path::PathBuf, str::FromStr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -25,10 +26,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
+use self::history::PostgresHistory;
 use super::{
     AuditEvent, AuditQuery, Author, ChangeCursor, Changes, Committed, Record, RecordKey,
     RecordPage, RecordQuery, RecordStore, RecordWrite, RepositoryError, unavailable,
 };
+use crate::history::HistoryStore;
 
 const KIND: &str = "postgres";
 
@@ -282,6 +285,11 @@ impl RecordStore for PostgresRepository {
 
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, RepositoryError> {
         rows::audit(&self.pool, query).await
+    }
+
+    fn history(&self) -> Option<Arc<dyn HistoryStore>> {
+        let pool = self.pool.clone();
+        Some(Arc::new(PostgresHistory { pool }))
     }
 
     async fn close(&self) {

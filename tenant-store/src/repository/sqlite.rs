@@ -10,9 +10,10 @@
 //! revisions be given twice, which readers rely on never to happen.
 
 mod file;
+mod history;
 mod rows;
 
-use std::{path::Path, time::Duration};
+use std::{path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use jiff::Timestamp;
@@ -25,11 +26,12 @@ use tokio::{
     time::{Instant, timeout},
 };
 
-use self::{file::DatabaseFile, rows::migrate};
+use self::{file::DatabaseFile, history::SqliteHistory, rows::migrate};
 use super::{
     AuditEvent, AuditQuery, Author, ChangeCursor, Changes, Committed, Record, RecordKey,
     RecordPage, RecordQuery, RecordStore, RecordWrite, RepositoryError, unavailable,
 };
+use crate::history::HistoryStore;
 
 const KIND: &str = "sqlite";
 
@@ -65,7 +67,7 @@ impl Default for SqliteOptions {
 /// Records in an `SQLite` file.
 #[derive(Debug)]
 pub struct SqliteRepository {
-    file: DatabaseFile,
+    file: Arc<DatabaseFile>,
     writer: SqlitePool,
     readers: SqlitePool,
     poll_interval: Duration,
@@ -102,7 +104,7 @@ impl SqliteRepository {
         path: &Path,
         options: SqliteOptions,
     ) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
-        let file = DatabaseFile::create_or_find(path)?;
+        let file = Arc::new(DatabaseFile::create_or_find(path)?);
         let connect = SqliteConnectOptions::new()
             .filename(path)
             .journal_mode(SqliteJournalMode::Wal)
@@ -213,6 +215,14 @@ impl RecordStore for SqliteRepository {
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, RepositoryError> {
         self.file.check("read its audit events")?;
         rows::audit(&self.readers, query).await
+    }
+
+    fn history(&self) -> Option<Arc<dyn HistoryStore>> {
+        Some(Arc::new(SqliteHistory {
+            file: self.file.clone(),
+            writer: self.writer.clone(),
+            readers: self.readers.clone(),
+        }))
     }
 
     async fn close(&self) {

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     path::{Path, PathBuf},
+    sync::Arc,
     time::Duration,
 };
 
@@ -13,6 +14,7 @@ use super::{
     AuditEvent, AuditQuery, Author, ChangeCursor, Changes, Committed, Record, RecordKey,
     RecordPage, RecordQuery, RecordWrite, RepositoryError,
 };
+use crate::history::HistoryStore;
 
 /// What is wrong with a part of what is stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -88,6 +90,11 @@ pub trait RecordStore: Send + Sync + fmt::Debug + 'static {
     /// # Errors
     /// The store can't be asked.
     async fn audit(&self, query: &AuditQuery) -> Result<Vec<AuditEvent>, RepositoryError>;
+
+    /// Where what is remembered of tenants' health can be kept beside their records, if it can.
+    fn history(&self) -> Option<Arc<dyn HistoryStore>> {
+        None
+    }
 
     /// Lets go of files and connections; whatever is asked later fails. Leaving it out loses
     /// nothing.

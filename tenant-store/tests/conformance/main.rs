@@ -13,6 +13,7 @@ mod changes;
 #[path = "../support/weaviate.rs"]
 mod double;
 mod files;
+mod history;
 mod injection;
 mod kinds;
 mod memory;

@@ -37,6 +37,7 @@ pub(crate) fn every_field() -> Value {
             "max_request_bytes": 1, "max_response_bytes": u64::MAX, "max_concurrent_tails": 2,
         },
         "retention": {"metrics": "30d", "logs": "7d", "traces": "3d"},
+        "slo": {"availability": "99.95%"},
         "health": {"interval": "5s", "timeout": "1s", "healthy_after": 2, "unhealthy_after": 4},
         "quotas": {
             "requests_per_second": 100, "concurrent_requests": u32::MAX,
@@ -83,6 +84,7 @@ pub(crate) fn tier(name: &str) -> TierDefinition {
         "limits": {"max_query_range": "1d"},
         "retention": {"logs": "30d"},
         "features": {"vmui": false},
+        "slo": {"availability": "99%"},
         "health": {"healthy_after": 3},
     }))
     .unwrap()

@@ -97,13 +97,7 @@ impl Builder<'_, '_> {
     fn sqlite(&mut self, raw: &RawStore) -> StoreConfig {
         let path = raw.path.as_deref().unwrap_or(Path::new("mirador.db"));
         let path = self.document.resolve("store.path", path);
-        let directory = path
-            .parent()
-            .filter(|directory| !directory.as_os_str().is_empty());
-        if let Some(directory) = directory.filter(|directory| !directory.is_dir()) {
-            let message = format!("there is no directory {}", directory.display());
-            self.report.fault("store.path", message);
-        }
+        self.in_a_directory("store.path", &path);
         StoreConfig::Sqlite {
             path,
             busy_timeout: self.span("store.busy_timeout", raw.busy_timeout, MILLISECOND..=MINUTE),

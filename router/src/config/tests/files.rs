@@ -125,7 +125,7 @@ fn a_reload_tells_what_is_the_same_and_what_needs_a_restart() {
 
     let heavy = "listen: {public: 127.0.0.1:1, logs: 127.0.0.1:2, admin: none}\nlog: {format: text}\n\
         store: {path: other.db}\ncache: {capacity: 1}\nhealth: {max_concurrent_probes: 1}\n\
-        metrics: {max_tenants: 1}\ntenants: [.]\n";
+        history: {keep_for: 1d}\nmetrics: {max_tenants: 1}\ntenants: [.]\n";
     fs::write(&file, heavy).expect("a file");
     let changed = first.read_again().expect("a configuration");
     assert_eq!(
@@ -138,6 +138,7 @@ fn a_reload_tells_what_is_the_same_and_what_needs_a_restart() {
             "log.format",
             "cache",
             "health",
+            "history",
             "metrics.max_tenants",
             "tenants",
         ]

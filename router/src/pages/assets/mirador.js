@@ -213,6 +213,7 @@
     remembered(document.body);
     document.addEventListener("animationend", (event) => event.target.closest("tr")?.classList.remove("changed"));
     let source = null;
+    let later = null;
     const close = () => { source?.close(); source = null; };
     const open = () => {
       if (!live || source) return;
@@ -227,6 +228,9 @@
       for (const kind of KINDS) {
         source.addEventListener(kind, (message) => {
           soon();
+          // What is remembered of it is there within a second.
+          clearTimeout(later);
+          later = setTimeout(soon, 1500);
           try {
             const event = JSON.parse(message.data);
             if (kind === "tenant" || kind === "failover") announce(event);

@@ -124,6 +124,7 @@ impl RouteBuilder {
             display_name: tenant.display_name.as_deref().map(Into::into),
             maintenance: tenant.maintenance.clone().map(Box::new),
             status: tenant.status,
+            objective: tenant.slo.or(tier.slo).availability,
             off: Features::switched_off(tenant, Some(&tier)),
             tier,
             deployments,

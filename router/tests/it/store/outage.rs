@@ -95,7 +95,7 @@ async fn until_over(mirador: &Mirador, nobody: &str) {
     assert_eq!(asked(mirador, "acme", READ).await.status(), 403);
 }
 
-async fn lock(database: &Path, folder: &Path) -> Process {
+pub(crate) async fn lock(database: &Path, folder: &Path) -> Process {
     let mut command = Command::new(tool(&["python3"]));
     command.arg("-c").arg(LOCKER).arg(database);
     let locker = Process::spawn("locker", &mut command, folder);

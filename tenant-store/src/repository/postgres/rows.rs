@@ -21,11 +21,18 @@ use crate::{
 };
 
 /// The schema's versions; what was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 1] = [(
-    1,
-    "records",
-    include_str!("../../../migrations/postgres/0001_records.sql"),
-)];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (
+        1,
+        "records",
+        include_str!("../../../migrations/postgres/0001_records.sql"),
+    ),
+    (
+        2,
+        "history",
+        include_str!("../../../migrations/postgres/0002_history.sql"),
+    ),
+];
 
 /// The advisory lock for bringing the schema up to date, by a number that nobody else is likely to
 /// use.
@@ -344,11 +351,11 @@ fn event(row: EventRow) -> Result<AuditEvent, RepositoryError> {
 }
 
 /// A text as the database can hold it, which has no NUL.
-fn escaped(text: &str) -> String {
+pub(super) fn escaped(text: &str) -> String {
     text.replace('\\', r"\\").replace('\0', r"\0")
 }
 
-fn unescaped(text: &str) -> String {
+pub(super) fn unescaped(text: &str) -> String {
     let mut whole = String::with_capacity(text.len());
     let mut rest = text.chars();
     while let Some(c) = rest.next() {
@@ -362,7 +369,7 @@ fn unescaped(text: &str) -> String {
 
 /// The database's integers are signed. Counts of ours begin at 0 and can't reach 2^63; a cursor
 /// that somebody made up may, and then means "after everything".
-fn integer(count: u64) -> i64 {
+pub(super) fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 

@@ -20,7 +20,7 @@ use crate::{
 };
 
 /// The schema's versions; what was released is never edited.
-const MIGRATIONS: [(i64, &str, &str); 2] = [
+const MIGRATIONS: [(i64, &str, &str); 3] = [
     (
         1,
         "tenants",
@@ -30,6 +30,11 @@ const MIGRATIONS: [(i64, &str, &str); 2] = [
         2,
         "records",
         include_str!("../../../migrations/sqlite/0002_records.sql"),
+    ),
+    (
+        3,
+        "history",
+        include_str!("../../../migrations/sqlite/0003_history.sql"),
     ),
 ];
 
@@ -329,7 +334,7 @@ fn comparable(at: Timestamp) -> String {
 
 /// `SQLite`'s integers are signed. Counts of ours begin at 0 and can't reach 2^63; a cursor that
 /// somebody made up may, and then means "after everything".
-fn integer(count: u64) -> i64 {
+pub(super) fn integer(count: u64) -> i64 {
     i64::try_from(count).unwrap_or(i64::MAX)
 }
 

@@ -1,0 +1,127 @@
+//! What rows of databases mean, whichever database it is.
+
+use std::error::Error;
+
+use jiff::Timestamp;
+
+use super::{HistoryCursor, HistoryEntry, HistoryPage, Sum, Tally};
+use crate::{
+    model::{Signal, TenantId},
+    repository::{Kind, RecordKey, RepositoryError},
+};
+
+/// The columns of a change: its number, when, router, kind, signal, endpoint, what it was and
+/// became, cause and sentence.
+pub(crate) type ChangeColumns = (
+    i64,
+    i64,
+    String,
+    String,
+    Option<String>,
+    Option<String>,
+    String,
+    String,
+    String,
+    String,
+);
+
+/// One change, as a row has it.
+pub(crate) struct ChangeRow {
+    pub(crate) id: i64,
+    pub(crate) at: i64,
+    pub(crate) router: String,
+    pub(crate) kind: String,
+    pub(crate) signal: Option<String>,
+    pub(crate) endpoint: Option<String>,
+    pub(crate) was: String,
+    pub(crate) became: String,
+    pub(crate) cause: String,
+    pub(crate) sentence: String,
+}
+
+/// Tenant, signal, good and bad.
+pub(crate) type SumRow = (String, String, i64, i64);
+
+/// The page that rows make, one of which is too many if there is another page.
+pub(crate) fn cut_page(
+    tenant: &TenantId,
+    rows: impl IntoIterator<Item = ChangeRow>,
+    limit: usize,
+) -> Result<HistoryPage, RepositoryError> {
+    let read = rows.into_iter().map(ChangeRow::read);
+    let found = read.collect::<Result<_, _>>();
+    let found = found.map_err(|source| corrupt(tenant.as_str(), source))?;
+    Ok(HistoryPage::cut(found, limit))
+}
+
+/// The sums that rows say.
+pub(crate) fn read_sums(rows: Vec<SumRow>) -> Result<Vec<Sum>, RepositoryError> {
+    let read = |(tenant, signal, good, bad): SumRow| {
+        let read = || -> Result<Sum, Fault> {
+            Ok(Sum {
+                tenant: tenant.parse()?,
+                signal: signal_named(&signal)?,
+                tally: Tally {
+                    good: u64::try_from(good)?,
+                    bad: u64::try_from(bad)?,
+                },
+            })
+        };
+        read().map_err(|source| corrupt(&tenant, source))
+    };
+    rows.into_iter().map(read).collect()
+}
+
+impl From<ChangeColumns> for ChangeRow {
+    fn from(columns: ChangeColumns) -> Self {
+        let (id, at, router, kind, signal, endpoint, was, became, cause, sentence) = columns;
+        Self {
+            id,
+            at,
+            router,
+            kind,
+            signal,
+            endpoint,
+            was,
+            became,
+            cause,
+            sentence,
+        }
+    }
+}
+
+type Fault = Box<dyn Error + Send + Sync>;
+
+impl ChangeRow {
+    fn read(self) -> Result<(HistoryCursor, HistoryEntry), Fault> {
+        let cursor = HistoryCursor {
+            at: self.at,
+            id: self.id,
+        };
+        let signal = self.signal.as_deref().map(signal_named).transpose()?;
+        let entry = HistoryEntry {
+            at: Timestamp::from_microsecond(self.at)?,
+            router: self.router,
+            kind: self.kind,
+            signal,
+            endpoint: self.endpoint,
+            from: self.was,
+            to: self.became,
+            cause: self.cause,
+            sentence: self.sentence,
+        };
+        Ok((cursor, entry))
+    }
+}
+
+fn signal_named(name: &str) -> Result<Signal, Fault> {
+    let signal = Signal::ALL.into_iter().find(|one| one.as_str() == name);
+    signal.ok_or_else(|| format!("{name:?} is no signal").into())
+}
+
+fn corrupt(tenant: &str, source: Fault) -> RepositoryError {
+    RepositoryError::Corrupt {
+        key: RecordKey::new(Kind::Tenant, tenant),
+        source,
+    }
+}
