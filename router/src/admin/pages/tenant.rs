@@ -68,7 +68,7 @@ pub(super) async fn page(
             stream: Some(&stream),
             every: EVERY,
         },
-        charts: trends.iter().any(|(_, trend)| trend.is_some()),
+        charts: true,
     };
     Ok(Html(frame.around(&page.main()).into_string()))
 }

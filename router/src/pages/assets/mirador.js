@@ -100,6 +100,8 @@
   // Rows that say the same stay what they are, so that focus, selection and place stay too.
   const updateRows = (body, fresh) => {
     const known = new Map([...body.children].map((row) => [row.dataset.key, row]));
+    // A row that changes places loses the focus.
+    const key = document.activeElement?.closest("tr")?.dataset.key;
     let place = body.firstElementChild;
     for (const row of [...fresh.children]) {
       const text = row.outerHTML;
@@ -117,6 +119,8 @@
       else body.insertBefore(current, place);
     }
     for (const gone of known.values()) gone.remove();
+    const focused = key && one(`tr[data-key="${key}"] th a`, body);
+    if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
   };
 
   const updateRegion = (old, fresh) => {
