@@ -134,7 +134,7 @@ fn push<T>(points: &mut VecDeque<T>, point: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::Finished;
+    use crate::telemetry::{Finished, Service};
 
     fn tenant(n: usize) -> TenantId {
         format!("t{n}").parse().expect("an id")
@@ -150,6 +150,7 @@ mod tests {
             took: Duration::from_millis(2),
             first_byte: Some(Duration::from_millis(2)),
             moved_on: false,
+            service: Service::Silent,
             request_bytes: 0,
             response_bytes: 0,
         });

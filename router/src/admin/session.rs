@@ -138,10 +138,11 @@ mod tests {
     fn a_session_holds_its_token_until_it_ends() {
         let (sessions, now) = (Sessions::default(), Instant::now());
         let (alice, bob) = (sessions.begin("alice", now), sessions.begin("bob", now));
-        let token = |id, now| sessions.token(&Method::GET, &with(id), now);
+        let token = |id: &SessionId, now| sessions.token(&Method::GET, &with(id), now);
         assert_eq!(token(&alice, now).as_deref(), Some("alice"));
         assert_eq!(token(&bob, now).as_deref(), Some("bob"));
-        assert_eq!(token(&SessionId::new(), now), None);
+        let nobody = SessionId::new();
+        assert_eq!(token(&nobody, now), None);
         assert_eq!(token(&alice, now + LIFETIME), None);
         sessions.end(&with(&alice));
         assert_eq!(token(&alice, now), None);

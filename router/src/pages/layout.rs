@@ -68,7 +68,7 @@ impl Frame<'_> {
                     p #news.sr role="status" aria-live="polite" {}
                     footer {
                         span { "Mirador " (env!("CARGO_PKG_VERSION")) }
-                        span { "As of " (marks::clock(Timestamp::now())) }
+                        span #as-of data-live { "As of " (marks::clock(Timestamp::now())) }
                         @if matches!(self.viewer, Viewer::Operator { .. }) {
                             a href="/api/v1/docs" { "API" }
                         }

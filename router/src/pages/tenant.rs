@@ -1,18 +1,19 @@
 //! One tenant: how it is, why, since when, and what happened to it.
 
 mod charts;
-
-use std::sync::Arc;
+mod service;
 
 use maud::{Markup, html};
 use tenant_store::{
+    history::HistoryEntry,
     model::{Signal, Status},
     repository::AuditEvent,
 };
 
 use super::marks;
 use crate::{
-    standing::{DeploymentHealth, EndpointView, HealthEvent, TenantHealth},
+    history::Availability,
+    standing::{DeploymentHealth, EndpointView, TenantHealth},
     trends::Trend,
 };
 
@@ -21,8 +22,10 @@ pub(crate) struct Page<'a> {
     pub(crate) health: &'a TenantHealth,
     /// Its traffic, by signal; `None` where there was none of late.
     pub(crate) trends: &'a [(Signal, Option<Trend>)],
-    /// What happened to its health, the newest first.
-    pub(crate) events: &'a [Arc<HealthEvent>],
+    /// How well it was served; or why that can't be told.
+    pub(crate) service: Result<&'a Availability, &'a str>,
+    /// What happened to its health, the newest first; or why that can't be told.
+    pub(crate) story: Result<&'a [HistoryEntry], &'a str>,
     /// Who changed it, the newest first; or why that can't be told.
     pub(crate) audit: Result<&'a [AuditEvent], &'a str>,
 }
@@ -39,6 +42,7 @@ impl Page<'_> {
             (self.verdict())
             (self.facts())
             div #deployments data-live="frame" data-shape=(self.shape()) { (self.deployments()) }
+            (service::card(self.service))
             div.pair {
                 (self.story())
                 (self.changes())
@@ -122,13 +126,13 @@ impl Page<'_> {
     fn story(&self) -> Markup {
         html! {
             section #story.panel.card data-live aria-labelledby="story-title" {
-                header { h2 #story-title { "What happened" } p { "Seen by this router since it was started." } }
-                @if self.events.is_empty() {
-                    p.empty { "Nothing yet." }
-                } @else {
-                    ol.story {
-                        @for event in self.events { (happened(event)) }
-                    }
+                header { h2 #story-title { "What happened" } p { "To its health, as the routers saw it." } }
+                @match self.story {
+                    Err(why) => p.empty { (why) },
+                    Ok([]) => p.empty { "Nothing yet." },
+                    Ok(entries) => ol.story {
+                        @for entry in entries { (happened(entry)) }
+                    },
                 }
             }
         }
@@ -247,7 +251,7 @@ fn probe(endpoint: &EndpointView) -> Markup {
     }
 }
 
-fn happened(event: &HealthEvent) -> Markup {
+fn happened(event: &HistoryEntry) -> Markup {
     html! {
         li {
             (marks::ago(event.at))

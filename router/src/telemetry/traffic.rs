@@ -74,7 +74,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::telemetry::Finished;
+    use crate::telemetry::{Finished, Service};
 
     #[test]
     fn what_came_between_is_told_and_no_more() {
@@ -91,6 +91,7 @@ mod tests {
                 took: Duration::from_secs(9),
                 first_byte: Some(Duration::from_millis(milliseconds)),
                 moved_on: false,
+                service: Service::Silent,
                 request_bytes: 0,
                 response_bytes: 0,
             });

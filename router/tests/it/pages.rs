@@ -71,11 +71,12 @@ async fn until_first(browser: &mut Browser, expected: &[&str]) {
 
 /// A file of tenants whose metrics are at `url`, probed seldom.
 fn many(folder: &std::path::Path, count: usize, url: &str) -> PathBuf {
+    let tiers = ["free", "pro", "enterprise"];
     let tenant = |n: usize| {
         json!({
             "id": format!("tenant-{n:04}"),
             "display_name": format!("Customer {n}"),
-            "tier": ["free", "pro", "enterprise"][n % 3],
+            "tier": tiers[n % 3],
             "deployments": {"metrics": {
                 "endpoints": [url],
                 "health_check": {"interval": "10m", "timeout": "5s"},

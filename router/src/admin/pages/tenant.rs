@@ -4,8 +4,9 @@ use std::sync::Arc;
 
 use axum::{Extension, extract::State, http::HeaderMap, response::Html};
 use tenant_store::{
+    history::{HistoryEntry, HistoryQuery},
     model::{Signal, TenantId},
-    repository::{AuditEvent, AuditQuery, Kind, TenantRepository},
+    repository::{AuditEvent, AuditQuery, Kind, RepositoryError, TenantRepository},
 };
 
 use super::viewer;
@@ -20,7 +21,6 @@ use crate::{
         layout::{Frame, Freshness, Place},
         tenant::{self, Page},
     },
-    standing::HealthEvent,
 };
 
 /// Looked at again after so many seconds, events or not: charts go on.
@@ -43,11 +43,19 @@ pub(super) async fn page(
     };
     let health = control.standing().of_entry(&entry);
     let trends = Signal::ALL.map(|signal| (signal, control.trends().of(&id, signal)));
-    let audit = changes(&control, &id).await;
+    let objective = entry.route().objective();
+    let history = control.history();
+    let (service, story, audit) = tokio::join!(
+        history.availability(&id, objective),
+        happened(&control, &id),
+        changes(&control, &id),
+    );
+    let service = service.map_err(|error| untold(&id, &error));
     let page = Page {
         health: &health,
         trends: &trends,
-        events: &happened(&control, &id),
+        service: service.as_ref().map_err(|why| *why),
+        story: story.as_deref().map_err(|why| *why),
         audit: audit.as_deref().map_err(|why| *why),
     };
     let title = tenant::title(&health);
@@ -60,27 +68,40 @@ pub(super) async fn page(
             stream: Some(&stream),
             every: EVERY,
         },
-        charts: trends.iter().any(|(_, trend)| trend.is_some()),
+        charts: true,
     };
     Ok(Html(frame.around(&page.main()).into_string()))
 }
 
 /// What happened to its health, the newest first.
-fn happened(control: &Control, id: &TenantId) -> Vec<Arc<HealthEvent>> {
-    let events = control.standing().since(0).into_iter().rev();
-    let of_tenant = events.filter(|event| event.tenant == *id);
-    of_tenant.take(TOLD.into()).collect()
+async fn happened(control: &Control, id: &TenantId) -> Result<Vec<HistoryEntry>, &'static str> {
+    let query = HistoryQuery {
+        tenant: id.clone(),
+        kind: None,
+        signal: None,
+        since: None,
+        until: None,
+        before: None,
+        limit: TOLD,
+    };
+    let page = control.history().changes(&query).await;
+    page.map(|page| page.entries)
+        .map_err(|error| untold(id, &error))
 }
 
-/// Who changed it. The page is there without: what is wrong is more urgent than who it was.
+/// Who changed it, the newest first.
 async fn changes(control: &Control, id: &TenantId) -> Result<Vec<AuditEvent>, &'static str> {
     let query = AuditQuery {
         kind: Some(Kind::Tenant),
         id: Some(id.to_string()),
         ..AuditQuery::newest(TOLD)
     };
-    control.repository().audit(&query).await.map_err(|error| {
-        tracing::warn!(tenant = %id, %error, "the audit can't be read for a page");
-        "The store does not answer right now."
-    })
+    let events = control.repository().audit(&query).await;
+    events.map_err(|error| untold(id, &error))
+}
+
+/// The page is there without: what is wrong now is more urgent than what was.
+fn untold(tenant: &TenantId, error: &RepositoryError) -> &'static str {
+    tracing::warn!(%tenant, %error, "a page can't tell all of a tenant");
+    "The store does not answer right now."
 }

@@ -56,8 +56,11 @@
     return seconds < 0 ? `in ${count} ${unit}` : `${count} ${unit} ago`;
   };
 
+  // By the router's clock, as all that it tells is.
+  let ahead = 0;
+
   const tick = () => {
-    const now = Date.now();
+    const now = Date.now() - ahead;
     for (const time of all("time[data-ago]")) {
       const then = Date.parse(time.dateTime);
       if (Number.isNaN(then)) continue;
@@ -97,6 +100,8 @@
   // Rows that say the same stay what they are, so that focus, selection and place stay too.
   const updateRows = (body, fresh) => {
     const known = new Map([...body.children].map((row) => [row.dataset.key, row]));
+    // A row that changes places loses the focus.
+    const key = document.activeElement?.closest("tr")?.dataset.key;
     let place = body.firstElementChild;
     for (const row of [...fresh.children]) {
       const text = row.outerHTML;
@@ -114,6 +119,8 @@
       else body.insertBefore(current, place);
     }
     for (const gone of known.values()) gone.remove();
+    const focused = key && one(`tr[data-key="${key}"] th a`, body);
+    if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
   };
 
   const updateRegion = (old, fresh) => {
@@ -200,13 +207,17 @@
     news.textContent = `${event.tenant}: ${event.sentence}`;
   };
 
-  const KINDS = ["endpoint", "deployment", "tenant", "failover", "maintenance", "findings"];
+  const KINDS = ["gap", "endpoint", "deployment", "tenant", "failover", "maintenance", "findings"];
 
   const startLive = () => {
     const { live, every } = document.body.dataset;
     if (!every) return;
+    const asOf = Date.parse(one("#as-of time")?.dateTime ?? "");
+    if (!Number.isNaN(asOf)) ahead = Date.now() - asOf;
     remembered(document.body);
+    document.addEventListener("animationend", (event) => event.target.closest("tr")?.classList.remove("changed"));
     let source = null;
+    let later = null;
     const close = () => { source?.close(); source = null; };
     const open = () => {
       if (!live || source) return;
@@ -221,6 +232,9 @@
       for (const kind of KINDS) {
         source.addEventListener(kind, (message) => {
           soon();
+          // What is remembered of it is there within a second.
+          clearTimeout(later);
+          later = setTimeout(soon, 1500);
           try {
             const event = JSON.parse(message.data);
             if (kind === "tenant" || kind === "failover") announce(event);
@@ -322,6 +336,8 @@
     seconds: (value) => value === null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`,
   };
 
+  const clock = (seconds) => new Date(seconds * 1000).toISOString().slice(11, 19);
+
   const plots = new WeakMap();
 
   const draw = () => {
@@ -350,7 +366,7 @@
         scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, trend.least) * 1.08] } },
         axes: [
           { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 22, font: "11px system-ui", space: 70,
-            values: (_, times) => times.map((time) => new Date(time * 1000).toTimeString().slice(0, 5)) },
+            values: (_, times) => times.map((time) => clock(time).slice(0, 5)) },
           { stroke: ink, grid: { stroke: grid, width: 1 }, ticks: { show: false }, size: 52, font: "11px system-ui", space: 34,
             values: (_, values) => values.map(tell) },
         ],
@@ -364,7 +380,7 @@
             const note = one(".reading", figure);
             if (!note) return;
             note.textContent = at == null ? "" : [
-              new Date(trend.at[at] * 1000).toTimeString().slice(0, 8),
+              `${clock(trend.at[at])} UTC`,
               ...u.series.slice(1).map((line, n) => `${line.label} ${tell(u.data[n + 1][at])}`),
             ].join(" · ");
           }],

@@ -44,7 +44,14 @@ class Browser:
         return {"status": answer.status, "url": self.page.url}
 
     def evaluate(self, script):
-        return self.page.evaluate(script)
+        # A page that is left in this moment has no answer; the next one has.
+        while True:
+            try:
+                return self.page.evaluate(script)
+            except Error as error:
+                if "context was destroyed" not in str(error):
+                    raise
+                self.page.wait_for_load_state("load")
 
     def click(self, selector):
         self.page.click(selector, timeout=10_000)
