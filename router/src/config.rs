@@ -93,6 +93,8 @@ pub struct Settings {
     pub shutdown: Shutdown,
     /// Who may use the admin API; without any it answers only metrics and health.
     pub operators: Operators,
+    /// Whether anybody who reaches a public listener may see how all tenants are.
+    pub public_page: bool,
     /// What goes into the hashes of API keys; without it none is made or taken.
     pub key_secret: Option<KeySecret>,
     /// What Argo CD's generator shows; without it, it gets nothing.

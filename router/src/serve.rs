@@ -134,6 +134,14 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
         tokio::spawn(tiers.follow(tenants)),
         tokio::spawn(keys.clone().follow()),
         tokio::spawn(history.clone().run(control.history_sources())),
+        tokio::spawn({
+            let (trends, telemetry) = (control.trends().clone(), control.telemetry().clone());
+            trends.follow(telemetry)
+        }),
+        tokio::spawn({
+            let (page, standing) = (control.public_page().clone(), control.standing().clone());
+            page.follow(standing)
+        }),
     ];
     if let Some(admin) = admin {
         background.push(tokio::spawn(run_admin(

@@ -14,6 +14,7 @@ mod labels;
 pub mod logs;
 mod scrape;
 mod series;
+mod traffic;
 mod worker;
 
 use std::sync::Arc;
@@ -32,7 +33,8 @@ use self::{counts::Book, worker::Workers};
 pub use block::{Finished, Service};
 pub use counts::{LocalCounts, SignalCounts};
 pub use scrape::{DeploymentState, EndpointState, Scrape, TenantState};
-pub use worker::{Hedge, WorkerCounts};
+pub use traffic::{Stretch, Traffic};
+pub use worker::{Connections, Hedge, Resting, WorkerCounts};
 
 /// The label of requests that name no known tenant.
 pub const UNKNOWN_TENANT: &str = "__unknown__";
@@ -170,6 +172,11 @@ impl Telemetry {
     /// The counts of a worker that begins.
     pub fn worker(&self) -> WorkerCounts {
         self.workers.open()
+    }
+
+    /// Connections, on all workers together.
+    pub fn connections(&self) -> Connections {
+        self.workers.totals()
     }
 
     /// Counts a client connection ended for want of progress.

@@ -86,6 +86,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
             drain: builder.span("shutdown.drain", shutdown.drain, ZERO..=HOUR),
         },
         operators: builder.operators(&admin),
+        public_page: raw.health.public_page,
         key_secret,
         argocd_token: builder.argocd_token(&admin.argocd),
         notify: builder.notify(&raw.notify),
@@ -210,6 +211,7 @@ impl Builder<'_, '_> {
         let RawHealth {
             max_concurrent_probes,
             ejection,
+            public_page: _,
         } = raw;
         let base = self.span(
             "health.ejection.base",

@@ -298,6 +298,7 @@ pub(super) struct RawHedge {
 pub(super) struct RawHealth {
     pub(super) max_concurrent_probes: u32,
     pub(super) ejection: RawEjection,
+    pub(super) public_page: bool,
 }
 
 #[derive(Debug, Deserialize)]
@@ -468,6 +469,7 @@ impl Default for RawHealth {
         Self {
             max_concurrent_probes: 64,
             ejection: RawEjection::default(),
+            public_page: false,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod acme;
 pub(crate) mod alertmanager;
+pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod h2;
 pub(crate) mod load;
