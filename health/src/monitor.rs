@@ -159,7 +159,7 @@ impl Monitor {
     }
 
     pub(crate) fn announce(&self, transition: Transition) {
-        self.counters.count_transition();
+        self.counters.count(&transition);
         // Nobody listening is fine.
         let _ = self.announcements.send(transition);
     }

@@ -10,14 +10,14 @@ use axum::{
 };
 use serde::Deserialize;
 use tenant_store::model::{Endpoint, Signal, Tenant, TenantId, TenantRecord};
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
 use super::{
     body::JsonBody,
     caller::By,
     error::{ApiError, Fault, Problem},
     health::read_signal,
-    parameters::{DryRun, IdempotencyKey, IfMatch},
+    parameters::{DryRun, IdempotencyKey, IfMatch, OfDeployment},
     precondition::Match,
     query::Arguments,
     tenants,
@@ -208,17 +208,6 @@ fn check_others(
 }
 
 /// The deployment a path names.
-#[derive(IntoParams)]
-#[into_params(parameter_in = Path)]
-#[expect(dead_code, reason = "this describes; what reads it names every fault")]
-pub(super) struct OfDeployment {
-    /// The tenant's id.
-    id: TenantId,
-    /// Which of its deployments.
-    signal: Signal,
-}
-
-/// The deployment a path names, as it is read.
 pub(super) struct DeploymentPath(pub(super) TenantId, pub(super) Signal);
 
 impl<S: Send + Sync> FromRequestParts<S> for DeploymentPath {

@@ -79,7 +79,7 @@ impl Standing {
 
     /// Looks at every tenant once, tells what is new, and has those read again that none is left
     /// of.
-    pub(super) fn look(&self) {
+    pub(crate) fn look(&self) {
         let now = Timestamp::now();
         let mut news = Vec::new();
         let mut records = self.records.lock();

@@ -401,6 +401,12 @@ impl Text {
             "",
             stats.probes.total(),
         );
+        let help = "Endpoints that went out of use, by cause.";
+        self.family("endpoint_ejections_total", "counter", help);
+        for (cause, count) in stats.ejections_by_cause() {
+            let labels = format!("{{cause=\"{cause}\"}}");
+            self.sample("endpoint_ejections_total", &labels, count);
+        }
         let help = "Changes of an endpoint's availability.";
         self.single(
             "endpoint_transitions_total",
