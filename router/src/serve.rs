@@ -112,7 +112,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
         tiers: tiers.clone(),
         keys: keys.clone(),
         monitor: monitor.clone(),
-        history: history.clone(),
+        history,
         telemetry,
         certificates: addresses
             .iter()
@@ -132,7 +132,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
         tokio::spawn(warm_and_follow(tenants.clone())),
         tokio::spawn(tiers.follow(tenants)),
         tokio::spawn(keys.clone().follow()),
-        tokio::spawn(history.clone().run(control.history_sources())),
+        tokio::spawn(control.history().clone().run(control.history_sources())),
     ];
     if let Some(admin) = admin {
         background.push(tokio::spawn(run_admin(
@@ -156,17 +156,22 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     for task in background {
         task.abort();
     }
-    // Late by a minute otherwise; not worth waiting for a store that is gone.
+    last_words(&keys, &control).await;
+    Ok(())
+}
+
+/// Writes what would be late by a minute otherwise, or lost. Not worth waiting for a store that is
+/// gone.
+async fn last_words(keys: &KeyRing, control: &Control) {
     let _ = timeout(LAST_WORDS, keys.note_uses()).await;
     let sources = control.history_sources();
-    match timeout(LAST_WORDS, history.finish(&sources)).await {
+    match timeout(LAST_WORDS, control.history().finish(&sources)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the last minute is not remembered"),
         Err(_elapsed) => {
             tracing::warn!("the store took too long: the last minute is not remembered");
         }
     }
-    Ok(())
 }
 
 fn addresses(config: &Config) -> Result<Vec<Arc<Address>>, TlsFault> {
