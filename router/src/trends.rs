@@ -202,7 +202,7 @@ mod tests {
         answer(&telemetry, &late, 200);
         trends.take(telemetry.traffic(), 20);
         assert_eq!(trends.of(&late, Signal::Logs), None, "no room");
-        for step in 0..POINTS {
+        for step in 0..=POINTS {
             answer(&telemetry, &tenant(0), 200);
             answer(&telemetry, &late, 200);
             trends.take(telemetry.traffic(), 30 + i64::try_from(step).expect("few"));
