@@ -10,6 +10,7 @@ use super::{
     parameters::{IfNoneMatch, OfTenant, PageLimit},
     query::{Arguments, TenantPath},
     read,
+    schema::{Conditions, HealthCursor, TierNames},
 };
 use crate::{
     control::Control,
@@ -27,11 +28,11 @@ use crate::{
     tag = "health",
     operation_id = "getHealthOverview",
     params(
-        ("condition" = inline(Option<String>), Query, nullable = false, description = "Only tenants in this condition (`healthy`, `degraded`, `unhealthy`, `unknown`, `maintenance`), or in one of several with commas between.", example = "degraded,unhealthy"),
-        ("tier" = inline(Option<String>), Query, nullable = false, description = "Only tenants of this tier, or of one of several with commas between.", example = "gold"),
+        ("condition" = inline(Option<Conditions>), Query, nullable = false, description = "Only tenants in this condition (`healthy`, `degraded`, `unhealthy`, `unknown`, `maintenance`), or in one of several with commas between."),
+        ("tier" = inline(Option<TierNames>), Query, nullable = false, description = "Only tenants of this tier, or of one of several with commas between."),
         ("signal" = Option<Signal>, Query, nullable = false, description = "Only tenants with a deployment for it, by whose condition they are then judged and ordered."),
         ("q" = inline(Option<String>), Query, nullable = false, description = "Only tenants with this in their id or display name, whatever the case."),
-        ("cursor" = inline(Option<String>), Query, nullable = false, description = "Only tenants after this place: the `next` of the page before."),
+        ("cursor" = inline(Option<HealthCursor>), Query, nullable = false, description = "Only tenants after this place: the `next` of the page before."),
         PageLimit,
         IfNoneMatch,
     ),

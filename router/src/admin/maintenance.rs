@@ -9,7 +9,7 @@ use tenant_store::model::{Maintenance, Tenant, TenantRecord};
 use super::{
     body::JsonBody,
     caller::By,
-    error::{ApiError, Problem},
+    error::{ApiError, Fault, Problem},
     parameters::{DryRun, IfMatch, OfTenant},
     precondition::Match,
     query::{Arguments, TenantPath},
@@ -32,6 +32,7 @@ use crate::control::Control;
         (status = 200, description = "In maintenance.", body = TenantRecord, headers(("ETag" = String, description = "Its revision."), ("X-Mirador-Outcome" = String, description = "`updated` or `unchanged`."))),
         (status = 404, description = "There is none, or it was deleted.", body = Problem, content_type = "application/problem+json"),
         (status = 412, description = "The condition does not hold.", body = Problem, content_type = "application/problem+json"),
+        (status = 422, description = "It would be over already.", body = Problem, content_type = "application/problem+json"),
         (status = 428, description = "There is no condition.", body = Problem, content_type = "application/problem+json"),
     ),
 )]
@@ -46,11 +47,8 @@ pub(super) async fn begin(
     let dry_run = tenants::only_dry_run(arguments)?;
     if !maintenance.is_on(Timestamp::now()) {
         let until = maintenance.until.map(|until| until.to_string());
-        return Err(ApiError::fault(
-            "until",
-            until,
-            "is past; name a time to come",
-        ));
+        let fault = Fault::new("until", until, "is past; name a time to come");
+        return Err(ApiError::Unprocessable(vec![fault]));
     }
     let edit = |tenant: &Tenant| Ok(with(tenant, Some(maintenance.clone())));
     let written = tenants::change(&control, &id, condition, dry_run, &author, edit).await?;

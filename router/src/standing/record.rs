@@ -126,17 +126,19 @@ impl Record {
             return news.news; // what happens meanwhile is told at its end, if it lasts
         }
         let same_document = self.revision == health.revision;
-        let mut cause = None;
+        let mut worst: Option<(Condition, Cause)> = None;
         for (signal, deployment) in &health.deployments {
             let told = news.deployment(*signal, deployment, self.of(*signal), same_document);
-            cause = cause.or(told);
+            let found = told.map(|cause| (deployment.condition, cause));
+            let is_worse = |(condition, _)| worst.is_none_or(|(worst, _)| condition > worst);
+            worst = found.filter(|found| is_worse(*found)).or(worst);
         }
         if is_worth_telling(self.condition, health.condition) {
             news.tenant(
                 Kind::Tenant,
                 self.condition.as_str(),
                 health.condition.as_str(),
-                cause.unwrap_or(Cause::CONFIG),
+                worst.map_or(Cause::CONFIG, |(_, cause)| cause),
                 health.sentence.clone(),
             );
         }

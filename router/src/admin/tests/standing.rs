@@ -444,7 +444,7 @@ async fn maintenance_silences_a_tenant_until_it_is_over() {
         json!({"reason": "disks", "until": "2020-01-01T00:00:00Z"}),
     ))
     .await;
-    assert_eq!(past.status, StatusCode::BAD_REQUEST);
+    assert_eq!(past.status, StatusCode::UNPROCESSABLE_ENTITY);
     assert_eq!(past.body["errors"][0]["field"], "until");
     let nameless = Answer::of(put(json!({"until": "2120-01-01T00:00:00Z"}))).await;
     assert_eq!(nameless.status, StatusCode::BAD_REQUEST);
@@ -481,6 +481,23 @@ async fn maintenance_silences_a_tenant_until_it_is_over() {
     assert_eq!((&*over.from, &*over.to), ("maintenance", "degraded"));
     let tenant = next(&mut feed, Kind::Tenant).await;
     assert_eq!((&*tenant.from, &*tenant.to), ("healthy", "degraded"));
+}
+
+/// Nobody has to remember to end it.
+#[tokio::test]
+async fn maintenance_ends_by_the_clock() {
+    let admin = Admin::start().await;
+    admin.put(&unprobed("acme", 10_071, 2)).await;
+    let mut feed = admin.control.standing().feed();
+    let until = (jiff::Timestamp::now() + Duration::from_secs(3)).to_string();
+    let begin = admin.request(Method::PUT, "/api/v1/tenants/acme/maintenance");
+    let begin = begin.json(&json!({"reason": "new disks", "until": until}));
+    let begun = Answer::of(begin.header("If-Match", "*")).await;
+    assert_eq!(begun.status, StatusCode::OK, "{}", begun.body);
+    assert_eq!(&*next(&mut feed, Kind::Maintenance).await.to, "maintenance");
+    let over = next(&mut feed, Kind::Maintenance).await;
+    assert_eq!((&*over.from, &*over.to), ("maintenance", "unknown"));
+    assert_eq!(over.sentence, "maintenance is over: new disks");
 }
 
 /// Alerts about a tenant that is deleted have to end.
