@@ -21,6 +21,7 @@ mod lifecycle;
 mod listener;
 mod maintenance;
 mod openapi;
+mod pages;
 mod parameters;
 mod precondition;
 mod query;
@@ -28,6 +29,7 @@ mod read;
 mod rehearsal;
 mod schema;
 mod select;
+mod session;
 mod status;
 mod tenants;
 mod tiers;
@@ -73,6 +75,7 @@ fn app(control: Arc<Control>) -> Router {
     let door = Door {
         control: Arc::clone(&control),
         attempts: Arc::default(),
+        sessions: Arc::default(),
     };
     let answers = Arc::<Answers>::default();
     let guarded = OpenApiRouter::with_openapi(openapi::blank())
@@ -101,7 +104,10 @@ fn app(control: Arc<Control>) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .layer(DefaultBodyLimit::max(body::LIMIT))
         .layer(middleware::from_fn_with_state(answers, idempotency::once))
-        .layer(middleware::from_fn_with_state(door, auth::authenticate))
+        .layer(middleware::from_fn_with_state(
+            door.clone(),
+            auth::authenticate,
+        ))
         .with_state(Arc::clone(&control));
     let open = open
         .merge(generator)
@@ -112,6 +118,7 @@ fn app(control: Arc<Control>) -> Router {
         .method_not_allowed_fallback(error::method_not_allowed)
         .with_state(description);
     open.merge(described)
+        .merge(pages::routes(door))
         .merge(guarded)
         .layer(middleware::from_fn(caller::identify))
 }

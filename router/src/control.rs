@@ -7,7 +7,8 @@ mod reload;
 use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
-use health::Monitor;
+use health::{Monitor, MonitorStats};
+use jiff::Timestamp;
 use tenant_store::{cache::TenantCache, repository::Repository};
 use tokio::sync::{Mutex, watch};
 
@@ -18,9 +19,11 @@ use crate::{
     history::{History, Sources},
     keys::KeyRing,
     proxy::route::TenantRoute,
+    public_page::PublicPage,
     standing::Standing,
     telemetry::{Scrape, Telemetry, logs::LogLevel},
     tiers::Tiers,
+    trends::Trends,
 };
 
 pub use reload::{ReloadError, Reloaded};
@@ -59,6 +62,9 @@ pub struct Control {
     telemetry: Arc<Telemetry>,
     credentials: Arc<Credentials>,
     settings: ArcSwap<Settings>,
+    trends: Arc<Trends>,
+    public_page: Arc<PublicPage>,
+    started: Timestamp,
     phase: watch::Sender<Phase>,
     log_level: Option<LogLevel>,
     source: Mutex<Source>,
@@ -109,6 +115,9 @@ impl Control {
             telemetry: parts.telemetry,
             credentials,
             settings,
+            trends: Arc::default(),
+            public_page: Arc::default(),
+            started: Timestamp::now(),
             phase: watch::Sender::new(Phase::Starting),
             log_level: parts.log_level.clone(),
             source: Mutex::new(Source::new(
@@ -179,6 +188,36 @@ impl Control {
         &self.credentials
     }
 
+    /// The last half hour of tenants' traffic.
+    pub fn trends(&self) -> &Arc<Trends> {
+        &self.trends
+    }
+
+    /// The page that anybody may see, should it be switched on.
+    pub fn public_page(&self) -> &Arc<PublicPage> {
+        &self.public_page
+    }
+
+    /// When this router was started.
+    pub fn started(&self) -> Timestamp {
+        self.started
+    }
+
+    /// What the health monitor counts.
+    pub fn probes(&self) -> MonitorStats {
+        self.monitor.stats()
+    }
+
+    /// Log lines that nobody took in time.
+    pub fn log_lines_dropped(&self) -> usize {
+        self.log_level.as_ref().map_or(0, LogLevel::dropped)
+    }
+
+    /// Reads from the configuration in force. Waits for a reload that is under way.
+    pub async fn configuration<T>(&self, read: impl FnOnce(&Config) -> T) -> T {
+        read(self.source.lock().await.current())
+    }
+
     /// All metrics as text, in pieces.
     pub fn metrics_text(&self) -> impl Iterator<Item = String> + Send + use<> {
         let cache = self.tenants.stats();
@@ -189,7 +228,7 @@ impl Control {
             service: self.history.service(&self.tenants, &self.telemetry),
             history: self.history.stats(),
             store_faults: self.repository.store().faults(),
-            log_lines_dropped: self.log_level.as_ref().map_or(0, LogLevel::dropped),
+            log_lines_dropped: self.log_lines_dropped(),
         })
     }
 

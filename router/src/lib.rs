@@ -19,13 +19,17 @@ pub mod jwt;
 pub mod keyring;
 pub mod keys;
 pub mod listener;
+pub mod notify;
+mod pages;
 pub mod proxy;
+pub mod public_page;
 pub mod serve;
 pub mod standing;
 pub mod store;
 pub mod telemetry;
 pub mod tiers;
 pub mod tls;
+pub mod trends;
 pub mod worker;
 
 /// The revision this was built from, where the build says it.

@@ -18,6 +18,7 @@ pub mod relay;
 pub mod rewrite;
 pub mod route;
 pub mod settings;
+mod status_page;
 pub mod upstream;
 
 pub use front::LocalRoute;
@@ -57,6 +58,12 @@ pub async fn handle(
 ) -> Response<ResponseBody> {
     let (head, body) = request.into_parts();
     let settings = context.settings();
+    if settings.public_page
+        && head.uri.path().starts_with("/health")
+        && let Some(page) = status_page::answer(context, &head).await
+    {
+        return page;
+    }
     let path = settings.identity.divide(head.uri.path());
     let classified = classify(path.rest(), connection.signal());
     let version = head.version;

@@ -38,7 +38,7 @@ use crate::{
 pub use self::{
     condition::{Condition, EndpointCondition},
     event::{ByOperator, Cause, Feed, HealthEvent, Kind, Since},
-    overview::{Cursor, Filter},
+    overview::{Cursor, Filter, Order},
     view::{
         Counts, DeploymentHealth, EndpointCounts, EndpointView, Failover, Overall, Overview,
         SignalSummary, TenantHealth, TenantSummary,

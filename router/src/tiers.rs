@@ -1,6 +1,6 @@
 //! The tiers as routes are built from them: what operators defined, and what is built in.
 
-use std::sync::Arc;
+use std::{collections::BTreeSet, sync::Arc};
 
 use tenant_store::{
     cache::TenantCache,
@@ -51,6 +51,15 @@ impl Tiers {
         let defined = held.as_ref().and_then(|held| held.get(name.as_str()));
         let built_in = || self.built_in.iter().find(|tier| tier.name == *name);
         defined.or_else(built_in).cloned()
+    }
+
+    /// The names of all there are, in their order.
+    pub fn names(&self) -> Vec<Tier> {
+        let held = self.defined.as_ref().map(|mirror| mirror.load());
+        let defined = held.iter().flat_map(|held| held.views());
+        let all = self.built_in.iter().chain(defined);
+        let names: BTreeSet<_> = all.map(|tier| tier.name.clone()).collect();
+        names.into_iter().collect()
     }
 
     /// Reads all tiers.

@@ -39,12 +39,13 @@ pub fn run(control: &Arc<Control>, listeners: Vec<Listener>) -> io::Result<()> {
 
 /// Accepts and serves until told to close, then lets what is open end.
 async fn work(control: &Arc<Control>, listeners: Vec<Listener>) -> io::Result<()> {
-    let context = Rc::new(ProxyContext::new(
+    let context = ProxyContext::new(
         control.tenants().clone(),
         control.telemetry().clone(),
         control.credentials().clone(),
         &control.settings(),
-    ));
+    );
+    let context = Rc::new(context.with_public_page(control.public_page().clone()));
     let reception = Rc::new(Reception::new(context, control.phase()));
     spawn_local(tick(control.clone(), reception.clone()));
     let mut accepting = Vec::new();

@@ -1,6 +1,6 @@
 //! The door of the guarded paths: who is calling, and may they do this?
 
-use std::{net::IpAddr, sync::Arc, time::Instant};
+use std::{future::Future, net::IpAddr, sync::Arc, time::Instant};
 
 use axum::{
     extract::{ConnectInfo, Request, State},
@@ -9,7 +9,7 @@ use axum::{
     response::Response,
 };
 
-use super::{error::ApiError, listener::Peer, token};
+use super::{error::ApiError, listener::Peer, session::Sessions, token};
 use crate::{
     attempts::Attempts,
     config::{Operator, Operators, Role},
@@ -22,6 +22,7 @@ use crate::{
 pub(super) struct Door {
     pub(super) control: Arc<Control>,
     pub(super) attempts: Arc<Attempts>,
+    pub(super) sessions: Arc<Sessions>,
 }
 
 impl Door {
@@ -61,25 +62,9 @@ pub(super) async fn authenticate(
     mut request: Request,
     next: Next,
 ) -> Result<Response, ApiError> {
-    let settings = door.control.settings();
-    if settings.operators.is_empty() {
-        return Err(ApiError::NoToken);
-    }
-    let peer = request.extensions().get::<ConnectInfo<Peer>>();
-    let peer = peer.map(|ConnectInfo(peer)| peer.clone());
+    let peer = peer(&request);
     let address = peer.as_ref().map(|peer| peer.address.ip());
-    door.admit(address)?;
-    let operators = &settings.operators;
-    let caller = match credential(request.headers()) {
-        Sent::Token(token) => by_token(&door.control, operators, token).await,
-        Sent::Nothing => peer
-            .as_ref()
-            .and_then(|peer| peer.certificate.as_deref())
-            .and_then(|shown| operators.by_certificate(|name| shown.has(name)))
-            .map(Caller::of)
-            .ok_or(ApiError::Unauthenticated),
-        Sent::Unusable => Err(ApiError::Unauthenticated),
-    };
+    let caller = recognise(&door, &request, peer.as_ref()).await;
     let caller = caller.inspect_err(|error| {
         if error.is_failure_to_authenticate() {
             door.failed(address, Instant::now());
@@ -89,7 +74,56 @@ pub(super) async fn authenticate(
     Ok(next.run(request).await)
 }
 
-async fn by_token(
+/// The same for pages: a browser that brings nothing is nobody's guess, but somebody who has not
+/// logged in yet.
+pub(super) async fn authenticate_browser(
+    State(door): State<Door>,
+    mut request: Request,
+    next: Next,
+) -> Result<Response, ApiError> {
+    if request.headers().contains_key(header::AUTHORIZATION) {
+        return authenticate(State(door), request, next).await;
+    }
+    let peer = peer(&request);
+    let caller = recognise(&door, &request, peer.as_ref()).await?;
+    request.extensions_mut().insert(caller);
+    Ok(next.run(request).await)
+}
+
+pub(super) fn peer(request: &Request) -> Option<Peer> {
+    let peer = request.extensions().get::<ConnectInfo<Peer>>();
+    peer.map(|ConnectInfo(peer)| peer.clone())
+}
+
+/// Whose request it is: by its token, by that of its session, by the certificate shown.
+fn recognise<'r>(
+    door: &'r Door,
+    request: &'r Request,
+    peer: Option<&'r Peer>,
+) -> impl Future<Output = Result<Caller, ApiError>> + Send + use<'r> {
+    let (method, headers) = (request.method(), request.headers());
+    async move {
+        let settings = door.control.settings();
+        let operators = &settings.operators;
+        if operators.is_empty() {
+            return Err(ApiError::NoToken);
+        }
+        door.admit(peer.map(|peer| peer.address.ip()))?;
+        let session = door.sessions.token(method, headers, Instant::now());
+        match (credential(headers), session) {
+            (Sent::Token(token), _) => by_token(&door.control, operators, token).await,
+            (Sent::Nothing, Some(token)) => by_token(&door.control, operators, &token).await,
+            (Sent::Nothing, None) => peer
+                .and_then(|peer| peer.certificate.as_deref())
+                .and_then(|shown| operators.by_certificate(|name| shown.has(name)))
+                .map(Caller::of)
+                .ok_or(ApiError::Unauthenticated),
+            (Sent::Unusable, _) => Err(ApiError::Unauthenticated),
+        }
+    }
+}
+
+pub(super) async fn by_token(
     control: &Control,
     operators: &Operators,
     token: &str,

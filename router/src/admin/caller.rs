@@ -55,13 +55,21 @@ pub(super) async fn identify(mut request: Request, next: Next) -> Response {
     if let Ok(id) = HeaderValue::from_str(&id.0) {
         headers.insert(REQUEST_ID, id);
     }
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    // All but what is the same for good, and says so itself.
+    let unless_told = headers.entry(header::CACHE_CONTROL);
+    unless_told.or_insert(HeaderValue::from_static("no-store"));
     // The server won't read what is left of the body, so nothing can follow on the connection; a
     // client that is not told sends its next request into the void.
     if is_http1 && !read.load(Ordering::Relaxed) {
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     response
+}
+
+/// The id that [`identify`] has given a request.
+pub(super) fn request_id(request: &Request) -> Arc<str> {
+    let id = request.extensions().get::<RequestId>();
+    id.map_or_else(|| "".into(), |id| id.0.clone())
 }
 
 /// A request's body that tells whether it was read to its end.

@@ -424,6 +424,18 @@ struct Refusal {
     cause: Option<String>,
 }
 
+impl Refusal {
+    fn log(&self, request_id: &str) {
+        if let Some(cause) = &self.cause {
+            tracing::warn!(
+                request_id,
+                error = cause.as_str(),
+                "an admin request failed"
+            );
+        }
+    }
+}
+
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
         let Nature {
@@ -454,19 +466,24 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Takes a refusal from its answer, for whoever tells it otherwise than as a problem document, with
+/// its title and its detail. Its cause goes to the log.
+pub(super) fn take_refusal(
+    response: &mut Response,
+    request_id: &str,
+) -> Option<(&'static str, String)> {
+    let refusal = response.extensions_mut().remove::<Refusal>()?;
+    refusal.log(request_id);
+    Some((refusal.title, refusal.detail))
+}
+
 /// Writes the problem document of a refusal, and its cause to the log. Other responses pass as they
 /// are.
 pub(super) fn complete(mut response: Response, request_id: &str) -> Response {
     let Some(refusal) = response.extensions_mut().remove::<Refusal>() else {
         return response;
     };
-    if let Some(cause) = &refusal.cause {
-        tracing::warn!(
-            request_id,
-            error = cause.as_str(),
-            "an admin request failed"
-        );
-    }
+    refusal.log(request_id);
     let status = response.status();
     let problem = Problem {
         kind: format!("/problems/{}", refusal.kind),

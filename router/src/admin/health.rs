@@ -14,7 +14,7 @@ use super::{
 };
 use crate::{
     control::Control,
-    standing::{Condition, Cursor, Filter, Overview, TenantHealth},
+    standing::{Condition, Cursor, Filter, Order, Overview, TenantHealth},
 };
 
 /// Read the health of all tenants
@@ -59,8 +59,10 @@ fn filter(arguments: &mut Arguments) -> Filter {
         tiers: tiers.unwrap_or_default(),
         signal: arguments.take_with("signal", read_signal),
         search: arguments.take("q"),
+        order: Order::Worst,
         limit: arguments.take_limit().into(),
         after: arguments.take::<Cursor>("cursor"),
+        ..Filter::default()
     }
 }
 

@@ -36,6 +36,8 @@ type Stream = Either<TcpStream, Box<TlsStream<TcpStream>>>;
 pub(super) struct Peer {
     /// From where.
     pub(super) address: SocketAddr,
+    /// Whether by TLS.
+    pub(super) is_encrypted: bool,
     /// What they showed, verified.
     pub(super) certificate: Option<Arc<Certificate>>,
 }
@@ -77,6 +79,7 @@ impl Listener for AdminListener {
     fn local_addr(&self) -> io::Result<Peer> {
         Ok(Peer {
             address: self.address,
+            is_encrypted: false,
             certificate: None,
         })
     }
@@ -109,6 +112,7 @@ async fn accept(
         let Some(tls) = &tls else {
             let peer = Peer {
                 address,
+                is_encrypted: false,
                 certificate: None,
             };
             if accepted.send((Either::Left(stream), peer)).await.is_err() {
@@ -126,6 +130,7 @@ async fn accept(
                 Ok(Ok(stream)) => {
                     let peer = Peer {
                         address,
+                        is_encrypted: true,
                         certificate: Certificate::of(&stream).map(Arc::new),
                     };
                     let _ = accepted.send((Either::Right(Box::new(stream)), peer)).await;

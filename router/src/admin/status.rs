@@ -6,8 +6,8 @@ use axum::{
     Json,
     body::Body,
     extract::State,
-    http::{StatusCode, header},
-    response::IntoResponse,
+    http::{HeaderMap, HeaderValue, StatusCode, header},
+    response::{IntoResponse, Redirect, Response},
 };
 use futures_util::stream;
 use serde::Serialize;
@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use super::{
     error::{ApiError, Problem},
+    pages,
     parameters::{DryRun, IdempotencyKey},
     query::Arguments,
     tenants::only_dry_run,
@@ -55,6 +56,8 @@ pub(super) async fn alive() -> &'static str {
 }
 
 /// Liveness: the process answers, which is all that is asked
+///
+/// A browser, which asks for HTML, is sent to the health pages instead.
 #[utoipa::path(
     get,
     path = "/health",
@@ -62,10 +65,16 @@ pub(super) async fn alive() -> &'static str {
     operation_id = "getHealth",
     responses(
         (status = 200, description = "It lives.", body = String, content_type = "text/plain; charset=utf-8"),
+        (status = 303, description = "To the page of all tenants, for whoever accepts HTML."),
     ),
 )]
-pub(super) async fn health() -> &'static str {
-    "OK\n"
+pub(super) async fn health(headers: HeaderMap) -> Response {
+    let vary = [(header::VARY, HeaderValue::from_static("accept"))];
+    if pages::wants_page(&headers) {
+        (vary, Redirect::to(pages::START)).into_response()
+    } else {
+        (vary, "OK\n").into_response()
+    }
 }
 
 /// Liveness: the process answers, which is all that is asked

@@ -60,6 +60,11 @@ impl TokenHash {
         self.0.ct_eq(&other.0).into()
     }
 
+    /// The hash itself.
+    pub fn to_bytes(self) -> [u8; 32] {
+        self.0
+    }
+
     /// Reads 64 hexadecimal digits.
     pub(super) fn from_hex(text: &str) -> Option<Self> {
         let digits = text.as_bytes();

@@ -63,6 +63,11 @@ impl Source {
         }
     }
 
+    /// The configuration in force.
+    pub(super) const fn current(&self) -> &Config {
+        &self.current
+    }
+
     /// Reads the configuration again, and tells what taking it in would do.
     pub(super) fn rehearse(&self) -> Result<Reloaded, ReloadError> {
         let fresh = self.read()?.config;

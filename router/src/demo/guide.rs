@@ -122,6 +122,9 @@ fn write_failures(world: &World, sandbox: &Sandbox, page: &mut Page) -> Result<(
     )?;
     page.line(format_args!("  kill -9 {pid}"))?;
     page.line(format_args!(
+        "  {admin}/health in a browser; log in with the token in {token}"
+    ))?;
+    page.line(format_args!(
         "  curl -s {admin}/api/v1/tenants/acme/health -H \"Authorization: Bearer $(cat {token})\""
     ))?;
     page.line("")
@@ -144,5 +147,6 @@ fn data_sources(world: &World) -> Result<String, DemoError> {
     };
     let tenants: Result<Vec<_>, TenantIdError> = world.tenants().map(access).collect();
     let tenants = tenants.map_err(|error| DemoError::Unexpected(error.to_string()))?;
-    Ok(grafana::provisioning(&tenants, &world.router.public.url()))
+    let router = grafana::Router::at(&world.router.public.url());
+    Ok(grafana::provisioning(&tenants, &router))
 }

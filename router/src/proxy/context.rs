@@ -33,6 +33,7 @@ use crate::{
     clock::Clock,
     config,
     credentials::Credentials,
+    public_page::PublicPage,
     telemetry::{LocalCounts, Telemetry, WorkerCounts},
 };
 
@@ -52,6 +53,7 @@ pub struct ProxyContext {
     clock: Clock,
     no_upload: Rc<Upload>,
     stance: Cell<Stance>,
+    public_page: Option<Arc<PublicPage>>,
 }
 
 /// Whether the router wants requests.
@@ -89,7 +91,22 @@ impl ProxyContext {
             clock,
             no_upload: Rc::new(Upload::whole()),
             stance: Cell::new(Stance::Starting),
+            public_page: None,
         }
+    }
+
+    /// With the page that anybody may see, should it be switched on.
+    #[must_use]
+    pub fn with_public_page(self, page: Arc<PublicPage>) -> Self {
+        Self {
+            public_page: Some(page),
+            ..self
+        }
+    }
+
+    /// The page that anybody may see.
+    pub fn public_page(&self) -> Option<&PublicPage> {
+        self.public_page.as_deref()
     }
 
     /// Moves the clock, and takes in settings if they are others.

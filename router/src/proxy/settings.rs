@@ -27,6 +27,8 @@ pub struct Settings {
     pub pool: PoolLimits,
     /// How much is logged of requests.
     pub access: AccessLog,
+    /// Whether anybody may see how all tenants are.
+    pub public_page: bool,
     trusted: Vec<IpNet>,
 }
 
@@ -42,6 +44,7 @@ impl Settings {
                 idle_timeout: source.upstream.idle_timeout,
             },
             access: source.log.access,
+            public_page: source.public_page,
             trusted: source.trusted_proxies.clone(),
             source: source.clone(),
         }

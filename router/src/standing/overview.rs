@@ -27,6 +27,8 @@ pub struct Filter {
     pub signal: Option<Signal>,
     /// Only those with this in their id or display name, whatever the case.
     pub search: Option<String>,
+    /// In which order.
+    pub order: Order,
     /// So many at most.
     pub limit: usize,
     /// Only those after this place.
@@ -41,13 +43,24 @@ impl Default for Filter {
             tiers: Vec::new(),
             signal: None,
             search: None,
+            order: Order::Worst,
             limit: 100,
             after: None,
         }
     }
 }
 
-/// A place in the list of tenants, the worst first.
+/// Which tenants come first.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Order {
+    /// The worst, equals by id.
+    #[default]
+    Worst,
+    /// By id, however they are.
+    Id,
+}
+
+/// A place in the list of tenants.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Cursor {
     rank: u8,
@@ -60,6 +73,16 @@ impl Cursor {
         Self {
             rank: condition.rank(),
             score: score.unwrap_or(100),
+            tenant,
+        }
+    }
+}
+
+impl Cursor {
+    fn of_id(tenant: TenantId) -> Self {
+        Self {
+            rank: 0,
+            score: 0,
             tenant,
         }
     }
@@ -115,7 +138,10 @@ pub(super) fn page(
         if !filter.conditions.is_empty() && !filter.conditions.contains(&condition) {
             continue;
         }
-        let place = Cursor::of(condition, score, entry.id().clone());
+        let place = match filter.order {
+            Order::Worst => Cursor::of(condition, score, entry.id().clone()),
+            Order::Id => Cursor::of_id(entry.id().clone()),
+        };
         if filter.after.as_ref().is_some_and(|after| place <= *after) {
             continue;
         }

@@ -76,6 +76,39 @@ impl HistogramTotals {
         })
     }
 
+    /// What was observed since an earlier look.
+    pub(super) fn since(&self, earlier: &Self) -> Self {
+        let mut since = self.clone();
+        since.nanoseconds = since.nanoseconds.saturating_sub(earlier.nanoseconds);
+        for (count, then) in since.buckets.iter_mut().zip(&earlier.buckets) {
+            *count = count.saturating_sub(*then);
+        }
+        since
+    }
+
+    /// How much time, in seconds, `share` of what was observed took at most: as if within a bucket
+    /// all were spread evenly. NaN if nothing was observed.
+    #[expect(
+        clippy::cast_precision_loss,
+        clippy::cast_possible_truncation,
+        reason = "it is told to two digits"
+    )]
+    pub(super) fn quantile(&self, share: f64) -> f32 {
+        let wanted = self.count() as f64 * share;
+        let (mut below, mut from) = (0.0, 0.0);
+        for (position, count) in self.buckets.iter().enumerate() {
+            let count = *count as f64;
+            let upto = BOUNDS
+                .get(position)
+                .map_or(from, |(bound, _)| *bound as f64 / 1e9);
+            if count > 0.0 && below + count >= wanted {
+                return (from + (upto - from) * (wanted - below) / count) as f32;
+            }
+            (below, from) = (below + count, upto);
+        }
+        f32::NAN
+    }
+
     /// The sum of all that was observed, in seconds.
     pub(super) fn seconds(&self) -> f64 {
         Duration::from_nanos(self.nanoseconds).as_secs_f64()
