@@ -33,6 +33,8 @@ struct Kept {
     /// When each point ends, in seconds since 1970.
     at: VecDeque<i64>,
     series: HashMap<(TenantId, Signal), Series>,
+    /// Answers ever given to those that have no series: only more of them begin one.
+    others: HashMap<(TenantId, Signal), u64>,
     /// Whether there was ever no room: then a series that begins is not that of a tenant that does.
     was_full: bool,
 }
@@ -88,17 +90,9 @@ impl Trends {
                 continue;
             }
             let key = (tenant, signal);
-            if let Some(series) = kept.series.get_mut(&key) {
-                series.take(traffic);
-            } else if kept.series.len() < MOST {
-                let before = if kept.was_full {
-                    traffic.clone()
-                } else {
-                    Traffic::default()
-                };
-                let points = VecDeque::new();
-                let series = kept.series.entry(key).or_insert(Series { before, points });
-                series.take(traffic);
+            match kept.series.get_mut(&key) {
+                Some(series) => series.take(traffic),
+                None => kept.begin(key, traffic),
             }
         }
     }
@@ -106,10 +100,36 @@ impl Trends {
 
 impl Kept {
     fn make_room(&mut self) {
-        if self.series.len() >= MOST {
-            self.was_full = true;
-            self.series.retain(|_, series| !series.is_idle());
+        if self.series.len() < MOST {
+            return;
         }
+        self.was_full = true;
+        let idle = self.series.extract_if(|_, series| series.is_idle());
+        let idle = idle.map(|(key, series)| (key, series.before.answered()));
+        self.others.extend(idle);
+    }
+
+    /// Begins a series, if there are requests to tell of, and room.
+    fn begin(&mut self, key: (TenantId, Signal), traffic: Traffic) {
+        let answered = traffic.answered();
+        let last = self.others.get(&key);
+        let is_busy = last.is_none_or(|last| answered > *last);
+        if !is_busy || self.series.len() >= MOST {
+            self.others.insert(key, answered);
+            return;
+        }
+        self.others.remove(&key);
+        let before = if self.was_full {
+            traffic.clone()
+        } else {
+            Traffic::default()
+        };
+        let mut series = Series {
+            before,
+            points: VecDeque::new(),
+        };
+        series.take(traffic);
+        self.series.insert(key, series);
     }
 }
 
@@ -202,7 +222,7 @@ mod tests {
         answer(&telemetry, &late, 200);
         trends.take(telemetry.traffic(), 20);
         assert_eq!(trends.of(&late, Signal::Logs), None, "no room");
-        for step in 0..POINTS {
+        for step in 0..=POINTS {
             answer(&telemetry, &tenant(0), 200);
             answer(&telemetry, &late, 200);
             trends.take(telemetry.traffic(), 30 + i64::try_from(step).expect("few"));

@@ -122,6 +122,9 @@ fn write_failures(world: &World, sandbox: &Sandbox, page: &mut Page) -> Result<(
     )?;
     page.line(format_args!("  kill -9 {pid}"))?;
     page.line(format_args!(
+        "  {admin}/health in a browser; log in with the token in {token}"
+    ))?;
+    page.line(format_args!(
         "  curl -s {admin}/api/v1/tenants/acme/health -H \"Authorization: Bearer $(cat {token})\""
     ))?;
     page.line("")

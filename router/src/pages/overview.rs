@@ -281,7 +281,7 @@ impl Page<'_> {
                         @for signal in Signal::ALL { th.c-signal scope="col" { (signal) } }
                         th.c-endpoints.number scope="col" { "Endpoints" }
                         @if for_operators { th scope="col" { "What is the matter" } }
-                        th.c-since scope="col" { "Since" }
+                        th.c-since scope="col" { "Changed" }
                     }
                 }
                 tbody data-rows {

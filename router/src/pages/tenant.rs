@@ -85,7 +85,7 @@ impl Page<'_> {
                 div.panel.verdict.(health.condition) {
                     (marks::condition(health.condition.as_str()))
                     p { (health.sentence) }
-                    @if let Some(since) = health.since { span.muted { "since " (marks::ago(since)) } }
+                    @if let Some(since) = health.since { span.muted { "changed " (marks::ago(since)) } }
                 }
                 @if let Some(maintenance) = &health.maintenance {
                     div.panel.verdict.maintenance {
@@ -169,7 +169,7 @@ fn card(signal: Signal, deployment: &DeploymentHealth) -> Markup {
                 span.aside {
                     "score " (score(deployment.score))
                     @if let Some(failover) = &deployment.last_failover {
-                        " · last failover " (marks::ago(failover.at)) " (" (failover.cause) ")"
+                        " · last failover " (marks::ago(failover.at)) ", cause: " (failover.cause.as_str().replace('_', " "))
                     }
                 }
             }
@@ -184,7 +184,7 @@ fn card(signal: Signal, deployment: &DeploymentHealth) -> Markup {
                             th scope="col" { "Condition" }
                             th scope="col" { "Endpoint" }
                             th scope="col" { "Why" }
-                            th scope="col" { "Since" }
+                            th scope="col" { "Changed" }
                             th scope="col" { "Last probe" }
                             th.number scope="col" { "Failed in a row" }
                             th.number scope="col" { "Ejections" }

@@ -2,6 +2,7 @@
 
 mod access;
 mod live;
+mod pictures;
 mod public;
 
 use std::{fs, path::PathBuf};
@@ -16,13 +17,6 @@ use crate::support::{
     tenant::Tenant,
     upstream::Upstream,
 };
-
-/// Where pictures of pages are kept: they are part of what a build makes.
-fn pictures() -> PathBuf {
-    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../pages");
-    fs::create_dir_all(&folder).expect("a folder");
-    folder
-}
 
 /// Goes in by the form, and answers where that led.
 async fn log_in(browser: &mut Browser, mirador: &Mirador) -> String {

@@ -21,7 +21,7 @@ use crate::support::{
     port::Port,
     tenant::Tenant,
     tls::{Authority, connect},
-    upstream::{Step, Upstream, ok},
+    upstream::{Asked, Step, Upstream, ok},
     wire::End,
     within,
 };
@@ -227,7 +227,7 @@ async fn whatever_comes_first_after_a_rest_is_answered() {
     greet(&mut client, "/api/v1/query?end").await;
 
     let asked = upstream.asked();
-    let targets: Vec<&str> = asked.iter().map(|asked| asked.target()).collect();
+    let targets: Vec<&str> = asked.iter().map(Asked::target).collect();
     assert_eq!(
         targets,
         [
@@ -278,9 +278,10 @@ async fn what_has_begun_does_not_rest() {
     ask_two().await;
 }
 
-/// A backend by HTTP/2 that answers every request at once, and takes no more of any body than fits
-/// into its window. It counts what it is asked.
+/// A backend by HTTP/2 that answers once a body has filled its window, and takes no more of it. It
+/// counts what it is asked.
 async fn deaf() -> (String, Arc<AtomicUsize>) {
+    const WINDOW: usize = 65_535;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let url = format!("http://{}", listener.local_addr().expect("an address"));
     let asked = Arc::new(AtomicUsize::new(0));
@@ -289,13 +290,19 @@ async fn deaf() -> (String, Arc<AtomicUsize>) {
         while let Ok((stream, _)) = listener.accept().await {
             let count = count.clone();
             tokio::spawn(async move {
-                let mut unread = Vec::new();
                 let mut connection = h2::server::handshake(stream).await?;
                 while let Some(next) = connection.accept().await {
                     let (request, mut respond) = next?;
                     count.fetch_add(1, Ordering::Relaxed);
-                    respond.send_response(http::Response::new(()), true)?;
-                    unread.push(request.into_body());
+                    tokio::spawn(async move {
+                        let (mut body, mut came) = (request.into_body(), 0);
+                        while came < WINDOW {
+                            came += body.data().await.expect("more data")?.len();
+                        }
+                        respond.send_response(http::Response::new(()), true)?;
+                        // The body is neither read nor refused.
+                        std::future::pending::<Result<(), h2::Error>>().await
+                    });
                 }
                 Ok::<_, h2::Error>(())
             });
@@ -309,7 +316,7 @@ async fn what_is_left_of_a_body_that_nobody_takes_is_no_request() {
     let (url, asked) = deaf().await;
     let mirador = Mirador::start().await;
     let tenant = Tenant::new("acme")
-        .metrics(&[url.clone()])
+        .metrics(std::slice::from_ref(&url))
         .set(
             "/deployments/metrics/endpoints",
             json!([{"url": url, "protocol": "http2"}]),

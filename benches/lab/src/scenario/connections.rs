@@ -33,7 +33,7 @@ const CLIENTS: u32 = 16;
 
 /// How long connections have been idle when memory is looked at: the last of them, too, so that what
 /// a proxy gives back of idle ones has been given back.
-pub(crate) const IDLE_FOR: Duration = Duration::from_secs(3);
+pub(crate) const IDLE_FOR: Duration = Duration::from_secs(5);
 
 /// How much.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]

@@ -332,7 +332,7 @@
 
   const FORMATS = {
     rate: (value) => value === null ? "–" : value === 0 ? "0" : value < 10 ? value.toFixed(1) : Math.round(value).toLocaleString("en"),
-    share: (value) => value === null ? "–" : `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`,
+    share: (value) => value === null ? "–" : value === 0 ? "0 %" : `${(value * 100).toFixed(value < 0.1 ? 1 : 0)} %`,
     seconds: (value) => value === null ? "–" : value < 1 ? `${Math.round(value * 1000)} ms` : `${value.toFixed(1)} s`,
   };
 
@@ -359,7 +359,7 @@
       const tell = FORMATS[trend.unit];
       const [ink, grid] = [colour("muted-ink"), colour("grid-ink")];
       const plot = new uPlot({
-        width: holder.clientWidth || 320,
+        width: figure.clientWidth,
         height: 132,
         legend: { show: false },
         cursor: { y: false, points: { size: 6 } },
@@ -397,7 +397,7 @@
     clearTimeout(resized);
     resized = setTimeout(() => {
       for (const figure of all("figure[data-trend]")) {
-        const width = one(".plot", figure).clientWidth;
+        const width = figure.clientWidth;
         plots.get(figure)?.plot.setSize({ width, height: 132 });
       }
     }, 120);

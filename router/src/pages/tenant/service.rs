@@ -27,7 +27,7 @@ pub(super) fn card(service: Result<&Availability, &str>) -> Markup {
             @match service {
                 Err(why) => p.empty { (why) },
                 Ok(service) if service.signals.is_empty() => {
-                    p.empty { "No requests in the last 30 days." }
+                    p.empty { "No requests counted yet." }
                 },
                 Ok(service) => (table(service)),
             }
