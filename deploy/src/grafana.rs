@@ -24,12 +24,65 @@ pub struct TenantAccess {
     pub signals: Vec<Signal>,
 }
 
-/// Renders the provisioning file that gives Grafana the data sources of `tenants` through the
-/// router at `router_url`.
+/// How all data sources of a file reach the router.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Router {
+    /// The public listener, as Grafana's server reaches it.
+    pub url: String,
+    /// The plug-in that asks for metrics.
+    pub metrics: MetricsPlugin,
+    /// What tells the router whose data is wanted.
+    pub identification: Identification,
+    /// The organisation of Grafana that gets the data sources; without one, Grafana's first.
+    pub organisation: Option<u32>,
+}
+
+impl Router {
+    /// A router that believes the header `X-Tenant-ID`, asked by what is built into Grafana.
+    pub fn at(url: &str) -> Self {
+        Self {
+            url: url.into(),
+            metrics: MetricsPlugin::Prometheus,
+            identification: Identification::Header("X-Tenant-ID".into()),
+            organisation: None,
+        }
+    }
+}
+
+/// What speaks the query language of metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MetricsPlugin {
+    /// Built into Grafana.
+    Prometheus,
+    /// `victoriametrics-metrics-datasource`, which knows all of `MetricsQL`.
+    VictoriaMetrics,
+}
+
+/// What a data source sends along so that the router knows the tenant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identification {
+    /// The tenant's id, in the header of this name.
+    Header(String),
+    /// An API key of the tenant's, which Grafana takes from an environment variable: this prefix,
+    /// and [the tenant's part](key_variable). The file holds no secret.
+    ApiKey {
+        /// How the names of all variables begin.
+        prefix: String,
+    },
+}
+
+/// The environment variable that holds a tenant's API key: no two tenants have the same.
+pub fn key_variable(prefix: &str, tenant: &TenantId) -> String {
+    // Ids have no `_` and no capitals, so nothing that differs becomes equal.
+    let name = tenant.as_str().replace('-', "_").to_ascii_uppercase();
+    format!("{prefix}{name}")
+}
+
+/// Renders the provisioning file that gives Grafana the data sources of `tenants` through `router`.
 ///
 /// Grafana (11.1 or newer) removes the data sources that an earlier version of the file had.
 /// Data sources for logs need the plug-in `victoriametrics-logs-datasource`.
-pub fn provisioning(tenants: &[TenantAccess], router_url: &str) -> String {
+pub fn provisioning(tenants: &[TenantAccess], router: &Router) -> String {
     let mut file = String::from("apiVersion: 1\nprune: true\n");
     if tenants.iter().all(|tenant| tenant.signals.is_empty()) {
         file.push_str("datasources: []\n");
@@ -37,7 +90,7 @@ pub fn provisioning(tenants: &[TenantAccess], router_url: &str) -> String {
     }
     file.push_str("datasources:\n");
     for tenant in tenants {
-        render_tenant(&mut file, tenant, router_url.trim_end_matches('/'));
+        render_tenant(&mut file, tenant, router);
     }
     file
 }
@@ -57,51 +110,71 @@ pub fn datasource_uid(tenant: &TenantId, signal: Signal) -> String {
     format!("{prefix}_{}-{signal}", digest(id))
 }
 
-fn render_tenant(file: &mut String, tenant: &TenantAccess, router_url: &str) {
+fn render_tenant(file: &mut String, tenant: &TenantAccess, router: &Router) {
     if !tenant.signals.is_empty() {
         append(
             file,
             format_args!("  # {}\n", single_line(&tenant.display_name)),
         );
     }
+    let (header, value) = credential(&tenant.id, &router.identification);
+    let organisation = router.organisation;
+    let organisation = organisation.map_or_else(String::new, |id| format!("    orgId: {id}\n"));
     for &signal in &tenant.signals {
         let name = quoted(&format!("{} {signal}", tenant.id));
         let uid = quoted(&datasource_uid(&tenant.id, signal));
-        let (kind, path) = source_type(signal);
-        let url = quoted(&format!("{router_url}{path}"));
-        let header_value = quoted(tenant.id.as_str());
+        let (kind, path) = source_type(signal, router.metrics);
+        let url = quoted(&format!("{}{path}", router.url.trim_end_matches('/')));
         append(
             file,
             format_args!(
-                "  - name: {name}\n    uid: {uid}\n    type: {kind}\n    access: proxy\n    url: {url}\n    \
-                 jsonData:\n{}      httpHeaderName1: X-Tenant-ID\n    \
-                 secureJsonData:\n      httpHeaderValue1: {header_value}\n",
-                type_options(signal),
+                "  - name: {name}\n    uid: {uid}\n{organisation}    type: {kind}\n    access: proxy\n    \
+                 url: {url}\n    jsonData:\n{}      httpHeaderName1: {header}\n    \
+                 secureJsonData:\n      httpHeaderValue1: {value}\n",
+                type_options(signal, router.metrics),
             ),
         );
     }
 }
 
+/// The header that names the tenant, and its value, both as YAML scalars.
+fn credential(tenant: &TenantId, identification: &Identification) -> (String, String) {
+    match identification {
+        Identification::Header(name) => (quoted(name), quoted(tenant.as_str())),
+        Identification::ApiKey { prefix } => {
+            let variable = key_variable(prefix, tenant);
+            // Not by `quoted`: Grafana is to put the variable's value here.
+            (quoted("X-API-Key"), format!("\"${{{variable}}}\""))
+        }
+    }
+}
+
 /// The data source plug-in that speaks a signal's query language, and where its API begins.
-const fn source_type(signal: Signal) -> (&'static str, &'static str) {
-    match signal {
-        Signal::Metrics => ("prometheus", ""),
-        Signal::Logs => ("victoriametrics-logs-datasource", ""),
-        Signal::Traces => ("jaeger", "/select/jaeger"),
+const fn source_type(signal: Signal, metrics: MetricsPlugin) -> (&'static str, &'static str) {
+    match (signal, metrics) {
+        (Signal::Metrics, MetricsPlugin::Prometheus) => ("prometheus", ""),
+        (Signal::Metrics, MetricsPlugin::VictoriaMetrics) => {
+            ("victoriametrics-metrics-datasource", "")
+        }
+        (Signal::Logs, _) => ("victoriametrics-logs-datasource", ""),
+        (Signal::Traces, _) => ("jaeger", "/select/jaeger"),
     }
 }
 
 /// POST spares long queries the limits on URLs. The version is the one whose query functions
 /// `VictoriaMetrics` says to offer.
-const fn type_options(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Metrics => concat!(
+const fn type_options(signal: Signal, metrics: MetricsPlugin) -> &'static str {
+    match (signal, metrics) {
+        (Signal::Metrics, MetricsPlugin::Prometheus) => concat!(
             "      httpMethod: POST\n",
             "      prometheusType: Prometheus\n",
             "      prometheusVersion: 2.24.0\n",
             "      timeInterval: 15s\n",
         ),
-        Signal::Logs | Signal::Traces => "",
+        (Signal::Metrics, MetricsPlugin::VictoriaMetrics) => {
+            concat!("      httpMethod: POST\n", "      timeInterval: 15s\n")
+        }
+        (Signal::Logs | Signal::Traces, _) => "",
     }
 }
 

@@ -26,6 +26,8 @@ pub enum Cause {
     None,
     /// It failed clearly more often than its peers.
     Outlier,
+    /// Live requests were answered sooner by an endpoint that was asked later.
+    Outpaced,
     /// The answer to a probe did not have the expected body.
     ProbeBody,
     /// A probe could not connect, or met a connection without an HTTP answer.
@@ -52,13 +54,14 @@ pub enum Cause {
 
 impl Cause {
     /// Every cause there is.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::BackOffOver,
         Self::BadGateway,
         Self::Connect,
         Self::Findings,
         Self::None,
         Self::Outlier,
+        Self::Outpaced,
         Self::ProbeBody,
         Self::ProbeConnect,
         Self::ProbeStatus,
@@ -81,6 +84,7 @@ impl Cause {
             Self::Findings => "findings",
             Self::None => "none",
             Self::Outlier => "outlier",
+            Self::Outpaced => "outpaced",
             Self::ProbeBody => "probe_body",
             Self::ProbeConnect => "probe_connect",
             Self::ProbeStatus => "probe_status",
@@ -107,6 +111,7 @@ impl From<Failure> for Cause {
         match failure {
             Failure::BadGateway => Self::BadGateway,
             Failure::Connect => Self::Connect,
+            Failure::Outpaced => Self::Outpaced,
             Failure::Protocol => Self::Protocol,
             Failure::Reset => Self::Reset,
             Failure::Timeout => Self::Timeout,
@@ -121,6 +126,7 @@ impl Failure {
         match self {
             Self::BadGateway => "answered 502 or 504",
             Self::Connect => "could not be connected to",
+            Self::Outpaced => "was silent while another endpoint answered",
             Self::Protocol => "sent what is not HTTP",
             Self::Reset => "broke connections off",
             Self::Timeout => "did not answer in time",
@@ -135,9 +141,11 @@ impl Reason {
         match self {
             Self::BackOffOver => Cause::BackOffOver,
             Self::ProbeFailed(failure) => match failure {
+                ProbeFailure::Body(_) => Cause::ProbeBody,
                 ProbeFailure::Broken(_) | ProbeFailure::Connect(_) => Cause::ProbeConnect,
                 ProbeFailure::Redirected | ProbeFailure::Status(_) => Cause::ProbeStatus,
                 ProbeFailure::Timeout(_) => Cause::ProbeTimeout,
+                ProbeFailure::Tls(_) => Cause::ProbeTls,
             },
             Self::ProbesSucceeded => Cause::ProbesSucceeded,
             Self::RequestFailed(failure) => (*failure).into(),
@@ -151,6 +159,7 @@ impl Reason {
         match self {
             Self::BackOffOver => "awaits a trial request".into(),
             Self::ProbeFailed(failure) => match failure {
+                ProbeFailure::Body(_) => "answered probes with an unexpected body".into(),
                 ProbeFailure::Connect(error) if error.contains("refused") => {
                     "refused connections".into()
                 }
@@ -159,6 +168,7 @@ impl Reason {
                 ProbeFailure::Redirected => "redirected probes elsewhere".into(),
                 ProbeFailure::Status(status) => format!("answered probes with {status}"),
                 ProbeFailure::Timeout(_) => "did not answer probes in time".into(),
+                ProbeFailure::Tls(_) => "did not agree on TLS".into(),
             },
             Self::ProbesSucceeded => "answered probes again".into(),
             Self::RequestFailed(failure) => failure.phrase().into(),

@@ -174,8 +174,13 @@ impl EndpointHealth {
     }
 
     pub(crate) fn new(monitor: Arc<Monitor>, target: Arc<Target>) -> Arc<Self> {
+        let mut machine = monitor.machine(target.probe);
+        let grace = target.start_grace();
+        if grace > Duration::ZERO {
+            machine.excuse(Instant::now() + grace);
+        }
         let core = Core {
-            machine: monitor.machine(target.probe),
+            machine,
             plan: Plan::Idle,
             suspected: false,
             since: Timestamp::now(),

@@ -33,6 +33,7 @@ mod snapshot;
 mod state;
 mod stats;
 mod target;
+mod terms;
 mod transition;
 
 pub use crate::{
@@ -45,5 +46,6 @@ pub use crate::{
     snapshot::{HealthSnapshot, ProbeSnapshot},
     stats::{MonitorStats, ProbeCounts},
     target::{ProbeSpec, Target},
+    terms::ProbeTerms,
     transition::{Availability, Failure, Reason, Transition},
 };

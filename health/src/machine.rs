@@ -52,6 +52,8 @@ pub(crate) struct Machine {
     counter: ConsecutiveCounter,
     streak: Streak,
     back_off: BackOff,
+    /// Until then, and until its first good probe, failed probes don't count.
+    grace: Option<Instant>,
 }
 
 impl Machine {
@@ -68,7 +70,13 @@ impl Machine {
             counter: ConsecutiveCounter::new(healthy_after, unhealthy_after),
             streak: Streak::default(),
             back_off: BackOff::new(policy, jitter),
+            grace: None,
         }
+    }
+
+    /// Failed probes don't count until then, unless one succeeds before.
+    pub(crate) fn excuse(&mut self, until: Instant) {
+        self.grace = Some(until);
     }
 
     /// A probe finished. `suspected`: live requests had asked for it.
@@ -79,6 +87,12 @@ impl Machine {
         now: Instant,
         noise: f64,
     ) -> Option<Change> {
+        if result.is_ok() || self.grace.is_some_and(|until| until <= now) {
+            self.grace = None;
+        }
+        if self.is_excused() && !suspected {
+            return None;
+        }
         self.seen = true;
         let flipped = self.counter.record(result.is_ok()).is_some();
         match result {
@@ -143,7 +157,8 @@ impl Machine {
         let Some(spec) = self.probing else {
             return until;
         };
-        let pace = if self.counter.is_wavering() && !self.back_off.is_holding() {
+        let doubtful = self.counter.is_wavering() || self.is_excused();
+        let pace = if doubtful && !self.back_off.is_holding() {
             spec.fast_interval()
         } else if self.availability == Availability::Down && !self.back_off.is_holding() {
             spec.interval.min(self.back_off.retry_delay())
@@ -184,6 +199,11 @@ impl Machine {
 
     pub(crate) fn back_off(&self) -> &BackOff {
         &self.back_off
+    }
+
+    /// It may still be starting: nothing but live requests has an opinion on it.
+    fn is_excused(&self) -> bool {
+        self.grace.is_some() && self.availability == Availability::Up
     }
 
     fn on_good_probe(&mut self, flipped: bool, now: Instant) -> Option<Change> {

@@ -1,6 +1,14 @@
 //! One HTTP probe: a GET, a verdict. Knows no thresholds and no schedule.
 
-use std::{error::Error, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    io::{
+        self,
+        ErrorKind::{InvalidData, UnexpectedEof},
+    },
+    sync::Arc,
+    time::Duration,
+};
 
 use reqwest::{
     ClientBuilder, Method, Request,
@@ -28,39 +36,69 @@ pub fn client_builder() -> ClientBuilder {
 /// Why a probe found an endpoint unhealthy.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ProbeFailure {
+    /// It answered with a status as expected, and the body lacks what it should have.
+    #[error("the first 64 KiB of the body lack {0:?}")]
+    Body(Box<str>),
     /// It accepted the connection, then closed it or didn't speak HTTP.
     #[error("no HTTP answer: {0}")]
     Broken(Arc<str>),
-    /// No connection: refused, unreachable, name unknown, TLS handshake failed.
+    /// No connection: refused, unreachable, name unknown.
     #[error("can't connect: {0}")]
     Connect(Arc<str>),
     /// The answer came from elsewhere; the client follows redirects although it shouldn't.
     #[error("redirected to another address")]
     Redirected,
-    /// It answered, with something else than 2xx.
-    #[error("status {0}, expected 2xx")]
+    /// It answered with a status that isn't expected: other than 2xx, or than its
+    /// [`ProbeTerms`] say.
+    #[error("unexpected status {0}")]
     Status(u16),
-    /// No reply head in time.
+    /// No reply in time: no head, or not enough of the body where that matters.
     #[error("no answer within {} ms", .0.as_millis())]
     Timeout(Duration),
+    /// It accepted the connection, and the two didn't agree on TLS.
+    #[error("no TLS connection: {0}")]
+    Tls(Arc<str>),
 }
 
-/// Asks `target` once. Only the reply head counts: the body, whatever its size, is not read.
+/// Asks `target` once. The body, whatever its size, is read only where something is expected in
+/// it, and no further than that.
 pub(crate) async fn probe(target: &Target, timeout: Duration) -> Result<(), ProbeFailure> {
-    let sent = target.client.execute(request(target));
-    let response = match time::timeout(timeout, sent).await {
-        Err(_elapsed) => return Err(ProbeFailure::Timeout(timeout)),
-        Ok(Err(error)) => return Err(classify(&error, timeout)),
-        Ok(Ok(response)) => response,
-    };
+    let asked = time::timeout(timeout, ask(target, timeout)).await;
+    asked.unwrap_or(Err(ProbeFailure::Timeout(timeout)))
+}
+
+async fn ask(target: &Target, timeout: Duration) -> Result<(), ProbeFailure> {
+    let fault = |error| classify(&error, timeout);
+    let sent = target.client.execute(request(target)).await;
+    let mut response = sent.map_err(fault)?;
     if response.url() != &target.url {
         return Err(ProbeFailure::Redirected);
     }
-    if response.status().is_success() {
+    let terms = target.terms.as_deref();
+    let status = response.status();
+    if !terms.map_or(status.is_success(), |terms| terms.accepts(status)) {
+        return Err(ProbeFailure::Status(status.as_u16()));
+    }
+    let Some(wanted) = terms.and_then(|terms| terms.body.as_deref()) else {
+        return Ok(());
+    };
+    let mut body = Vec::new();
+    while body.len() < BODY_LIMIT {
+        let Some(chunk) = response.chunk().await.map_err(fault)? else {
+            break;
+        };
+        let room = BODY_LIMIT - body.len();
+        body.extend_from_slice(&chunk[..chunk.len().min(room)]);
+    }
+    if contains(&body, wanted.as_bytes()) {
         Ok(())
     } else {
-        Err(ProbeFailure::Status(response.status().as_u16()))
+        Err(ProbeFailure::Body(wanted.into()))
     }
+}
+
+fn contains(text: &[u8], wanted: &[u8]) -> bool {
+    wanted.is_empty() || text.windows(wanted.len()).any(|window| window == wanted)
 }
 
 fn request(target: &Target) -> Request {
@@ -70,17 +108,40 @@ fn request(target: &Target) -> Request {
     if let Some(authorization) = &target.authorization {
         headers.insert(AUTHORIZATION, authorization.clone());
     }
+    let terms = target.terms.iter().flat_map(|terms| &terms.headers);
+    for (name, value) in terms {
+        headers.insert(name, value.clone());
+    }
     request
 }
 
 fn classify(error: &reqwest::Error, timeout: Duration) -> ProbeFailure {
     if error.is_timeout() {
         ProbeFailure::Timeout(timeout)
+    } else if error.is_connect() && is_tls(error) {
+        ProbeFailure::Tls(root_cause(error))
     } else if error.is_connect() {
         ProbeFailure::Connect(root_cause(error))
     } else {
         ProbeFailure::Broken(root_cause(error))
     }
+}
+
+/// Whether the TCP connection stood when it failed: rustls's faults are invalid data to tokio, and
+/// a peer that hangs up amid the handshake is an unexpected end.
+fn is_tls(error: &reqwest::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        let mut io = inner.downcast_ref::<io::Error>();
+        while let Some(fault) = io {
+            if matches!(fault.kind(), InvalidData | UnexpectedEof) {
+                return true;
+            }
+            io = fault.get_ref().and_then(|inner| inner.downcast_ref());
+        }
+        cause = inner.source();
+    }
+    false
 }
 
 /// The innermost error: the outer ones repeat the URL, which may carry credentials.
@@ -96,3 +157,5 @@ fn root_cause(error: &reqwest::Error) -> Arc<str> {
 
 const AGENT: HeaderValue =
     HeaderValue::from_static(concat!("mirador-health/", env!("CARGO_PKG_VERSION")));
+/// Enough for a status page, little enough for a thousand probes at one time.
+const BODY_LIMIT: usize = 64 << 10;

@@ -37,33 +37,39 @@ impl MonitorStats {
 /// Finished probes by their result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ProbeCounts {
-    /// 2xx in time.
+    /// A healthy answer in time.
     pub ok: u64,
+    /// A status as expected, with a body that isn't.
+    pub body: u64,
     /// A connection without an HTTP answer.
     pub broken: u64,
     /// No connection.
     pub connect: u64,
-    /// Another status than 2xx, redirects included.
+    /// A status that isn't expected, redirects included.
     pub status: u64,
     /// No answer in time.
     pub timeout: u64,
+    /// A connection, and no agreement on TLS.
+    pub tls: u64,
 }
 
 impl ProbeCounts {
     /// The counts with the label each goes by in metrics.
-    pub const fn by_result(&self) -> [(&'static str, u64); 5] {
+    pub const fn by_result(&self) -> [(&'static str, u64); 7] {
         [
             ("ok", self.ok),
+            ("body", self.body),
             ("broken", self.broken),
             ("connect", self.connect),
             ("status", self.status),
             ("timeout", self.timeout),
+            ("tls", self.tls),
         ]
     }
 
     /// All finished probes.
     pub const fn total(&self) -> u64 {
-        self.ok + self.broken + self.connect + self.status + self.timeout
+        self.ok + self.body + self.broken + self.connect + self.status + self.timeout + self.tls
     }
 }
 
@@ -71,10 +77,12 @@ impl ProbeCounts {
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
     ok: AtomicU64,
+    body: AtomicU64,
     broken: AtomicU64,
     connect: AtomicU64,
     status: AtomicU64,
     timeout: AtomicU64,
+    tls: AtomicU64,
     probe_nanos: AtomicU64,
     transitions: AtomicU64,
     ejections: [AtomicU64; Cause::ALL.len()],
@@ -84,10 +92,12 @@ impl Counters {
     pub(crate) fn count_probe(&self, result: &Result<(), ProbeFailure>, took: Duration) {
         let counter = match result {
             Ok(()) => &self.ok,
+            Err(ProbeFailure::Body(_)) => &self.body,
             Err(ProbeFailure::Broken(_)) => &self.broken,
             Err(ProbeFailure::Connect(_)) => &self.connect,
             Err(ProbeFailure::Redirected | ProbeFailure::Status(_)) => &self.status,
             Err(ProbeFailure::Timeout(_)) => &self.timeout,
+            Err(ProbeFailure::Tls(_)) => &self.tls,
         };
         counter.fetch_add(1, Relaxed);
         let nanos = u64::try_from(took.as_nanos()).unwrap_or(u64::MAX);
@@ -112,10 +122,12 @@ impl Counters {
             endpoints,
             probes: ProbeCounts {
                 ok: self.ok.load(Relaxed),
+                body: self.body.load(Relaxed),
                 broken: self.broken.load(Relaxed),
                 connect: self.connect.load(Relaxed),
                 status: self.status.load(Relaxed),
                 timeout: self.timeout.load(Relaxed),
+                tls: self.tls.load(Relaxed),
             },
             probe_time: Duration::from_nanos(self.probe_nanos.load(Relaxed)),
             transitions: self.transitions.load(Relaxed),

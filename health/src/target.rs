@@ -10,9 +10,11 @@ use std::{
 use reqwest::{Client, header::HeaderValue};
 use url::Url;
 
+use crate::terms::ProbeTerms;
+
 /// An endpoint to watch.
 ///
-/// Targets with equal `url`, `identity` and `probe` are the same endpoint: they share one
+/// Targets with equal `url`, `identity`, `probe` and `terms` are the same endpoint: they share one
 /// [`EndpointHealth`](crate::EndpointHealth) and one probe, with the client and the authorization
 /// of whoever came first.
 #[derive(Clone)]
@@ -23,6 +25,8 @@ pub struct Target {
     pub name: Arc<str>,
     /// How to probe; `None` leaves the judgement to live requests.
     pub probe: Option<ProbeSpec>,
+    /// What its probes send and accept, if that is more than the ordinary.
+    pub terms: Option<Arc<ProbeTerms>>,
     /// Sends the probes. Built with [`client_builder`](crate::client_builder), so that it follows
     /// no redirects and keeps no idle connections; TLS settings are the caller's.
     pub client: Client,
@@ -34,6 +38,12 @@ pub struct Target {
 }
 
 impl Target {
+    /// For how long failed probes don't count at first.
+    pub(crate) fn start_grace(&self) -> Duration {
+        let terms = self.terms.as_ref();
+        terms.map_or(Duration::ZERO, |terms| terms.start_grace.min(DURATION_MAX))
+    }
+
     /// Brings limits into range and hides the credentials, once, before anything relies on it.
     pub(crate) fn sanitized(mut self) -> Self {
         self.probe = self.probe.map(ProbeSpec::clamped);
@@ -50,6 +60,7 @@ impl fmt::Debug for Target {
         f.debug_struct("Target")
             .field("name", &self.name)
             .field("probe", &self.probe)
+            .field("terms", &self.terms)
             .field("identity", &self.identity)
             .finish_non_exhaustive()
     }
@@ -103,8 +114,10 @@ impl Default for ProbeSpec {
 pub(crate) struct ByIdentity(pub(crate) Arc<Target>);
 
 impl ByIdentity {
-    fn parts(&self) -> (&Url, u64, Option<ProbeSpec>) {
-        (&self.0.url, self.0.identity, self.0.probe)
+    fn parts(&self) -> (&Url, u64, Option<ProbeSpec>, Option<&ProbeTerms>) {
+        let target = &*self.0;
+        let terms = target.terms.as_deref();
+        (&target.url, target.identity, target.probe, terms)
     }
 }
 
@@ -128,7 +141,7 @@ const FAST_MAX: Duration = Duration::from_secs(1);
 const INTERVAL_MIN: Duration = Duration::from_millis(10);
 const TIMEOUT_MIN: Duration = Duration::from_millis(1);
 /// Keeps `Instant + Duration` far from overflow.
-const DURATION_MAX: Duration = Duration::from_hours(24);
+pub(crate) const DURATION_MAX: Duration = Duration::from_hours(24);
 
 #[cfg(test)]
 mod tests {

@@ -58,6 +58,8 @@ pub enum Failure {
     /// No connection could be made: refused, unreachable, connect deadline, TLS handshake. Not for
     /// want of something on our side, such as file descriptors.
     Connect,
+    /// It was silent while another endpoint, which was asked later, answered the same request.
+    Outpaced,
     /// What it sent isn't HTTP, or broke the framing.
     Protocol,
     /// A fresh connection was closed or reset before the reply was complete.
@@ -86,6 +88,7 @@ impl Failure {
         match self {
             Self::BadGateway => "bad_gateway",
             Self::Connect => "connect",
+            Self::Outpaced => "outpaced",
             Self::Protocol => "protocol",
             Self::Reset => "reset",
             Self::Timeout => "timeout",

@@ -2,12 +2,15 @@
 //!
 //! Exit codes: 0 done, 1 the server or this machine failed, 2 the input is at fault.
 
+mod alerts;
 mod audit;
 mod changing;
 mod check;
 mod client;
 mod completions;
 mod demo;
+mod file;
+mod grafana;
 mod key;
 mod operator;
 mod output;
@@ -41,6 +44,8 @@ enum Command {
     Tenant(tenant::TenantCommand),
     Tier(tier::TierCommand),
     Key(key::KeyCommand),
+    Grafana(grafana::GrafanaCommand),
+    Alerts(alerts::Alerts),
     Audit(audit::AuditCommand),
     Operator(operator::OperatorCommand),
     Completions(completions::Completions),
@@ -84,6 +89,8 @@ fn dispatch(command: Command, terminal: &mut Terminal<'_>) -> Result<(), Failure
         Command::Tenant(tenant) => on_this_thread(tenant.run(terminal)),
         Command::Tier(tier) => on_this_thread(tier.run(terminal)),
         Command::Key(key) => on_this_thread(key.run(terminal)),
+        Command::Grafana(grafana) => on_this_thread(grafana.run(terminal)),
+        Command::Alerts(alerts) => alerts.run(terminal),
         Command::Audit(audit) => on_this_thread(audit.run(terminal)),
         Command::Operator(operator) => operator.run(terminal),
         Command::Completions(completions) => completions.run(terminal),
@@ -117,6 +124,8 @@ enum Failure {
     Output(#[source] io::Error),
     #[error("can't read {}: {source}", path.display())]
     Unreadable { path: PathBuf, source: io::Error },
+    #[error("can't write {}: {source}", path.display())]
+    Unwritable { path: PathBuf, source: io::Error },
     #[error("{count} fault{} found", if *.count == 1 { "" } else { "s" })]
     Faulty { count: usize },
     #[error("{0}")]
@@ -152,6 +161,7 @@ impl Failure {
             Self::Partly { worst, .. } => *worst,
             Self::Runtime(_)
             | Self::Output(_)
+            | Self::Unwritable { .. }
             | Self::Admin(_)
             | Self::NotYet(_)
             | Self::Serve(_)

@@ -6,6 +6,7 @@
 mod build;
 mod check;
 mod identify;
+mod notify;
 mod operators;
 mod overrides;
 mod raw;
@@ -38,6 +39,7 @@ pub use self::{
         Identify, KeyLocation, KeySource, PathPrefix, SourceKind, TenantPattern, TokenIssuer,
         TokenTrust,
     },
+    notify::{NotableCondition, NotifySettings, ReceiverConfig, ReceiverKind, ReceiverUrl},
     operators::{
         CertificateName, Credential, Operator, OperatorIssuer, Operators, Role, TokenHash,
     },
@@ -97,6 +99,8 @@ pub struct Settings {
     pub key_secret: Option<KeySecret>,
     /// What Argo CD's generator shows; without it, it gets nothing.
     pub argocd_token: Option<TokenHash>,
+    /// Who is told of changes of tenants' health.
+    pub notify: NotifySettings,
     /// Failed attempts to authenticate to the admin API that one address has per minute, at least
     /// 1.
     pub max_login_failures: u32,
@@ -203,6 +207,8 @@ pub struct UpstreamSettings {
     pub stream_idle_timeout: Duration,
     /// How many requests may be sent again.
     pub retry: RetryPolicy,
+    /// Whether and when a second endpoint is asked as well; without, none is.
+    pub hedge: Option<HedgePolicy>,
 }
 
 /// Retries allowed of a deployment's requests in each window of ten seconds: `burst`, and `ratio`
@@ -214,6 +220,17 @@ pub struct RetryPolicy {
     /// Retries whatever the number of requests: enough for all that is in flight when an endpoint
     /// dies.
     pub burst: u32,
+}
+
+/// When a read whose answer is late is sent to a second endpoint, while the first one has it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct HedgePolicy {
+    /// Never sooner, however fast the deployment is otherwise; at least 1 ms.
+    pub min_delay: Duration,
+    /// As long as there are too few reads to go by; at least 1 ms.
+    pub initial_delay: Duration,
+    /// How many reads may be sent twice while their first endpoint counts as up.
+    pub budget: RetryPolicy,
 }
 
 /// What is logged, and how.
@@ -290,6 +307,7 @@ impl Config {
             && self.settings.operators == other.settings.operators
             && self.settings.argocd_token == other.settings.argocd_token
             && self.settings.key_secret == other.settings.key_secret
+            && self.settings.notify == other.settings.notify
     }
 
     /// The keys that differ and take effect only by a restart. A listener's certificate may

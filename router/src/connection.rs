@@ -6,10 +6,10 @@ pub mod framing;
 
 use std::{
     cell::{Cell, OnceCell, RefCell},
-    future::{Future, poll_fn},
+    future::poll_fn,
     io,
     net::{IpAddr, SocketAddr},
-    pin::pin,
+    pin::Pin,
     rc::Rc,
     task::{Context, Poll, Waker},
     time::Duration,
@@ -53,6 +53,7 @@ pub struct Connection {
     endless: Cell<bool>,
     stalled_since: Cell<Option<Instant>>,
     order: Cell<Order>,
+    effort: Cell<Effort>,
     waker: RefCell<Option<Waker>>,
 }
 
@@ -79,6 +80,28 @@ enum Order {
     Drain,
     /// End at once.
     End,
+}
+
+/// What is held for a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Effort {
+    /// Its socket, and its TLS session if it has one.
+    Rest,
+    /// A protocol with its buffers as well.
+    Protocol,
+    /// The same, to be given back for want of use.
+    Relax,
+}
+
+/// What became of a protocol that was driven.
+#[derive(Debug)]
+pub(crate) enum Driven<E> {
+    /// It ended by itself.
+    Ended(Result<(), E>),
+    /// It was told to end at once.
+    CutOff,
+    /// It has had nothing to do for a while, and holds nothing that is needed.
+    Idle,
 }
 
 /// A request on a connection, from its head to the last byte of its answer.
@@ -117,6 +140,7 @@ impl Connection {
             endless: Cell::new(false),
             stalled_since: Cell::new(None),
             order: Cell::new(Order::Serve),
+            effort: Cell::new(Effort::Rest),
             waker: RefCell::default(),
         })
     }
@@ -208,10 +232,13 @@ impl Connection {
         if self.stage.get() == Stage::Idle {
             self.stage.set(Stage::Head);
             self.since.set(self.clock.now());
-            // No HTTP/1 request begins so, whatever follows.
-            self.http2.set(bytes.starts_with(b"PRI * HTTP/2.0\r\n"));
         }
         self.framing.borrow_mut().feed(bytes);
+    }
+
+    /// The client speaks HTTP/2, which has no heads to wait for here.
+    pub(crate) fn speaks_http2(&self) {
+        self.http2.set(true);
     }
 
     /// Whether the client takes what is written to it.
@@ -264,34 +291,89 @@ impl Connection {
         self.order.get() >= Order::Drain
     }
 
-    fn command(&self, order: Order) {
-        if order <= self.order.get() {
-            return;
+    /// Has the connection give back its protocol, if that has had nothing to do for a while.
+    pub(crate) fn relax(&self, now: Instant) {
+        /// Shorter ones are the pauses of clients at work.
+        const IDLE: Duration = Duration::from_secs(1);
+        let idle = now.saturating_duration_since(self.since.get());
+        if self.effort.get() == Effort::Protocol
+            && self.order.get() == Order::Serve
+            && idle >= IDLE
+            && self.is_between_requests()
+        {
+            self.effort.set(Effort::Relax);
+            self.wake();
         }
-        self.order.set(order);
+    }
+
+    /// Whether all that came has been answered and all that was said has been taken, so that an
+    /// HTTP/1 protocol begun anew would go on just as well.
+    fn is_between_requests(&self) -> bool {
+        self.stage.get() == Stage::Idle
+            && !self.http2.get()
+            && self.stalled_since.get().is_none()
+            && self.framing.borrow().is_between_messages()
+    }
+
+    fn command(&self, order: Order) {
+        if order > self.order.get() {
+            self.order.set(order);
+            self.wake();
+        }
+    }
+
+    fn wake(&self) {
         if let Some(waker) = self.waker.borrow_mut().take() {
             waker.wake();
         }
     }
 
-    /// Drives the protocol until it ends, minding the worker's orders.
-    pub(crate) async fn drive<C>(&self, protocol: C) -> C::Output
+    /// Waits for `poll` to see something come from the client, with nothing else held for the
+    /// connection. `None` if it shall end instead.
+    pub(crate) async fn rest<T>(
+        &self,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Option<T> {
+        self.effort.set(Effort::Rest);
+        poll_fn(|cx| {
+            self.listen(cx);
+            match (poll(cx), self.order.get()) {
+                (Poll::Ready(seen), _) => Poll::Ready(Some(seen)),
+                (Poll::Pending, Order::End) => Poll::Ready(None),
+                // The first bytes of a request are waited for to their end, or to their deadline.
+                (Poll::Pending, Order::Drain) if self.stage.get() == Stage::Idle => {
+                    Poll::Ready(None)
+                }
+                (Poll::Pending, Order::Drain | Order::Serve) => Poll::Pending,
+            }
+        })
+        .await
+    }
+
+    /// Drives the protocol until it ends or has been idle for long, minding the worker's orders.
+    pub(crate) async fn drive<C>(&self, mut protocol: Pin<&mut C>) -> Driven<C::Error>
     where
-        C: GracefulConnection + Future<Output = Result<(), <C as GracefulConnection>::Error>>,
+        C: GracefulConnection,
     {
-        let mut protocol = pin!(protocol);
+        self.effort.set(Effort::Protocol);
         let mut draining = false;
         poll_fn(|cx| {
             self.listen(cx);
-            match self.order.get() {
-                Order::End => return Poll::Ready(Ok(())),
-                Order::Drain if !draining => {
-                    draining = true;
-                    protocol.as_mut().graceful_shutdown();
-                }
-                Order::Drain | Order::Serve => {}
+            if self.order.get() == Order::End {
+                return Poll::Ready(Driven::CutOff);
             }
-            Future::poll(protocol.as_mut(), cx)
+            if self.effort.replace(Effort::Protocol) == Effort::Relax && self.is_between_requests()
+            {
+                return Poll::Ready(Driven::Idle);
+            }
+            let mut polled = protocol.as_mut().poll(cx);
+            // Told only now: one that has not looked yet at what woke it would end without.
+            if polled.is_pending() && self.order.get() == Order::Drain && !draining {
+                draining = true;
+                protocol.as_mut().graceful_shutdown();
+                polled = protocol.as_mut().poll(cx);
+            }
+            polled.map(Driven::Ended)
         })
         .await
     }

@@ -5,11 +5,12 @@
 
 mod bind;
 mod connections;
+mod http;
 mod proxy_protocol;
 mod watched;
 
 use std::{
-    convert::Infallible,
+    error::Error,
     io,
     net::SocketAddr,
     rc::Rc,
@@ -21,11 +22,6 @@ use std::{
 };
 
 use arc_swap::ArcSwap;
-use hyper::service::service_fn;
-use hyper_util::{
-    rt::{TokioIo, TokioTimer},
-    server::conn::auto,
-};
 use socket2::SockRef;
 use tenant_store::model::Signal;
 use tokio::{
@@ -34,21 +30,17 @@ use tokio::{
     task::spawn_local,
     time::{Instant, timeout},
 };
-use tokio_rustls::TlsAcceptor;
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 
 use self::{
     proxy_protocol::{ProxyFault, Spoken},
-    watched::{HangUp, Watched},
+    watched::Protocol,
 };
 use crate::{
     config::ListenerLimits,
     connection::{self, ClientCertificate, Connection},
     control::Phase,
-    proxy::{
-        self,
-        context::{ProxyContext, Stance},
-        upstream::OnThisWorker,
-    },
+    proxy::context::{ProxyContext, Stance},
 };
 
 pub use bind::{BindError, bind};
@@ -56,6 +48,9 @@ pub use connections::Connections;
 
 /// How long accepting pauses when the process is out of file descriptors.
 const OUT_OF_DESCRIPTORS: Duration = Duration::from_millis(100);
+
+/// Why a connection ended before its time, for the log.
+type Fault = Box<dyn Error + Send + Sync>;
 
 /// What awaits a worker's clients, whichever address they come to.
 #[derive(Debug)]
@@ -256,23 +251,36 @@ async fn serve(
     connection: &Rc<Connection>,
     address: &Address,
     reception: &Rc<Reception>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
+) -> Result<(), Fault> {
     connection::configure(&stream)?;
+    // What happens once, and not to all, is boxed: idle connections would hold the room for it.
     if address.proxy_protocol {
-        hear_proxy(&mut stream, connection, address, reception).await?;
+        Box::pin(hear_proxy(&mut stream, connection, address, reception)).await?;
     }
     let Some(tls) = &address.tls else {
-        return serve_http(stream, connection, reception).await;
+        return http::serve(stream, None, connection, reception).await;
     };
+    let stream = Box::pin(shake_hands(stream, tls, connection)).await?;
+    let spoken = stream.get_ref().1.alpn_protocol();
+    let agreed = (spoken == Some(b"h2")).then_some(Protocol::Http2);
+    http::serve(stream, agreed, connection, reception).await
+}
+
+/// Begins TLS, and takes what the client shows of itself.
+async fn shake_hands(
+    stream: TcpStream,
+    tls: &ArcSwap<rustls::ServerConfig>,
+    connection: &Connection,
+) -> Result<Box<TlsStream<TcpStream>>, Fault> {
     let acceptor = TlsAcceptor::from(tls.load_full());
-    let stream = timeout(address.limits.head_timeout, acceptor.accept(stream))
+    let stream = timeout(connection.limits().head_timeout, acceptor.accept(stream))
         .await
         .map_err(|_| "the TLS handshake took too long")??;
     let chain = stream.get_ref().1.peer_certificates();
     if let Some(shown) = chain.and_then(|chain| chain.first()) {
         connection.show(ClientCertificate::read(shown)?);
     }
-    serve_http(stream, connection, reception).await
+    Ok(Box::new(stream))
 }
 
 /// Takes a trusted proxy's word on who is at the other end.
@@ -298,49 +306,6 @@ async fn hear_proxy(
     Ok(())
 }
 
-async fn serve_http<S: HangUp + 'static>(
-    stream: S,
-    connection: &Rc<Connection>,
-    reception: &Rc<Reception>,
-) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
-    let service = service_fn(|request| {
-        let (reception, connection) = (reception.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(proxy::handle(&reception.context, &connection, request).await) }
-    });
-    let io = TokioIo::new(Watched::new(stream, connection.clone()));
-    let builder = protocol(connection.limits());
-    connection
-        .drive(builder.serve_connection(io, service))
-        .await
-}
-
-/// HTTP/1.1 and HTTP/2, by ALPN or by the client's first bytes, every knob named.
-fn protocol(limits: &ListenerLimits) -> auto::Builder<OnThisWorker> {
-    let mut builder = auto::Builder::new(OnThisWorker);
-    builder
-        .http1()
-        .half_close(false)
-        .keep_alive(true)
-        // Deadlines for heads and idle connections are the worker's, on its tick: a timer per
-        // request would cost more than all of identify, classify and pick.
-        .header_read_timeout(None)
-        .max_buf_size(limits.max_head_bytes)
-        .max_headers(limits.max_headers)
-        .pipeline_flush(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        // One tenant's uploads that stall must not stop all others on a shared connection.
-        .initial_stream_window_size(64 << 10)
-        .initial_connection_window_size(4 << 20)
-        .keep_alive_interval(Duration::from_secs(20))
-        .keep_alive_timeout(Duration::from_secs(20))
-        .max_concurrent_streams(250)
-        .max_header_list_size(u32::try_from(limits.max_head_bytes).unwrap_or(u32::MAX))
-        .max_send_buf_size(256 << 10);
-    builder
-}
-
 /// Whether an error of accepting says nothing of the next client.
 fn is_one_clients(error: &io::Error) -> bool {
     matches!(
@@ -352,4 +317,23 @@ fn is_one_clients(error: &io::Error) -> bool {
 async fn pause_after(error: &io::Error) {
     tracing::warn!(%error, "a connection can't be accepted");
     tokio::time::sleep(OUT_OF_DESCRIPTORS).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::connection::Connection;
+
+    fn size_of_answer<A, B, C, D, F>(_: impl FnOnce(A, B, C, D) -> F) -> usize {
+        size_of::<F>()
+    }
+
+    #[test]
+    fn little_is_held_for_a_connection_at_rest() {
+        let task = size_of_answer(super::serve);
+        let connection = size_of::<Connection>();
+        assert!(
+            task <= 700 && connection <= 500,
+            "{task} and {connection} bytes"
+        );
+    }
 }

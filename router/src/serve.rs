@@ -16,6 +16,7 @@ use tokio::{
     runtime::Handle,
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
+    task::JoinHandle,
     time::timeout,
 };
 
@@ -27,6 +28,7 @@ use crate::{
     history::History,
     keys::KeyRing,
     listener::{Address, BindError, Listener, bind},
+    notify,
     proxy::route::{RouteBuilder, RouteFault, TenantRoute},
     store,
     telemetry::{
@@ -108,11 +110,11 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     let tenants = tenant_cache(&config, &repository, &telemetry, &monitor, &tiers)?;
     let parts = Parts {
         repository,
-        tenants: tenants.clone(),
-        tiers: tiers.clone(),
-        keys: keys.clone(),
-        monitor: monitor.clone(),
-        history: history.clone(),
+        tenants,
+        tiers,
+        keys,
+        monitor,
+        history,
         telemetry,
         certificates: addresses
             .iter()
@@ -126,22 +128,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     let audit_log = AuditLog::open(&config.audit_log);
     let control = Control::new(parts, config);
 
-    let mut background = vec![
-        tokio::spawn(control.standing().clone().follow(monitor.clone())),
-        tokio::spawn(monitor.run()),
-        tokio::spawn(warm_and_follow(tenants.clone())),
-        tokio::spawn(tiers.follow(tenants)),
-        tokio::spawn(keys.clone().follow()),
-        tokio::spawn({
-            let (trends, telemetry) = (control.trends().clone(), control.telemetry().clone());
-            trends.follow(telemetry)
-        }),
-        tokio::spawn({
-            let (page, standing) = (control.public_page().clone(), control.standing().clone());
-            page.follow(standing)
-        }),
-        tokio::spawn(history.clone().run(control.history_sources())),
-    ];
+    let mut background = in_the_background(&control);
     if let Some(admin) = admin {
         background.push(tokio::spawn(run_admin(
             admin,
@@ -164,17 +151,39 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     for task in background {
         task.abort();
     }
-    // Late by a minute otherwise; not worth waiting for a store that is gone.
-    let _ = timeout(LAST_WORDS, keys.note_uses()).await;
+    last_words(&control).await;
+    Ok(())
+}
+
+/// What goes on beside the workers for as long as the process lives.
+fn in_the_background(control: &Arc<Control>) -> Vec<JoinHandle<()>> {
+    let tenants = control.tenants();
+    let (standing, monitor) = (control.standing(), control.monitor());
+    vec![
+        tokio::spawn(standing.clone().follow(monitor.clone())),
+        tokio::spawn(monitor.clone().run()),
+        tokio::spawn(warm_and_follow(tenants.clone())),
+        tokio::spawn(control.tiers().clone().follow(tenants.clone())),
+        tokio::spawn(control.keys().clone().follow()),
+        tokio::spawn(control.history().clone().run(control.history_sources())),
+        tokio::spawn(control.trends().clone().follow(control.telemetry().clone())),
+        tokio::spawn(control.public_page().clone().follow(standing.clone())),
+        tokio::spawn(notify::run(control.clone())),
+    ]
+}
+
+/// Writes what would be late by a minute otherwise, or lost. Not worth waiting for a store that is
+/// gone.
+async fn last_words(control: &Control) {
+    let _ = timeout(LAST_WORDS, control.keys().note_uses()).await;
     let sources = control.history_sources();
-    match timeout(LAST_WORDS, history.finish(&sources)).await {
+    match timeout(LAST_WORDS, control.history().finish(&sources)).await {
         Ok(Ok(())) => {}
         Ok(Err(error)) => tracing::warn!(%error, "the last minute is not remembered"),
         Err(_elapsed) => {
-            tracing::warn!("the store took too long: the last minute is not remembered")
+            tracing::warn!("the store took too long: the last minute is not remembered");
         }
     }
-    Ok(())
 }
 
 fn addresses(config: &Config) -> Result<Vec<Arc<Address>>, TlsFault> {

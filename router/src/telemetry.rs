@@ -34,7 +34,7 @@ pub use block::{Finished, Service};
 pub use counts::{LocalCounts, SignalCounts};
 pub use scrape::{DeploymentState, EndpointState, Scrape, TenantState};
 pub use traffic::{Stretch, Traffic};
-pub use worker::{Connections, WorkerCounts};
+pub use worker::{Connections, Hedge, Resting, WorkerCounts};
 
 /// The label of requests that name no known tenant.
 pub const UNKNOWN_TENANT: &str = "__unknown__";
@@ -51,8 +51,21 @@ pub struct Telemetry {
     failovers: IntCounterVec,
     expired: IntCounterVec,
     refused: IntCounterVec,
+    /// Notifications of health changes.
+    pub notifications: NotificationCounts,
     /// Configuration reloads.
     pub reloads: ReloadMetrics,
+}
+
+/// Notifications of health changes.
+#[derive(Debug, Clone)]
+pub struct NotificationCounts {
+    /// Taken by their receiver.
+    pub sent: IntCounter,
+    /// Not taken, and to be tried again.
+    pub failed: IntCounter,
+    /// Refused in a way that trying again would not change.
+    pub dropped: IntCounter,
 }
 
 /// Configuration reloads.
@@ -100,6 +113,7 @@ impl Telemetry {
                 "Client connections ended before a request for what came first, by cause.",
                 &["cause"],
             )?,
+            notifications: NotificationCounts::new(&maker)?,
             reloads: ReloadMetrics::new(&maker)?,
             registry,
         };
@@ -188,6 +202,22 @@ impl Telemetry {
             .with_label_values(&[env!("CARGO_PKG_VERSION"), crate::REVISION])
             .set(1);
         self.registry.register(Box::new(build))
+    }
+}
+
+impl NotificationCounts {
+    fn new(make: &Maker<'_>) -> prometheus::Result<Self> {
+        let all = make.counters(
+            "notifications_total",
+            "Messages about tenants' health to receivers, by result.",
+            &["result"],
+        )?;
+        let of = |result| all.with_label_values(&[result]);
+        Ok(Self {
+            sent: of("sent"),
+            failed: of("failed"),
+            dropped: of("dropped"),
+        })
     }
 }
 

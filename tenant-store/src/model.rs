@@ -9,6 +9,7 @@ mod effective;
 mod endpoint;
 mod feature;
 mod field;
+mod health_check;
 mod identity;
 mod key;
 mod maintenance;
@@ -20,11 +21,12 @@ mod tenant;
 mod tier;
 mod upstream;
 
-pub use deployment::{BalancingPolicy, Deployment, HealthCheck, Hosting};
+pub use deployment::{BalancingPolicy, Deployment, Hosting};
 pub use duration::{DurationError, HumanDuration};
 pub use effective::{Effective, RuleError, ValueSource, effective, rules};
 pub use endpoint::{Endpoint, EndpointProtocol, EndpointUrl, EndpointUrlError};
 pub use feature::{Feature, Features};
+pub use health_check::{DeepCheck, HealthCheck, StatusRange, StatusRangeError};
 pub use identity::{Email, EmailError, Signal, TenantId, TenantIdError, Tier, TierError};
 pub use key::{
     Access, AllowedTenants, ApiKey, ApiKeyId, ApiKeyIdError, KeyHash, KeyHashError, KeyState,

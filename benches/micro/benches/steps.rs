@@ -18,7 +18,7 @@ use router::{
         rewrite::{self, BodyLength, Forward, Hop},
         route::{DeploymentRoute, TenantRoute},
     },
-    telemetry::Finished,
+    telemetry::{Finished, Service},
 };
 use tenant_store::{
     cache::Known,
@@ -298,6 +298,7 @@ fn counts(criterion: &mut Criterion) {
         took: Duration::from_millis(12),
         first_byte: Some(Duration::from_millis(11)),
         moved_on: false,
+        service: Service::Served,
         request_bytes: 0,
         response_bytes: 1024,
     };

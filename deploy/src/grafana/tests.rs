@@ -6,7 +6,10 @@ use tenant_store::{
     model::{Signal, Tenant, TenantId},
 };
 
-use super::{TenantAccess, UID_LENGTH, datasource_uid, provisioning};
+use super::{
+    Identification, MetricsPlugin, Router, TenantAccess, UID_LENGTH, datasource_uid, key_variable,
+    provisioning,
+};
 
 fn id(text: &str) -> TenantId {
     text.parse().expect("a tenant id")
@@ -51,7 +54,7 @@ datasources:
       prometheusType: Prometheus
       prometheusVersion: 2.24.0
       timeInterval: 15s
-      httpHeaderName1: X-Tenant-ID
+      httpHeaderName1: "X-Tenant-ID"
     secureJsonData:
       httpHeaderValue1: "acme"
   - name: "acme logs"
@@ -60,7 +63,7 @@ datasources:
     access: proxy
     url: "http://127.0.0.1:8427"
     jsonData:
-      httpHeaderName1: X-Tenant-ID
+      httpHeaderName1: "X-Tenant-ID"
     secureJsonData:
       httpHeaderValue1: "acme"
   - name: "acme traces"
@@ -69,13 +72,45 @@ datasources:
     access: proxy
     url: "http://127.0.0.1:8427/select/jaeger"
     jsonData:
-      httpHeaderName1: X-Tenant-ID
+      httpHeaderName1: "X-Tenant-ID"
     secureJsonData:
       httpHeaderValue1: "acme"
 "#;
     assert_eq!(
-        provisioning(&[access("acme", "ACME Corp")], "http://127.0.0.1:8427/"),
+        provisioning(
+            &[access("acme", "ACME Corp")],
+            &Router::at("http://127.0.0.1:8427/")
+        ),
         expected
+    );
+}
+
+/// With keys, the file names variables that Grafana fills in, and no secret.
+#[test]
+fn keys_come_from_the_environment_of_grafana() {
+    let router = Router {
+        identification: Identification::ApiKey {
+            prefix: "MIRADOR_KEY_".into(),
+        },
+        metrics: MetricsPlugin::VictoriaMetrics,
+        organisation: Some(7),
+        ..Router::at("http://r")
+    };
+    let text = provisioning(&[access("acme-eu", "ACME")], &router);
+    let file = parse(&text);
+    assert_eq!(
+        field(&file, &["type"]),
+        "victoriametrics-metrics-datasource"
+    );
+    assert_eq!(field(&file, &["jsonData", "httpHeaderName1"]), "X-API-Key");
+    assert_eq!(
+        field(&file, &["secureJsonData", "httpHeaderValue1"]),
+        "${MIRADOR_KEY_ACME_EU}"
+    );
+    assert_eq!(file["datasources"][2]["orgId"].as_integer(), Some(7));
+    assert_ne!(
+        key_variable("K_", &id("a-b")),
+        key_variable("K_", &id("ab"))
     );
 }
 
@@ -91,7 +126,7 @@ fn ids_that_yaml_takes_for_other_types_stay_text() {
         "2026-01-01",
         "1-",
     ] {
-        let text = provisioning(&[access(name, name)], "http://r");
+        let text = provisioning(&[access(name, name)], &Router::at("http://r"));
         let file = parse(&text);
         assert_eq!(field(&file, &["secureJsonData", "httpHeaderValue1"]), name);
         assert_eq!(field(&file, &["uid"]), format!("{name}-metrics"));
@@ -110,7 +145,10 @@ fn no_text_leaves_its_place() {
         "a\0b\u{feff}",
         "#'{[&*!|>%@`",
     ] {
-        let text = provisioning(&[access("acme", hostile)], &format!("http://r/{hostile}"));
+        let text = provisioning(
+            &[access("acme", hostile)],
+            &Router::at(&format!("http://r/{hostile}")),
+        );
         let file = parse(&text);
         assert_eq!(
             file["datasources"].as_vec().map(Vec::len),
@@ -124,7 +162,7 @@ fn no_text_leaves_its_place() {
             "{text}"
         );
     }
-    let text = provisioning(&[access("acme", "ACME")], "http://r/$HOME");
+    let text = provisioning(&[access("acme", "ACME")], &Router::at("http://r/$HOME"));
     assert_eq!(field(&parse(&text), &["url"]), "http://r/$$HOME");
 }
 
@@ -134,14 +172,14 @@ fn a_tenant_without_signals_has_no_sources() {
         signals: Vec::new(),
         ..access("bare", "Bare")
     };
-    let empty = provisioning(std::slice::from_ref(&bare), "http://r");
+    let empty = provisioning(std::slice::from_ref(&bare), &Router::at("http://r"));
     assert_eq!(parse(&empty)["datasources"].as_vec().map(Vec::len), Some(0));
 
     let logs_only = TenantAccess {
         signals: vec![Signal::Logs],
         ..access("acme", "ACME")
     };
-    let text = provisioning(&[bare, logs_only], "http://r");
+    let text = provisioning(&[bare, logs_only], &Router::at("http://r"));
     let file = parse(&text);
     assert_eq!(file["datasources"].as_vec().map(Vec::len), Some(1));
     assert_eq!(field(&file, &["uid"]), "acme-logs");
@@ -196,7 +234,7 @@ fn the_compose_file_provisions_its_tenants() {
     let provisioned = std::fs::read_to_string(directory.join("grafana/datasources/tenants.yaml"));
 
     assert_eq!(
-        provisioning(&access, "http://router:8427"),
+        provisioning(&access, &Router::at("http://router:8427")),
         provisioned.expect("the file")
     );
     assert_eq!(access.len(), 2);

@@ -77,6 +77,48 @@ fn probes_of_a_dead_endpoint_slow_down() {
     assert_eq!(waits, [1, 1, 1, 2, 4, 8, 16, 30, 30]);
 }
 
+/// An endpoint that is starting isn't down for that: its probes count from the first good one, or
+/// from the end of the grace, and follow each other closely until then.
+#[test]
+fn a_starting_endpoint_has_its_grace() {
+    let (mut machine, now) = (probed(), Instant::now());
+    machine.excuse(now + 60 * SECOND);
+    for _ in 0..10 {
+        assert_eq!(bad(&mut machine, now), None);
+    }
+    assert_eq!(wait(&machine, now), Some(SECOND));
+    assert_eq!(machine.counter().failures(), 0);
+    let mut started = machine.clone();
+    assert_eq!(good(&mut started, now), None);
+    assert_eq!(wait(&started, now), Some(30 * SECOND));
+    for down in [None, None, Some(Availability::Down)] {
+        assert_eq!(bad(&mut started, now), down, "it had started");
+    }
+    let late = now + 60 * SECOND;
+    for down in [None, None, Some(Availability::Down)] {
+        assert_eq!(bad(&mut machine, late), down, "the grace is over");
+    }
+}
+
+/// What live requests say counts from the beginning.
+#[test]
+fn grace_does_not_overrule_requests() {
+    let (mut machine, now) = (probed(), Instant::now());
+    machine.excuse(now + 60 * SECOND);
+    let mut refusing = machine.clone();
+    assert_eq!(
+        fail(&mut refusing, Failure::Connect, now),
+        Some(Availability::Down)
+    );
+    assert_eq!(bad(&mut refusing, now + SECOND), None);
+    assert_eq!(
+        good(&mut refusing, now + 10 * SECOND),
+        Some(Availability::Up)
+    );
+    let change = machine.on_probe(Err(refused()), true, now, 0.0);
+    assert_eq!(change.map(|change| change.to), Some(Availability::Down));
+}
+
 /// With a suspicion from live requests one bad probe is enough; a good one clears it.
 #[test]
 fn a_suspected_endpoint_goes_down_with_one_bad_probe() {
@@ -287,6 +329,7 @@ fn event() -> impl Strategy<Value = Event> {
     let failure = prop::sample::select(vec![
         Failure::BadGateway,
         Failure::Connect,
+        Failure::Outpaced,
         Failure::Protocol,
         Failure::Reset,
         Failure::Timeout,

@@ -8,13 +8,18 @@ mod sharing;
 
 use std::net::SocketAddr;
 
-use reqwest::{Certificate, Client, ClientBuilder, header::HeaderValue, redirect};
+use reqwest::{
+    Certificate, Client, ClientBuilder,
+    header::{HeaderName, HeaderValue},
+    redirect,
+};
 use tokio::{runtime::Handle, task::JoinHandle};
 
 use self::server::{Conduct, Server, refusing};
 use super::*;
 use crate::{
     probe::{ProbeFailure, client_builder},
+    terms::ProbeTerms,
     transition::{Availability, Failure, Reason},
 };
 
@@ -66,6 +71,7 @@ fn target(address: SocketAddr, probe: Option<ProbeSpec>) -> Target {
         url: format!("http://{address}/health").parse().unwrap(),
         name: address.to_string().into(),
         probe,
+        terms: None,
         client: client(),
         authorization: None,
         identity: 0,

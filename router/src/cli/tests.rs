@@ -1,5 +1,6 @@
 //! The command line as typed, and what it comes to, against a real admin API.
 
+mod grafana;
 mod status;
 mod tenants;
 
@@ -77,6 +78,30 @@ fn every_example_of_the_help_texts_parses() {
         }
     }
     assert!(seen >= 15, "only {seen} examples found");
+}
+
+/// Whoever follows a runbook at night has no time for commands that don't exist.
+#[test]
+fn every_command_of_the_runbooks_parses() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/runbooks");
+    let mut seen = 0;
+    for entry in fs::read_dir(folder).expect("the runbooks") {
+        let path = entry.expect("an entry").path();
+        let text = fs::read_to_string(&path).expect("a runbook");
+        let inline = text
+            .split('`')
+            .skip(1)
+            .step_by(2)
+            .filter(|code| code.split(' ').count() > 2);
+        let commands = text.lines().chain(inline);
+        for line in commands.filter_map(|line| line.strip_prefix("mirador ")) {
+            if let Err(error) = parse(line) {
+                panic!("{}: mirador {line}: {error}", path.display());
+            }
+            seen += 1;
+        }
+    }
+    assert!(seen >= 15, "only {seen} commands found");
 }
 
 #[test]

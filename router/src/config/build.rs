@@ -4,6 +4,7 @@
 mod admin;
 mod identify;
 mod listeners;
+mod notify;
 mod store;
 mod tokens;
 
@@ -25,9 +26,11 @@ use tenant_store::{
 };
 
 use super::{
-    AccessLog, AdminTls, AuditLogConfig, ListenerConfig, LogSettings, RetryPolicy, Settings,
-    Shutdown, StoreConfig, UpstreamSettings,
-    raw::{RawCache, RawConfig, RawHealth, RawHistory, RawStore, RawStoreKind, RawUpstream},
+    AccessLog, AdminTls, AuditLogConfig, HedgePolicy, ListenerConfig, LogSettings, RetryPolicy,
+    Settings, Shutdown, StoreConfig, UpstreamSettings,
+    raw::{
+        RawCache, RawConfig, RawHealth, RawHedge, RawHistory, RawStore, RawStoreKind, RawUpstream,
+    },
     value::Workers,
 };
 use crate::history::HistoryConfig;
@@ -86,6 +89,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         public_page: raw.health.public_page,
         key_secret,
         argocd_token: builder.argocd_token(&admin.argocd),
+        notify: builder.notify(&raw.notify),
         max_login_failures: builder.count(
             "admin.max_failures_per_minute",
             admin.max_failures_per_minute,
@@ -178,7 +182,29 @@ impl Builder<'_, '_> {
                     0..=100_000,
                 ),
             },
+            hedge: self.hedge(&raw.hedge),
         }
+    }
+
+    /// Its bounds hold whether or not it is enabled.
+    fn hedge(&mut self, raw: &RawHedge) -> Option<HedgePolicy> {
+        let policy = HedgePolicy {
+            min_delay: self.span(
+                "upstream.hedge.min_delay",
+                raw.min_delay,
+                MILLISECOND..=MINUTE,
+            ),
+            initial_delay: self.span(
+                "upstream.hedge.initial_delay",
+                raw.initial_delay,
+                MILLISECOND..=MINUTE,
+            ),
+            budget: RetryPolicy {
+                ratio: raw.budget_ratio.0,
+                burst: self.count("upstream.hedge.budget_burst", raw.budget_burst, 0..=100_000),
+            },
+        };
+        raw.enabled.then_some(policy)
     }
 
     fn health(&mut self, raw: &RawHealth) -> MonitorConfig {

@@ -4,6 +4,7 @@
 //! Every field here has a row in `docs/config.md`; a test compares the two.
 
 mod identify;
+mod notify;
 
 use std::{fmt, path::PathBuf};
 
@@ -16,8 +17,11 @@ use serde::{
 };
 use tenant_store::model::HumanDuration;
 
-pub(super) use self::identify::{
-    RawAuthentication, RawIdentify, RawIssuer, RawIssuers, RawOperatorIssuer, RawTrust,
+pub(super) use self::{
+    identify::{
+        RawAuthentication, RawIdentify, RawIssuer, RawIssuers, RawOperatorIssuer, RawTrust,
+    },
+    notify::{RawNotify, RawReceiver},
 };
 use super::{
     Role,
@@ -44,6 +48,7 @@ pub(super) struct RawConfig {
     pub(super) health: RawHealth,
     pub(super) history: RawHistory,
     pub(super) metrics: RawMetrics,
+    pub(super) notify: RawNotify,
     pub(super) shutdown: RawShutdown,
     pub(super) tenants: Vec<PathBuf>,
 }
@@ -268,11 +273,22 @@ pub(super) struct RawUpstream {
     pub(super) retry_window: ByteSize,
     pub(super) stream_idle_timeout: HumanDuration,
     pub(super) retry: RawRetry,
+    pub(super) hedge: RawHedge,
 }
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub(super) struct RawRetry {
+    pub(super) budget_ratio: Share,
+    pub(super) budget_burst: u32,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawHedge {
+    pub(super) enabled: bool,
+    pub(super) min_delay: HumanDuration,
+    pub(super) initial_delay: HumanDuration,
     pub(super) budget_ratio: Share,
     pub(super) budget_burst: u32,
 }
@@ -422,6 +438,7 @@ impl Default for RawUpstream {
             retry_window: ByteSize(64 << 10),
             stream_idle_timeout: HumanDuration::from_secs(300),
             retry: RawRetry::default(),
+            hedge: RawHedge::default(),
         }
     }
 }
@@ -431,6 +448,18 @@ impl Default for RawRetry {
         Self {
             budget_ratio: Share(0.2),
             budget_burst: 256,
+        }
+    }
+}
+
+impl Default for RawHedge {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            min_delay: HumanDuration::from_millis(5),
+            initial_delay: HumanDuration::from_millis(100),
+            budget_ratio: Share(0.1),
+            budget_burst: 32,
         }
     }
 }

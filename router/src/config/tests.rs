@@ -1,5 +1,6 @@
 mod files;
 mod identify;
+mod notify;
 mod reference;
 mod store;
 

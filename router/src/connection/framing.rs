@@ -76,6 +76,11 @@ impl Framing {
         self.place == Place::Head && (self.head.begun || self.line.length > 0)
     }
 
+    /// Whether all that came has been taken, so that the next byte begins a head.
+    pub fn is_between_messages(&self) -> bool {
+        self.place == Place::Head && !self.is_within_head() && self.clear == 0
+    }
+
     /// Takes the next bytes.
     pub fn feed(&mut self, mut bytes: &[u8]) {
         while !bytes.is_empty() {
@@ -276,6 +281,41 @@ mod tests {
             ("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcP", true),
         ] {
             assert_eq!(follow(text, &[9]).is_within_head(), within, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn between_messages_is_where_nothing_waits_to_be_taken_or_to_come() {
+        for (text, taken, between) in [
+            ("", 0, true),
+            ("\r\n", 0, true),
+            ("\r", 0, false),
+            ("G", 0, false),
+            (CLEAR[0], 0, false),
+            (CLEAR[0], 1, true),
+            (CLEAR[2], 1, true),
+            (CLEAR[4], 1, true),
+            ("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nab", 1, false),
+            (
+                "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n",
+                1,
+                false,
+            ),
+            (
+                "POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabc\r\n",
+                1,
+                true,
+            ),
+            ("POST / HTTP/1.1\r\nContent-Length: 3\r\n\r\nabcP", 1, false),
+            (&CLEAR[0].repeat(2), 1, false),
+            (&CLEAR[0].repeat(2), 2, true),
+            (AMBIGUOUS[0], 1, false),
+        ] {
+            let mut framing = follow(text, &[9]);
+            for _ in 0..taken {
+                framing.take_head();
+            }
+            assert_eq!(framing.is_between_messages(), between, "{text:?}");
         }
     }
 

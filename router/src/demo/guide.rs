@@ -147,5 +147,6 @@ fn data_sources(world: &World) -> Result<String, DemoError> {
     };
     let tenants: Result<Vec<_>, TenantIdError> = world.tenants().map(access).collect();
     let tenants = tenants.map_err(|error| DemoError::Unexpected(error.to_string()))?;
-    Ok(grafana::provisioning(&tenants, &world.router.public.url()))
+    let router = grafana::Router::at(&world.router.public.url());
+    Ok(grafana::provisioning(&tenants, &router))
 }

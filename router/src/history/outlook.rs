@@ -94,10 +94,15 @@ impl History {
         telemetry: Arc<Telemetry>,
     ) {
         loop {
-            let next_round = Instant::now() + self.config.write_interval;
             let known = tenants.stats().entries;
             let ids = tenants.entries().map(|entry| entry.id().clone());
             let ids: Vec<_> = ids.filter(|id| telemetry.tells_of(id, known)).collect();
+            let pause = if ids.is_empty() {
+                PAUSE
+            } else {
+                self.config.write_interval
+            };
+            let next_round = Instant::now() + pause;
             for (number, page) in ids.chunks(AT_A_TIME).enumerate() {
                 if number > 0 {
                     sleep(PAUSE).await;

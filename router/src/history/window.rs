@@ -83,14 +83,14 @@ pub(super) async fn sums(
     tenants: &[TenantId],
     now: Timestamp,
 ) -> Result<BTreeMap<(TenantId, Signal), Windows>, RepositoryError> {
-    let mut found: BTreeMap<(TenantId, Signal), Windows> = BTreeMap::new();
-    for window in Window::ALL {
-        for sum in store.sums(tenants, window.since(now)).await? {
-            let windows = found.entry((sum.tenant, sum.signal)).or_default();
-            windows[window as usize] = sum.tally;
-        }
-    }
-    Ok(found)
+    let since = Window::ALL.map(|window| window.since(now));
+    let sums = store.sums(tenants, &since).await?.into_iter();
+    let windows = sums.map(|sum| {
+        let mut tallies = sum.tallies.into_iter();
+        let windows = Windows::default().map(|none| tallies.next().unwrap_or(none));
+        ((sum.tenant, sum.signal), windows)
+    });
+    Ok(windows.collect())
 }
 
 /// How many times faster than allowed the error budget is used up: at 1 it lasts just as long as the

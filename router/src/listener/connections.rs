@@ -46,7 +46,8 @@ impl Connections {
         }
     }
 
-    /// Ends what makes no progress; while draining, also what has been idle for a moment.
+    /// Ends what makes no progress; while draining, also what has been idle for a moment. What goes
+    /// on and is idle gives back what it does not need meanwhile.
     ///
     /// HTTP/2 clients that are drained are told to go elsewhere with new requests. HTTP/1.1
     /// clients are told with their next answer, so that no request crosses with the end of its
@@ -58,7 +59,7 @@ impl Connections {
                 connection.drain();
             }
             match connection.expired(now, draining) {
-                None => {}
+                None => connection.relax(now),
                 // Gently at first, so that no request crosses with the end.
                 Some("idle") if !told_before => connection.drain(),
                 Some(cause) => {

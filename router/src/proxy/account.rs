@@ -39,6 +39,8 @@ pub struct Exchange {
     tenant: Option<Rc<LocalRoute>>,
     upload: Rc<Upload>,
     attempts: u32,
+    /// Of the attempts, those that began while another one was waiting.
+    hedges: u32,
     endpoint: Option<usize>,
     status: StatusCode,
     first_byte: Option<Duration>,
@@ -89,6 +91,7 @@ impl Exchange {
             tenant: None,
             upload: opening.context.no_upload().clone(),
             attempts: 0,
+            hedges: 0,
             endpoint: None,
             status: StatusCode::INTERNAL_SERVER_ERROR,
             first_byte: None,
@@ -150,6 +153,18 @@ impl Exchange {
     /// One more endpoint is tried.
     pub fn attempt(&mut self, position: usize) {
         self.attempts += 1;
+        self.endpoint = Some(position);
+    }
+
+    /// A second endpoint was asked while the first one was silent.
+    pub fn hedged(&mut self) {
+        self.attempts += 1;
+        self.hedges += 1;
+    }
+
+    /// The endpoint at `position` answered, though another one was asked first and has not failed.
+    pub fn overtaken_by(&mut self, position: usize) {
+        self.hedged();
         self.endpoint = Some(position);
     }
 
@@ -253,7 +268,7 @@ impl Exchange {
             code,
             took,
             first_byte: self.first_byte,
-            moved_on: self.first_byte.is_some() && self.attempts > 1,
+            moved_on: self.first_byte.is_some() && self.attempts > 1 + self.hedges,
             service: self.service(took),
             request_bytes: self.upload.bytes(),
             response_bytes: self.sent,

@@ -5,6 +5,7 @@
 
 mod budget;
 mod build;
+mod pace;
 mod peer;
 mod probe;
 
@@ -25,9 +26,11 @@ use super::{
     rewrite::Addressee,
 };
 use crate::{
-    config::RetryPolicy,
+    config::{HedgePolicy, RetryPolicy},
     telemetry::{LocalCounts, SignalCounts, Telemetry},
 };
+
+use self::pace::Pace;
 
 pub use budget::RetryBudget;
 pub(crate) use build::authorization;
@@ -75,7 +78,16 @@ pub(super) struct DeploymentState {
     telemetry: Arc<Telemetry>,
     counts: OnceLock<Arc<SignalCounts>>,
     budget: RetryBudget,
+    /// Made when a read is hedged for the first time, which it never is by default.
+    hedging: OnceLock<Box<Hedging>>,
     reread: parking_lot::Mutex<Option<tokio::time::Instant>>,
+}
+
+/// What is known and allowed of a deployment whose reads are hedged.
+#[derive(Debug, Default)]
+struct Hedging {
+    pace: Pace,
+    budget: RetryBudget,
 }
 
 /// One endpoint of a deployment.
@@ -199,6 +211,23 @@ impl DeploymentRoute {
             .withdraw(policy, self.counts().begun(), now)
     }
 
+    /// How long a read waits for its answer to begin before another endpoint is asked as well.
+    pub fn hedge_delay(&self, policy: HedgePolicy) -> std::time::Duration {
+        let observed = self.shared.hedging().pace.p95();
+        observed.map_or(policy.initial_delay, |p95| p95.max(policy.min_delay))
+    }
+
+    /// A read's answer began after so long, or had not yet begun after so long.
+    pub fn observe_read(&self, took: std::time::Duration) {
+        self.shared.hedging().pace.record(took);
+    }
+
+    /// Whether one more read may be sent to a second endpoint while the first has it.
+    pub fn may_hedge(&self, policy: HedgePolicy, now: tokio::time::Instant) -> bool {
+        let budget = &self.shared.hedging().budget;
+        budget.withdraw(policy.budget, self.counts().begun(), now)
+    }
+
     /// Position of the endpoint to try next; see [`pick`].
     pub fn pick(&self, tried: Tried, trial: bool) -> Option<usize> {
         let count_load = self.policy == BalancingPolicy::LeastLoaded;
@@ -253,6 +282,12 @@ impl DeploymentRoute {
             *last = Some(tokio::time::Instant::now());
         }
         due
+    }
+}
+
+impl DeploymentState {
+    fn hedging(&self) -> &Hedging {
+        self.hedging.get_or_init(Box::default)
     }
 }
 

@@ -6,6 +6,7 @@
 //! allows it.
 
 mod connect;
+mod hedge;
 mod http1;
 mod lease;
 mod pool;
@@ -36,6 +37,7 @@ use crate::{
 };
 
 pub(crate) use connect::OnThisWorker;
+use hedge::{Ended, Passed};
 use lease::Unsent;
 use wait::GaveUp;
 
@@ -118,7 +120,34 @@ impl Forwarding<'_> {
                 return Err(self.error(Cause::Wait(GaveUp::Late), exchange));
             }
             exchange.attempt(position);
-            match self.attempt(endpoint, body, tried, now, exchange).await {
+            let outcome = match self.hedge_policy(&body) {
+                None => self.attempt(endpoint, body, tried, now, exchange).await,
+                Some(policy) => {
+                    // Boxed, as it would make the future of every request larger.
+                    let race = self.race(position, body, tried, now, exchange, policy);
+                    let raced = Box::pin(race).await;
+                    tried = raced.tried;
+                    match raced.end {
+                        Ended::First(outcome) => {
+                            if raced.hedged {
+                                exchange.hedged();
+                            }
+                            outcome
+                        }
+                        Ended::Second(second, answer, passed) => {
+                            self.passed_over(position, &passed, exchange);
+                            match passed {
+                                Passed::Silent => exchange.overtaken_by(second),
+                                Passed::Failed(_) => exchange.attempt(second),
+                            }
+                            let endpoint = &self.deployment.endpoints()[second];
+                            self.judge(endpoint, second, answer.0.status);
+                            return Ok(answer);
+                        }
+                    }
+                }
+            };
+            match outcome {
                 Ok(answer) => {
                     self.judge(endpoint, position, answer.0.status);
                     return Ok(answer);

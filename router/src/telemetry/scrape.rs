@@ -10,7 +10,7 @@ use tenant_store::{
     repository::StoreFault,
 };
 
-use super::{Telemetry, series, worker::Connections};
+use super::{Hedge, Telemetry, series, worker::Connections};
 use crate::history::{HistoryStats, ServiceState};
 
 /// What others count, at the moment of a scrape.
@@ -136,6 +136,8 @@ impl Text {
     fn connections(&mut self, totals: &Connections) {
         let help = "Client connections open now.";
         self.single("client_connections", "gauge", help, totals.open);
+        let help = "Client connections that hold no buffers, for want of a request.";
+        self.single("client_connections_resting", "gauge", help, totals.resting);
         let counters = [
             (
                 "client_connections_total",
@@ -160,6 +162,12 @@ impl Text {
         ];
         for (name, help, count) in counters {
             self.single(name, "counter", help, count);
+        }
+        let help = "Reads that were to be sent to a second endpoint, by what became of it.";
+        self.family("hedges_total", "counter", help);
+        for (result, count) in Hedge::ALL.iter().zip(totals.hedges) {
+            let labels = format!("{{result=\"{}\"}}", result.as_str());
+            self.sample("hedges_total", &labels, count);
         }
     }
 

@@ -17,15 +17,22 @@ pub struct WorkerCounts {
     of_one_thread: PhantomData<Rc<()>>,
 }
 
+/// A client connection that rests, for as long as this is held.
+#[derive(Debug)]
+pub struct Resting<'a>(&'a Counts);
+
 /// Aligned, so that no line of it is another worker's too.
 #[derive(Debug, Default)]
 #[repr(align(64))]
 struct Counts {
     accepted: Count,
     ended: Count,
+    rests_begun: Count,
+    rests_ended: Count,
     upstream_opened: Count,
     upstream_reused: Count,
     retries_denied: Count,
+    hedges: [Count; Hedge::ALL.len()],
 }
 
 /// All workers' counts as plain numbers.
@@ -33,6 +40,8 @@ struct Counts {
 pub struct Connections {
     /// Client connections open now.
     pub open: u64,
+    /// Client connections that rest now.
+    pub resting: u64,
     /// Client connections accepted.
     pub accepted: u64,
     /// Connections opened to endpoints.
@@ -41,6 +50,36 @@ pub struct Connections {
     pub upstream_reused: u64,
     /// Further attempts that the retry budget did not allow.
     pub retries_denied: u64,
+    /// Hedges by what became of them, in the order of [`Hedge::ALL`].
+    pub hedges: [u64; Hedge::ALL.len()],
+}
+
+/// What became of the wish to ask a second endpoint.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hedge {
+    /// The second one answered first.
+    Won,
+    /// The first one did.
+    Lost,
+    /// The second one failed, or answered 429 or 5xx while the first was still silent.
+    Failed,
+    /// The budget did not allow it.
+    Denied,
+}
+
+impl Hedge {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Won, Self::Lost, Self::Failed, Self::Denied];
+
+    /// The `result` label.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Won => "won",
+            Self::Lost => "lost",
+            Self::Failed => "failed",
+            Self::Denied => "denied",
+        }
+    }
 }
 
 impl Workers {
@@ -60,11 +99,16 @@ impl Workers {
             // Ends are read first: no connection seems to end before it began.
             let ended = counts.ended.get();
             let accepted = counts.accepted.get();
+            let rests_ended = counts.rests_ended.get();
+            totals.resting += counts.rests_begun.get().saturating_sub(rests_ended);
             totals.open += accepted.saturating_sub(ended);
             totals.accepted += accepted;
             totals.upstream_opened += counts.upstream_opened.get();
             totals.upstream_reused += counts.upstream_reused.get();
             totals.retries_denied += counts.retries_denied.get();
+            for (total, count) in totals.hedges.iter_mut().zip(&counts.hedges) {
+                *total += count.get();
+            }
         }
         totals
     }
@@ -81,6 +125,12 @@ impl WorkerCounts {
         self.counts.ended.add(1);
     }
 
+    /// A client connection begins to rest.
+    pub fn rests(&self) -> Resting<'_> {
+        self.counts.rests_begun.add(1);
+        Resting(&self.counts)
+    }
+
     /// A connection was opened to an endpoint.
     pub fn opened(&self) {
         self.counts.upstream_opened.add(1);
@@ -94,6 +144,17 @@ impl WorkerCounts {
     /// The retry budget did not allow a further attempt.
     pub fn retry_denied(&self) {
         self.counts.retries_denied.add(1);
+    }
+
+    /// This became of a hedge.
+    pub fn hedged(&self, result: Hedge) {
+        self.counts.hedges[result as usize].add(1);
+    }
+}
+
+impl Drop for Resting<'_> {
+    fn drop(&mut self) {
+        self.0.rests_ended.add(1);
     }
 }
 
@@ -109,10 +170,14 @@ mod tests {
         other.accepted();
         other.accepted();
         other.ended();
+        drop(other.rests());
         drop(other);
         one.reused();
+        let resting = one.rests();
+        assert_eq!(workers.totals().resting, 1);
+        drop(resting);
         let totals = workers.totals();
-        assert_eq!((totals.open, totals.accepted), (2, 3));
+        assert_eq!((totals.open, totals.accepted, totals.resting), (2, 3, 0));
         assert_eq!((totals.upstream_reused, totals.upstream_opened), (1, 0));
     }
 }

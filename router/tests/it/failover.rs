@@ -2,6 +2,7 @@
 //! nothing is sent twice that must not be. The tables of `docs/failover.md` are what is tested.
 
 mod broken;
+mod hedging;
 mod left;
 mod outage;
 mod overload;

@@ -372,3 +372,24 @@ async fn what_can_not_be_asked_for_is_named() {
     let told: Value = answer.await.expect("an answer").json().await.expect("JSON");
     assert_eq!(told["errors"][0]["field"], "slo.availability", "{told}");
 }
+
+/// What is told of a tenant is what all routers served that share the store.
+#[tokio::test]
+async fn what_routers_count_that_share_a_store_adds_up() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let config = json!({
+        "history": {"write_interval": "200ms"},
+        "store": {"path": folder.path().join("shared.db")},
+    });
+    let one = Mirador::with(config.clone()).await;
+    let upstream = Upstream::saying("fine");
+    let acme = Tenant::new("acme").metrics(&[upstream.url()]);
+    one.apply(&acme).await;
+    let other = Mirador::with(config).await;
+    for (router, times) in [(&one, 3), (&other, 4), (&one, 1)] {
+        ask(router, times).await;
+    }
+    for router in [&one, &other] {
+        until_served(router, 8, 0).await;
+    }
+}

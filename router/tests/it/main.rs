@@ -9,6 +9,7 @@
 )]
 
 mod admin;
+mod alerts;
 mod answers;
 mod bodies;
 mod clients;
@@ -22,8 +23,10 @@ mod identify;
 mod isolation;
 mod limits;
 mod metrics;
+mod notify;
 mod pages;
 mod reload;
+mod resting;
 mod smuggling;
 mod standing;
 mod store;

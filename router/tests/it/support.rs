@@ -1,6 +1,7 @@
 //! The world the tests play in: processes, backends, sockets that misbehave on demand.
 
 pub(crate) mod acme;
+pub(crate) mod alertmanager;
 pub(crate) mod browser;
 pub(crate) mod client;
 pub(crate) mod h2;
@@ -10,6 +11,7 @@ pub(crate) mod metrics;
 pub(crate) mod mirador;
 pub(crate) mod port;
 pub(crate) mod process;
+pub(crate) mod prometheus;
 pub(crate) mod signer;
 pub(crate) mod tenant;
 pub(crate) mod tls;

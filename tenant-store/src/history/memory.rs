@@ -74,13 +74,12 @@ impl HistoryStore for MemoryHistory {
         Ok(HistoryPage::cut(found.take(limit + 1).collect(), limit))
     }
 
-    async fn sums(&self, tenants: &[TenantId], since: Since) -> Result<Vec<Sum>, RepositoryError> {
+    async fn sums(
+        &self,
+        tenants: &[TenantId],
+        since: &[Since],
+    ) -> Result<Vec<Sum>, RepositoryError> {
         let held = self.0.lock();
-        let bucket = |start| Bucket {
-            span: since.span,
-            start,
-        };
-        let within = || held.counts.range(bucket(since.start)..=bucket(i64::MAX));
         let mut sums = Vec::new();
         let mut tenants: Vec<_> = tenants.iter().collect();
         tenants.sort_unstable();
@@ -88,16 +87,13 @@ impl HistoryStore for MemoryHistory {
         for tenant in tenants {
             for signal in Signal::ALL {
                 let place = (tenant.clone(), signal);
-                let mut tally = Tally::default();
-                for (_, counts) in within() {
-                    tally += counts.get(&place).copied().unwrap_or_default();
-                }
-                if !tally.is_empty() {
+                let tallies: Vec<_> = since.iter().map(|one| held.sum(&place, *one)).collect();
+                if tallies.iter().any(|tally| !tally.is_empty()) {
                     let (tenant, signal) = place;
                     sums.push(Sum {
                         tenant,
                         signal,
-                        tally,
+                        tallies,
                     });
                 }
             }
@@ -152,6 +148,18 @@ impl Held {
             let oldest = places.pop_front();
             oldest.and_then(|oldest| self.changes.remove(&oldest));
         }
+    }
+
+    fn sum(&self, place: &(TenantId, Signal), since: Since) -> Tally {
+        let bucket = |start| Bucket {
+            span: since.span,
+            start,
+        };
+        let mut sum = Tally::default();
+        for (_, counts) in self.counts.range(bucket(since.start)..=bucket(i64::MAX)) {
+            sum += counts.get(place).copied().unwrap_or_default();
+        }
+        sum
     }
 
     fn bound(&mut self) {
@@ -221,8 +229,8 @@ mod tests {
         let tenant: TenantId = "t-1".parse().unwrap();
         let sum = async |span| {
             let since = Since { span, start: 0 };
-            let sums = history.sums(std::slice::from_ref(&tenant), since).await;
-            sums.unwrap().first().map(|sum| sum.tally.good)
+            let sums = history.sums(std::slice::from_ref(&tenant), &[since]).await;
+            sums.unwrap().first().map(|sum| sum.tallies[0].good)
         };
         assert_eq!(sum(Span::Minutes).await, Some(1), "the older one is gone");
         assert_eq!(sum(Span::Hour).await, Some(2));

@@ -39,8 +39,8 @@ pub(crate) struct ChangeRow {
     pub(crate) sentence: String,
 }
 
-/// Tenant, signal, good and bad.
-pub(crate) type SumRow = (String, String, i64, i64);
+/// Tenant, signal, which of the moments that were asked about (from 0), good and bad.
+pub(crate) type SumRow = (String, String, i64, i64, i64);
 
 /// The page that rows make, one of which is too many if there is another page.
 pub(crate) fn cut_page(
@@ -54,22 +54,31 @@ pub(crate) fn cut_page(
     Ok(HistoryPage::cut(found, limit))
 }
 
-/// The sums that rows say.
-pub(crate) fn read_sums(rows: Vec<SumRow>) -> Result<Vec<Sum>, RepositoryError> {
-    let read = |(tenant, signal, good, bad): SumRow| {
-        let read = || -> Result<Sum, Fault> {
-            Ok(Sum {
-                tenant: tenant.parse()?,
-                signal: signal_named(&signal)?,
-                tally: Tally {
-                    good: u64::try_from(good)?,
-                    bad: u64::try_from(bad)?,
-                },
-            })
+/// The sums that rows say of `moments` moments, in the order of tenant and signal.
+pub(crate) fn read_sums(rows: Vec<SumRow>, moments: usize) -> Result<Vec<Sum>, RepositoryError> {
+    let mut sums: Vec<Sum> = Vec::new();
+    for (tenant, signal, moment, good, bad) in rows {
+        let mut read = || -> Result<(), Fault> {
+            let (id, signal) = (tenant.parse::<TenantId>()?, signal_named(&signal)?);
+            let last = sums.last();
+            if last.is_none_or(|last| (&last.tenant, last.signal) != (&id, signal)) {
+                sums.push(Sum {
+                    tenant: id,
+                    signal,
+                    tallies: vec![Tally::default(); moments],
+                });
+            }
+            let tallies = sums.last_mut().map(|last| &mut last.tallies);
+            let moment = usize::try_from(moment)?;
+            if let Some(tally) = tallies.and_then(|tallies| tallies.get_mut(moment)) {
+                tally.good = u64::try_from(good)?;
+                tally.bad = u64::try_from(bad)?;
+            }
+            Ok(())
         };
-        read().map_err(|source| corrupt(&tenant, source))
-    };
-    rows.into_iter().map(read).collect()
+        read().map_err(|source| corrupt(&tenant, source))?;
+    }
+    Ok(sums)
 }
 
 impl From<ChangeColumns> for ChangeRow {

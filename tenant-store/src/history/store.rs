@@ -28,12 +28,17 @@ pub trait HistoryStore: Send + Sync + fmt::Debug + 'static {
     /// The store can't be asked.
     async fn page(&self, query: &HistoryQuery) -> Result<HistoryPage, RepositoryError>;
 
-    /// How many requests there were of these tenants since a moment, all routers together; nothing
-    /// of those that had none. In the order of tenant and signal.
+    /// How many requests there were of these tenants, all routers together, since each of these
+    /// moments; nothing of those that had none. All as of one moment, in the order of tenant and
+    /// signal.
     ///
     /// # Errors
     /// The store can't be asked.
-    async fn sums(&self, tenants: &[TenantId], since: Since) -> Result<Vec<Sum>, RepositoryError>;
+    async fn sums(
+        &self,
+        tenants: &[TenantId],
+        since: &[Since],
+    ) -> Result<Vec<Sum>, RepositoryError>;
 
     /// Forgets what is older than it is kept; so many rows at most, that nobody waits long. True
     /// if there may be more.
@@ -68,8 +73,8 @@ pub struct Sum {
     pub tenant: TenantId,
     /// Of which deployment.
     pub signal: Signal,
-    /// How many.
-    pub tally: Tally,
+    /// How many, since each of the moments that were asked about.
+    pub tallies: Vec<Tally>,
 }
 
 /// What is too old to be kept.

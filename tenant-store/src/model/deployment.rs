@@ -1,11 +1,11 @@
-//! A tenant's backends for one signal: where they are, how to reach them, how to judge them.
+//! A tenant's backends for one signal: where they are and how to reach them.
 
 use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{
-    Endpoint, HumanDuration, UpstreamAuth, UpstreamTls,
+    Endpoint, HealthCheck, HumanDuration, UpstreamAuth, UpstreamTls,
     endpoint::endpoints,
-    field::{at_least, between, checked_text, dns_label},
+    field::{at_least, dns_label},
 };
 
 /// The backends that serve one signal of one tenant.
@@ -86,65 +86,10 @@ pub enum BalancingPolicy {
     RoundRobin,
 }
 
-/// How an endpoint's health is probed.
-#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HealthCheck {
-    /// Whether it is probed at all; passive ejection works either way.
-    pub enabled: bool,
-    /// The path asked, beginning with `/`; 2xx is healthy.
-    #[serde(deserialize_with = "absolute_path")]
-    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::probe_path, required = false))]
-    pub path: String,
-    /// Time between two probes of a steady endpoint, at least 100 ms. Default 30 s.
-    #[serde(deserialize_with = "probe_interval")]
-    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::probe_interval, required = false))]
-    pub interval: HumanDuration,
-    /// Deadline for one probe, at least 1 ms. Default 5 s.
-    #[serde(deserialize_with = "positive")]
-    pub timeout: HumanDuration,
-    /// Successes in a row that make it healthy, 1 to 100. Default 2.
-    #[serde(deserialize_with = "threshold")]
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100))]
-    pub healthy_after: u8,
-    /// Failures in a row that make it unhealthy, 1 to 100. Default 3.
-    #[serde(deserialize_with = "threshold")]
-    #[cfg_attr(feature = "openapi", schema(minimum = 1, maximum = 100))]
-    pub unhealthy_after: u8,
-}
-
-impl Default for HealthCheck {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            path: "/health".into(),
-            interval: HumanDuration::from_secs(30),
-            timeout: HumanDuration::from_secs(5),
-            healthy_after: 2,
-            unhealthy_after: 3,
-        }
-    }
-}
-
 pub(super) fn positive<'de, D: Deserializer<'de>>(
     deserializer: D,
 ) -> Result<HumanDuration, D::Error> {
     at_least(deserializer, HumanDuration::from_millis(1))
-}
-
-fn probe_interval<'de, D: Deserializer<'de>>(deserializer: D) -> Result<HumanDuration, D::Error> {
-    at_least(deserializer, HumanDuration::from_millis(100))
-}
-
-fn threshold<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u8, D::Error> {
-    between(deserializer, 1, 100)
-}
-
-fn absolute_path<'de, D: Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
-    checked_text(deserializer, "a path such as /health", |path| {
-        path.starts_with('/') && path.chars().all(|c| c.is_ascii_graphic() && c != '#')
-    })
 }
 
 fn default_timeout() -> HumanDuration {

@@ -293,8 +293,6 @@ impl HealthCheck {
         }
         let built_in = Self::default();
         Self {
-            enabled: self.enabled,
-            path: self.path.clone(),
             interval: decide(
                 self.interval,
                 &built_in.interval,
@@ -319,6 +317,8 @@ impl HealthCheck {
                 tenant.unhealthy_after,
                 tier.unhealthy_after,
             ),
+            // What is asked belongs to the backends, not to who pays for them.
+            ..self.clone()
         }
     }
 }

@@ -17,8 +17,8 @@ use utoipa::{
 
 use super::{
     AllowedTenants, ApiKeyId, Email, Endpoint, EndpointProtocol, EndpointUrl, HumanDuration,
-    Revision, Scope, SecretSource, Status, Tenant, TenantId, TenantRecord, Tier, TierDefinition,
-    UpstreamAuth, UpstreamTls,
+    Revision, Scope, SecretSource, Status, StatusRange, Tenant, TenantId, TenantRecord, Tier,
+    TierDefinition, UpstreamAuth, UpstreamTls,
 };
 
 /// What every duration is written back as: each unit once, from the longest.
@@ -26,6 +26,10 @@ const DURATION: &str = "^([1-9][0-9]{0,2}d)?(([1-9]|1[0-9]|2[0-3])h)?(([1-9]|[1-
 
 /// A duration of at least 100 ms, as it is written back.
 const PROBE_INTERVAL: &str = "^([1-9][0-9]{0,2}d)?(([1-9]|1[0-9]|2[0-3])h)?(([1-9]|[1-5][0-9])m)?(([1-9]|[1-5][0-9])s|[1-9][0-9]{2}ms)$";
+
+/// A duration of at least a second, as it is written back.
+const WHOLE_SECONDS: &str =
+    "^([1-9][0-9]{0,2}d)?(([1-9]|1[0-9]|2[0-3])h)?(([1-9]|[1-5][0-9])m)?([1-9]|[1-5][0-9])s$";
 
 const ONE_LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
@@ -215,15 +219,67 @@ pub(super) fn dns_label() -> RefOr<Schema> {
     ))
 }
 
+/// The time between two deep checks: at least a second.
+pub(super) fn deep_interval() -> RefOr<Schema> {
+    duration(WHOLE_SECONDS, 1000)
+}
+
+/// Perhaps what a healthy answer's body contains.
+pub(super) fn expected_body() -> RefOr<Schema> {
+    nullable(text(
+        "What the first 64 KiB of a healthy answer's body contain.",
+        "^[ -~]+$",
+        (1, 256),
+        "OK",
+    ))
+}
+
+/// Perhaps the version that an endpoint should have.
+pub(super) fn expected_version() -> RefOr<Schema> {
+    nullable(text(
+        "That version or a patch of it.",
+        "^v[0-9][0-9A-Za-z.-]{0,30}$",
+        (2, 32),
+        "v1.150",
+    ))
+}
+
+/// Headers that probes send; `null` is none.
+pub(super) fn probe_headers() -> RefOr<Schema> {
+    let name = text(
+        "Lower case; neither credentials nor framing nor `host`.",
+        "^x-[0-9a-z-]{1,61}$",
+        (3, 63),
+        "x-probe",
+    );
+    let value = text("Its value.", "^[!-~]([ -~]{0,254}[!-~])?$", (1, 256), "1");
+    ObjectBuilder::new()
+        .schema_type(SchemaType::from_iter([Type::Object, Type::Null]))
+        .description(Some("Headers sent with each probe."))
+        .property_names(Some(name.build()))
+        .additional_properties(Some(value))
+        .max_properties(Some(16))
+        .into()
+}
+
+impl PartialSchema for StatusRange {
+    fn schema() -> RefOr<Schema> {
+        let written = text(
+            "`204`, `2xx`, `200-299`.",
+            "^[2-5]([0-9]{2}|xx)$",
+            (3, 7),
+            "2xx",
+        );
+        let one = number("One status; written back as a text.", 200, 599);
+        OneOfBuilder::new().item(written).item(one).into()
+    }
+}
+
+impl ToSchema for StatusRange {}
+
 /// An absolute path without a fragment, as probes ask for it.
 pub(super) fn probe_path() -> RefOr<Schema> {
-    text(
-        "The path asked; 2xx is healthy.",
-        "^/[!-\"$-~]*$",
-        (1, 2000),
-        "/health",
-    )
-    .into()
+    text("The path asked.", "^/[!-\"$-~]*$", (1, 2000), "/health").into()
 }
 
 /// Labels; `null` is none.

@@ -18,6 +18,10 @@ pub struct Slo {
 }
 
 impl Slo {
+    #[expect(
+        clippy::trivially_copy_pass_by_ref,
+        reason = "serde asks with a reference"
+    )]
     pub(super) fn is_empty(&self) -> bool {
         *self == Self::default()
     }

@@ -1,6 +1,9 @@
 //! What connections cost: to take one for a single request, and to keep one open.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 use super::{
     driven::{Driven, expect_none, generator},
@@ -27,6 +30,10 @@ const PEERS: [Kind; 5] = [
 ];
 /// Clients that come and go.
 const CLIENTS: u32 = 16;
+
+/// How long connections have been idle when memory is looked at: the last of them, too, so that what
+/// a proxy gives back of idle ones has been given back.
+pub(crate) const IDLE_FOR: Duration = Duration::from_secs(5);
 
 /// How much.
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -140,6 +147,7 @@ async fn open(lab: &Lab, kind: Kind, extent: Extent) -> Result<Open, BenchError>
     });
     let before = peer.memory()?;
     let mut generator = generator(&job, &peer, lab).await?;
+    sleep(IDLE_FOR).await;
     let after = peer.memory()?;
     let held: Held = generator.go().await?;
     generator.end().await?;

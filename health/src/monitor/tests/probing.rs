@@ -57,7 +57,7 @@ async fn a_failing_endpoint_goes_down_and_returns() {
     assert_eq!(health.availability(), Availability::Down);
     assert_eq!(
         health.snapshot().reason,
-        "probe failed: status 503, expected 2xx"
+        "probe failed: unexpected status 503"
     );
 
     server.behave(Conduct::status("200 OK"));
@@ -128,7 +128,7 @@ async fn https_is_probed_with_verification() {
         client: builder().tls_certs_only([]).build().unwrap(),
         ..https
     };
-    let Err(ProbeFailure::Connect(cause)) = crate::probe::probe(&trusting_nobody, DEADLINE).await
+    let Err(ProbeFailure::Tls(cause)) = crate::probe::probe(&trusting_nobody, DEADLINE).await
     else {
         panic!("expected a failed handshake");
     };
@@ -162,6 +162,91 @@ async fn redirects_are_failures() {
         Err(ProbeFailure::Redirected),
         "even by a client that follows them"
     );
+}
+
+/// The terms of a health check: headers sent with it, the statuses it takes, and what it wants to
+/// read in the body, however the answer is cut into pieces.
+#[tokio::test]
+async fn probes_follow_their_terms() {
+    let body = format!("{}all is well", "x".repeat(40_000));
+    let answer = |status: &str, body: &str| {
+        let length = body.len();
+        Conduct::Answer(format!(
+            "HTTP/1.1 {status}\r\ncontent-length: {length}\r\n\r\n{body}"
+        ))
+    };
+    let server = Server::start(answer("401 Unauthorized", &body)).await;
+    let terms = ProbeTerms {
+        headers: vec![(
+            HeaderName::from_static("x-probe"),
+            HeaderValue::from_static("mirador"),
+        )],
+        statuses: vec![204..=204, 401..=403],
+        body: Some("all is well".into()),
+        ..ProbeTerms::default()
+    };
+    let target = Target {
+        terms: Some(Arc::new(terms)),
+        ..target(server.address, None)
+    };
+    let probe = async || crate::probe::probe(&target, DEADLINE).await;
+    assert_eq!(probe().await, Ok(()));
+    assert!(server.requests()[0].contains("x-probe: mirador\r\n"));
+
+    server.behave(answer("200 OK", &body));
+    assert_eq!(probe().await, Err(ProbeFailure::Status(200)));
+    server.behave(answer("401 Unauthorized", "all is ill"));
+    let Err(missing @ ProbeFailure::Body(_)) = probe().await else {
+        panic!("expected the body to be looked at");
+    };
+    let told = missing.to_string();
+    assert_eq!(told, "the first 64 KiB of the body lack \"all is well\"");
+    let far = format!("{}all is well", "x".repeat(64 << 10));
+    server.behave(answer("401 Unauthorized", &far));
+    assert_eq!(probe().await, Err(missing), "it isn't read without end");
+}
+
+/// A body that doesn't come is no answer.
+#[tokio::test]
+async fn a_body_that_hangs_is_a_timeout() {
+    let server = Server::start(Conduct::Answer(
+        "HTTP/1.1 200 OK\r\ncontent-length: 9\r\n\r\nall".into(),
+    ))
+    .await;
+    let terms = ProbeTerms {
+        body: Some("all is well".into()),
+        ..ProbeTerms::default()
+    };
+    let target = Target {
+        terms: Some(Arc::new(terms)),
+        ..target(server.address, None)
+    };
+    let timeout = Duration::from_millis(50);
+    let result = crate::probe::probe(&target, timeout).await;
+    assert_eq!(result, Err(ProbeFailure::Timeout(timeout)));
+}
+
+/// An endpoint that starts late is probed closely, and isn't down meanwhile.
+#[tokio::test]
+async fn a_starting_endpoint_is_waited_for() {
+    let server = Server::start(Conduct::status("503 Service Unavailable")).await;
+    let (monitor, _task) = start(config());
+    let mut transitions = monitor.transitions();
+    let terms = ProbeTerms {
+        start_grace: Duration::from_hours(1),
+        ..ProbeTerms::default()
+    };
+    let health = monitor.watch(Target {
+        terms: Some(Arc::new(terms)),
+        ..target(server.address, Some(QUICK))
+    });
+    eventually("many failed probes", || monitor.stats().probes.status >= 6).await;
+    assert_eq!(health.availability(), Availability::Up);
+    server.behave(Conduct::status("200 OK"));
+    eventually("its start", || monitor.stats().probes.ok > 0).await;
+    assert!(transitions.try_recv().is_err());
+    server.behave(Conduct::status("503 Service Unavailable"));
+    assert_eq!(next(&mut transitions).await.to, Availability::Down);
 }
 
 /// Slow is not dead.

@@ -2,7 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::{
     body::{Bytes, Incoming},
@@ -11,7 +11,9 @@ use hyper::{
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
 use serde::Serialize;
-use tenant_store::model::{Deployment, Endpoint, EndpointProtocol, Signal, UpstreamTls};
+use tenant_store::model::{
+    Deployment, Endpoint, EndpointProtocol, HealthCheck, Signal, UpstreamTls,
+};
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
@@ -66,7 +68,7 @@ impl Product {
 
 /// How a deployment's endpoints are spoken to.
 pub(super) struct Prober {
-    health_path: String,
+    health_check: HealthCheck,
     authorization: Option<HeaderValue>,
     server_name: Option<String>,
     http1: Arc<ClientConfig>,
@@ -86,7 +88,7 @@ impl Prober {
             |alpn: &[u8]| tls::client_config(roots, tls, alpn).map_err(|error| error.to_string());
         let authorization = deployment.auth.as_ref().map(authorization).transpose();
         Ok(Self {
-            health_path: deployment.health_check.path.clone(),
+            health_check: deployment.health_check.clone(),
             authorization: authorization.map_err(|error| error.to_string())?,
             server_name: tls.and_then(|tls| tls.server_name.clone()),
             http1: config(b"http/1.1")?,
@@ -114,20 +116,23 @@ impl Prober {
         let mut connection = Connection::open(stream, endpoint.protocol).await?;
 
         let asked = Instant::now();
-        let base = endpoint.url.base_path();
-        let health = self.request(endpoint, &format!("{base}{}", self.health_path))?;
-        let answer = connection.send(health).await?;
+        let answer = connection.send(self.health_request(endpoint)?).await?;
         check.latency_ms = Some(milliseconds(asked.elapsed()));
         check.health_status = Some(answer.status().as_u16());
-        if !answer.status().is_success() {
-            let status = answer.status();
-            let path = &self.health_path;
+        let (status, path) = (answer.status(), &self.health_check.path);
+        // An answer that is read to its end leaves the connection of use.
+        let body = read(answer, METRICS_LIMIT).await?;
+        if !self.health_check.accepts(status.as_u16()) {
             check
                 .problems
                 .push(format!("its health path {path} answered {status}"));
+        } else if let Some(wanted) = &self.health_check.expect_body
+            && !String::from_utf8_lossy(&body).contains(wanted)
+        {
+            check.problems.push(format!(
+                "its health path {path} answered without {wanted:?}"
+            ));
         }
-        // An answer that is read to its end leaves the connection of use.
-        read(answer, METRICS_LIMIT).await?;
 
         let answer = connection.send(self.request(endpoint, "/metrics")?).await?;
         if answer.status() == StatusCode::OK {
@@ -176,6 +181,19 @@ impl Prober {
             .and_then(|version| version.as_str())
             .map(|version| version.replace('_', "."));
         Ok(Either::Right(Box::new(stream)))
+    }
+
+    /// As the router's own probes ask.
+    fn health_request(&self, endpoint: &Endpoint) -> Result<Request<Empty<Bytes>>, String> {
+        let path = format!("{}{}", endpoint.url.base_path(), self.health_check.path);
+        let mut request = self.request(endpoint, &path)?;
+        for (name, value) in &self.health_check.headers {
+            let unfit = || format!("it can't be asked with the header {name}");
+            let name: HeaderName = name.parse().map_err(|_| unfit())?;
+            let value = HeaderValue::from_str(value).map_err(|_| unfit())?;
+            request.headers_mut().insert(name, value);
+        }
+        Ok(request)
     }
 
     fn request(&self, endpoint: &Endpoint, path: &str) -> Result<Request<Empty<Bytes>>, String> {

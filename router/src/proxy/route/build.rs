@@ -47,6 +47,14 @@ pub struct RouteBuilder {
     next_peer: AtomicU64,
 }
 
+/// What the endpoints of a deployment have in common, read once for all of them.
+struct Checked<'a> {
+    deployment: &'a Deployment,
+    check: &'a HealthCheck,
+    terms: Option<Arc<health::ProbeTerms>>,
+    authorization: Option<HeaderValue>,
+}
+
 /// Why a deployment can't be spoken to. Kept in the route: its requests are refused, those of the
 /// tenant's other signals are not.
 #[derive(Debug, Error)]
@@ -177,6 +185,7 @@ impl RouteBuilder {
             telemetry: self.telemetry.clone(),
             counts: OnceLock::new(),
             budget: super::RetryBudget::default(),
+            hedging: OnceLock::new(),
             reread: Mutex::default(),
         })
     }
@@ -186,9 +195,14 @@ impl RouteBuilder {
         deployment: &Deployment,
         check: &HealthCheck,
     ) -> Result<Box<[EndpointRoute]>, RouteFault> {
-        let authorization = deployment.auth.as_ref().map(authorization).transpose()?;
+        let checked = Checked {
+            deployment,
+            check,
+            terms: probe::terms(check),
+            authorization: deployment.auth.as_ref().map(authorization).transpose()?,
+        };
         let endpoint = |endpoint: &Endpoint| {
-            let upstream = self.upstream(endpoint, deployment, check, authorization.clone())?;
+            let upstream = self.upstream(endpoint, &checked)?;
             Ok(EndpointRoute {
                 upstream,
                 zone: endpoint.zone.as_deref().map(Into::into),
@@ -200,15 +214,10 @@ impl RouteBuilder {
         deployment.endpoints.iter().map(endpoint).collect()
     }
 
-    fn upstream(
-        &self,
-        endpoint: &Endpoint,
-        deployment: &Deployment,
-        check: &HealthCheck,
-        authorization: Option<HeaderValue>,
-    ) -> Result<Upstream, RouteFault> {
+    fn upstream(&self, endpoint: &Endpoint, checked: &Checked<'_>) -> Result<Upstream, RouteFault> {
         let url = &endpoint.url;
-        let tls = deployment.tls.as_ref();
+        let (tls, check) = (checked.deployment.tls.as_ref(), checked.check);
+        let authorization = checked.authorization.clone();
         let name: Arc<str> = url.authority().into();
         let unusable = || RouteFault::Authority(name.to_string());
         let authority: Authority = url.as_url().authority().parse().map_err(|_| unusable())?;
@@ -218,6 +227,7 @@ impl RouteBuilder {
             url: probe::url(url, tls, check),
             name: name.clone(),
             probe: probe::spec(check),
+            terms: checked.terms.clone(),
             client: self.probe_client(&peer)?,
             authorization: authorization.clone(),
             identity: identity(&Self::key(endpoint, tls), authorization.as_ref()),

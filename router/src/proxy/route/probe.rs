@@ -2,7 +2,8 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use health::ProbeSpec;
+use health::{ProbeSpec, ProbeTerms};
+use http::{HeaderName, HeaderValue};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::ClientConfig;
 use tenant_store::model::{EndpointUrl, HealthCheck, UpstreamTls};
@@ -26,6 +27,29 @@ pub(super) fn spec(check: &HealthCheck) -> Option<ProbeSpec> {
         unhealthy_after,
     };
     check.enabled.then_some(spec)
+}
+
+/// What its probes send and accept, if that is more than the ordinary.
+pub(super) fn terms(check: &HealthCheck) -> Option<Arc<ProbeTerms>> {
+    let HealthCheck {
+        expect_status,
+        expect_body,
+        headers,
+        start_grace,
+        ..
+    } = check;
+    // The model lets nothing through that is no header.
+    let header = |(name, value): (&String, &String)| {
+        let name = HeaderName::from_bytes(name.as_bytes()).ok()?;
+        Some((name, HeaderValue::from_str(value).ok()?))
+    };
+    let terms = ProbeTerms {
+        headers: headers.iter().filter_map(header).collect(),
+        statuses: expect_status.iter().map(|range| range.statuses()).collect(),
+        body: expect_body.as_deref().map(Into::into),
+        start_grace: start_grace.unwrap_or_default().0,
+    };
+    (terms != ProbeTerms::default()).then(|| Arc::new(terms))
 }
 
 /// Where an endpoint is probed: under the name it is verified with.

@@ -1,5 +1,7 @@
 //! Real backends under load: one dies, one hangs, and no query fails.
 
+use std::time::Duration;
+
 use serde_json::json;
 
 use super::serving;
@@ -94,4 +96,37 @@ async fn freezing_an_endpoint_under_load_fails_no_query() {
     let moved = metrics.sum("mirador_failovers_total", &[("tenant", "acme")]);
     assert!(moved > 0.0, "nobody moved on");
     all_answered(&mirador, load).await;
+}
+
+#[tokio::test]
+async fn with_hedging_nobody_notices_that_an_endpoint_freezes() {
+    let (preferred, other) = tokio::join!(Victoria::metrics(), Victoria::metrics());
+    for backend in [&preferred, &other] {
+        backend.import_metrics("up{job=\"acme\"} 1\n").await;
+    }
+    // Probes have nothing to do with it: none comes before the end.
+    let tenant = Tenant::new("acme")
+        .metrics(&[preferred.url(), other.url()])
+        .set("/deployments/metrics/health_check/interval", "1h");
+    let hedge = json!({"upstream": {"hedge": {"enabled": true}}});
+    let mirador = serving(&tenant, hedge).await;
+    let load = load_on(&mirador);
+    load.until_answered(PHASE).await;
+    preferred.freeze();
+    load.until_answered(2 * PHASE).await;
+    preferred.thaw();
+    let tally = load.stop().await;
+    assert_eq!(tally.lost, Vec::<String>::new(), "of {}", tally.answered);
+    let (p99, worst) = (tally.p99(), tally.took.iter().max());
+    let metrics = mirador.metrics().await;
+    let won = metrics.sum("mirador_hedges_total", &[("result", "won")]);
+    println!(
+        "{} reads, p99 {p99:?}, worst {worst:?}, {won} hedges won",
+        tally.answered
+    );
+    assert!(won >= 5.0, "{won} hedges won");
+    assert!(
+        p99 <= Duration::from_millis(250),
+        "p99 {p99:?}, worst {worst:?}"
+    );
 }

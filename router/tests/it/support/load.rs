@@ -6,6 +6,7 @@ use std::{
         Arc,
         atomic::{AtomicBool, AtomicUsize, Ordering},
     },
+    time::{Duration, Instant},
 };
 
 use tokio::{net::TcpStream, task::JoinSet};
@@ -29,6 +30,8 @@ pub(crate) struct Load {
 pub(crate) struct Tally {
     /// Requests answered in full.
     pub(crate) answered: usize,
+    /// How long these took.
+    pub(crate) took: Vec<Duration>,
     /// Of these, with the remark to use another connection for the next one.
     pub(crate) told_to_leave: usize,
     /// New connections that were reset before anything came back. The kernel does that to one
@@ -91,6 +94,7 @@ impl Load {
         let mut sum = Tally::default();
         for tally in tallies {
             sum.answered += tally.answered;
+            sum.took.extend(tally.took);
             sum.told_to_leave += tally.told_to_leave;
             sum.turned_away += tally.turned_away;
             sum.lost.extend(tally.lost);
@@ -113,9 +117,10 @@ async fn work(
         let mut client = RawClient::over(io);
         let mut is_new = true;
         loop {
+            let began = Instant::now();
             client.send(&request).await;
             let reply = client.reply().await;
-            let goes_on = tally.note(reply, is_new);
+            let goes_on = tally.note(reply, is_new, began.elapsed());
             is_new = false;
             answered.fetch_add(1, Ordering::SeqCst);
             if habit == Habit::Fresh || !goes_on || enough.load(Ordering::SeqCst) {
@@ -127,11 +132,20 @@ async fn work(
 }
 
 impl Tally {
+    /// The time that all but one in a hundred of those answered stayed below.
+    pub(crate) fn p99(&self) -> Duration {
+        let mut took = self.took.clone();
+        took.sort_unstable();
+        let rank = took.len() - took.len() / 100;
+        took[rank - 1]
+    }
+
     /// Takes down what came back; tells whether the connection may be used again.
-    fn note(&mut self, reply: Result<RawReply, End>, is_new: bool) -> bool {
+    fn note(&mut self, reply: Result<RawReply, End>, is_new: bool, took: Duration) -> bool {
         match reply {
             Ok(reply) if reply.status() == 200 && reply.body.end == End::Complete => {
                 self.answered += 1;
+                self.took.push(took);
                 let leave = reply.head.get("connection") == Some("close");
                 self.told_to_leave += usize::from(leave);
                 !leave

@@ -78,21 +78,27 @@ impl HistoryStore for PostgresHistory {
         cut_page(&wanted.tenant, rows.map(ChangeRow::unescaped), limit)
     }
 
-    async fn sums(&self, tenants: &[TenantId], since: Since) -> Result<Vec<Sum>, RepositoryError> {
+    async fn sums(
+        &self,
+        tenants: &[TenantId],
+        since: &[Since],
+    ) -> Result<Vec<Sum>, RepositoryError> {
         let tenants: Vec<&str> = tenants.iter().map(TenantId::as_str).collect();
+        let spans: Vec<i32> = since.iter().map(|one| seconds(one.span)).collect();
+        let starts: Vec<i64> = since.iter().map(|one| one.start).collect();
         let rows: Vec<SumRow> = query_as(
-            "SELECT tenant, signal, sum(good)::bigint, sum(bad)::bigint \
-             FROM mirador_request_counts \
-             WHERE tenant = ANY($1) AND span = $2 AND start >= $3 \
-             GROUP BY tenant, signal ORDER BY tenant, signal",
+            "SELECT tenant, signal, place - 1, sum(good)::bigint, sum(bad)::bigint \
+             FROM unnest($2::int[], $3::bigint[]) WITH ORDINALITY AS wanted (length, since, place) \
+             JOIN mirador_request_counts ON span = length AND start >= since \
+             WHERE tenant = ANY($1) GROUP BY tenant, signal, place ORDER BY tenant, signal",
         )
         .bind(tenants)
-        .bind(seconds(since.span))
-        .bind(since.start)
+        .bind(spans)
+        .bind(starts)
         .fetch_all(&self.pool)
         .await
         .map_err(failed("count requests"))?;
-        read_sums(rows)
+        read_sums(rows, since.len())
     }
 
     async fn prune(&self, horizon: Horizon) -> Result<bool, RepositoryError> {

@@ -67,21 +67,30 @@ impl HistoryStore for SqliteHistory {
         cut_page(&wanted.tenant, rows.into_iter().map(ChangeRow::from), limit)
     }
 
-    async fn sums(&self, tenants: &[TenantId], since: Since) -> Result<Vec<Sum>, RepositoryError> {
+    async fn sums(
+        &self,
+        tenants: &[TenantId],
+        since: &[Since],
+    ) -> Result<Vec<Sum>, RepositoryError> {
         self.file.check("count requests")?;
         let tenants: Value = tenants.iter().map(TenantId::as_str).collect();
+        let moments = since
+            .iter()
+            .map(|one| json!([one.span.seconds(), one.start]));
+        let moments: Value = moments.collect();
         let rows: Vec<SumRow> = query_as(
-            "SELECT tenant, signal, sum(good), sum(bad) FROM request_counts \
-             WHERE tenant IN (SELECT value FROM json_each(?)) AND span = ? AND start >= ? \
-             GROUP BY tenant, signal ORDER BY tenant, signal",
+            "SELECT tenant, signal, wanted.key, sum(good), sum(bad) \
+             FROM json_each(?1) AS wanted CROSS JOIN request_counts \
+             WHERE tenant IN (SELECT value FROM json_each(?2)) \
+             AND span = wanted.value ->> 0 AND start >= wanted.value ->> 1 \
+             GROUP BY tenant, signal, wanted.key ORDER BY tenant, signal",
         )
+        .bind(moments.to_string())
         .bind(tenants.to_string())
-        .bind(since.span.seconds())
-        .bind(since.start)
         .fetch_all(&self.readers)
         .await
         .map_err(failed("count requests"))?;
-        read_sums(rows)
+        read_sums(rows, since.len())
     }
 
     async fn prune(&self, horizon: Horizon) -> Result<bool, RepositoryError> {
