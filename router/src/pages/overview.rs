@@ -344,7 +344,7 @@ fn row(tenant: &TenantSummary, for_operators: bool) -> Markup {
             }
             td.number { (endpoints.healthy) "/" (endpoints.total) }
             @if for_operators {
-                td.muted[is_calm].matter[!is_calm] { (tenant.sentence) }
+                td.muted[is_calm].matter[!is_calm] title=(tenant.sentence) { span { (tenant.sentence) } }
             }
             td {
                 @match tenant.since {
