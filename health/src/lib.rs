@@ -6,7 +6,7 @@
 //!
 //! * **active**: HTTP probes with thresholds both ways ([`ProbeSpec`]);
 //! * **passive**: what live requests met ([`Failure`]), with exponential back-off
-//!   ([`EjectionPolicy`]).
+//!   ([`EjectionPolicy`], [`OutlierPolicy`]).
 //!
 //! | availability | meaning for the request path | left by |
 //! |---|---|---|
@@ -23,8 +23,10 @@ mod counter;
 mod ejection;
 mod endpoint;
 mod jitter;
+mod load;
 mod machine;
 mod monitor;
+mod outlier;
 mod probe;
 mod schedule;
 mod snapshot;
@@ -37,6 +39,7 @@ pub use crate::{
     ejection::EjectionPolicy,
     endpoint::{EndpointHealth, InFlight},
     monitor::{Monitor, MonitorConfig},
+    outlier::OutlierPolicy,
     probe::{ProbeFailure, client_builder},
     snapshot::{HealthSnapshot, ProbeSnapshot},
     stats::{MonitorStats, ProbeCounts},

@@ -65,6 +65,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// How endpoints are watched.
     pub health: MonitorConfig,
+    /// How endpoints are picked.
+    pub picking: Picking,
     /// Tenants that get metrics of their own; the others share `__overflow__`.
     pub max_tenants: usize,
     /// Tenant files and directories to apply at start.
@@ -180,6 +182,25 @@ pub struct ListenerLimits {
     pub idle_timeout: Duration,
     /// How long a client may leave what is written to it unread.
     pub write_timeout: Duration,
+}
+
+/// How endpoints are picked, as far as it depends on where the router is, or is the same for all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picking {
+    /// The failure domain that the router itself stands in.
+    pub zone: Option<String>,
+    /// Which part of a deployment's endpoints may be out of use, 0.0 to 1.0, before those that are
+    /// ejected get requests nevertheless.
+    pub max_ejected: f64,
+}
+
+impl Default for Picking {
+    fn default() -> Self {
+        Self {
+            zone: None,
+            max_ejected: 0.5,
+        }
+    }
 }
 
 /// How requests go to backends.
@@ -322,7 +343,12 @@ impl Config {
                 self.settings.log.format != other.settings.log.format,
             ),
             ("cache", self.cache != other.cache),
-            ("health", self.health != other.health),
+            ("zone", self.picking.zone != other.picking.zone),
+            (
+                "health",
+                self.health != other.health
+                    || self.picking.max_ejected.to_bits() != other.picking.max_ejected.to_bits(),
+            ),
             ("metrics.max_tenants", self.max_tenants != other.max_tenants),
             ("tenants", self.tenants != other.tenants),
         ];
@@ -362,6 +388,7 @@ impl Config {
             workers,
             cache,
             health,
+            picking,
             max_tenants,
             tenants,
             settings,
@@ -375,6 +402,7 @@ impl Config {
             workers,
             cache,
             health,
+            picking,
             max_tenants,
             tenants,
             settings: Arc::new(settings),

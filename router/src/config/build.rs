@@ -16,7 +16,7 @@ use std::{
     time::Duration,
 };
 
-use health::{EjectionPolicy, MonitorConfig};
+use health::{EjectionPolicy, MonitorConfig, OutlierPolicy};
 use tenant_store::{
     cache::CacheConfig,
     document::{Document, Report},
@@ -24,8 +24,8 @@ use tenant_store::{
 };
 
 use super::{
-    AccessLog, AdminTls, AuditLogConfig, HedgePolicy, ListenerConfig, LogSettings, RetryPolicy,
-    Settings, Shutdown, StoreConfig, UpstreamSettings,
+    AccessLog, AdminTls, AuditLogConfig, HedgePolicy, ListenerConfig, LogSettings, Picking,
+    RetryPolicy, Settings, Shutdown, StoreConfig, UpstreamSettings,
     raw::{RawCache, RawConfig, RawHealth, RawHedge, RawStore, RawStoreKind, RawUpstream},
     value::Workers,
 };
@@ -41,6 +41,7 @@ pub(super) struct Built {
     pub(super) workers: usize,
     pub(super) cache: CacheConfig,
     pub(super) health: MonitorConfig,
+    pub(super) picking: Picking,
     pub(super) max_tenants: usize,
     pub(super) tenants: Vec<PathBuf>,
     pub(super) settings: Settings,
@@ -98,6 +99,10 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         workers: workers(raw.workers.0),
         cache: builder.cache(&raw.cache),
         health: builder.health(&raw.health),
+        picking: Picking {
+            zone: builder.zone(raw.zone),
+            max_ejected: raw.health.ejection.max_ejected.0,
+        },
         max_tenants: builder.count("metrics.max_tenants", raw.metrics.max_tenants, 1..=100_000),
         settings,
     }
@@ -202,6 +207,8 @@ impl Builder<'_, '_> {
         let RawHealth {
             max_concurrent_probes,
             ejection,
+            outliers,
+            slow_start,
         } = raw;
         let base = self.span(
             "health.ejection.base",
@@ -228,8 +235,27 @@ impl Builder<'_, '_> {
                 base,
                 max,
             },
+            outliers: OutlierPolicy {
+                window: self.span("health.outliers.window", outliers.window, SECOND..=HOUR),
+                min_requests: self.count(
+                    "health.outliers.min_requests",
+                    outliers.min_requests,
+                    1..=1_000_000,
+                ),
+                failure_ratio: outliers.failure_ratio.0,
+            },
+            slow_start: self.span("health.slow_start", *slow_start, ZERO..=HOUR),
             ..MonitorConfig::default()
         }
+    }
+
+    fn zone(&mut self, zone: Option<String>) -> Option<String> {
+        let is_name = |zone: &str| !zone.trim().is_empty() && !zone.contains(char::is_control);
+        if zone.as_deref().is_some_and(|zone| !is_name(zone)) {
+            let message = "expected a name as in the endpoints' `zone`, such as eu-1a";
+            self.report.fault("zone", message);
+        }
+        zone
     }
 
     fn tenant_files(&mut self, files: &[PathBuf], store: &RawStore) -> Vec<PathBuf> {

@@ -34,6 +34,7 @@ pub(super) struct RawConfig {
     pub(super) admin: RawAdmin,
     pub(super) store: RawStore,
     pub(super) workers: RawWorkers,
+    pub(super) zone: Option<String>,
     pub(super) log: RawLog,
     pub(super) identify: RawIdentify,
     pub(super) trusted_proxies: Vec<Network>,
@@ -292,6 +293,8 @@ pub(super) struct RawHedge {
 pub(super) struct RawHealth {
     pub(super) max_concurrent_probes: u32,
     pub(super) ejection: RawEjection,
+    pub(super) outliers: RawOutliers,
+    pub(super) slow_start: HumanDuration,
 }
 
 #[derive(Debug, Deserialize)]
@@ -300,6 +303,15 @@ pub(super) struct RawEjection {
     pub(super) consecutive_failures: u32,
     pub(super) base: HumanDuration,
     pub(super) max: HumanDuration,
+    pub(super) max_ejected: Share,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawOutliers {
+    pub(super) window: HumanDuration,
+    pub(super) min_requests: u32,
+    pub(super) failure_ratio: Share,
 }
 
 #[derive(Debug, Deserialize)]
@@ -453,6 +465,8 @@ impl Default for RawHealth {
         Self {
             max_concurrent_probes: 64,
             ejection: RawEjection::default(),
+            outliers: RawOutliers::default(),
+            slow_start: HumanDuration::from_secs(0),
         }
     }
 }
@@ -463,6 +477,17 @@ impl Default for RawEjection {
             consecutive_failures: 5,
             base: HumanDuration::from_secs(1),
             max: HumanDuration::from_secs(30),
+            max_ejected: Share(0.5),
+        }
+    }
+}
+
+impl Default for RawOutliers {
+    fn default() -> Self {
+        Self {
+            window: HumanDuration::from_secs(10),
+            min_requests: 100,
+            failure_ratio: Share(0.5),
         }
     }
 }
