@@ -140,6 +140,7 @@ impl Reason {
     pub fn cause(&self) -> Cause {
         match self {
             Self::BackOffOver => Cause::BackOffOver,
+            Self::Outlier { .. } => Cause::Outlier,
             Self::ProbeFailed(failure) => match failure {
                 ProbeFailure::Body(_) => Cause::ProbeBody,
                 ProbeFailure::Broken(_) | ProbeFailure::Connect(_) => Cause::ProbeConnect,
@@ -158,6 +159,7 @@ impl Reason {
     pub fn phrase(&self) -> String {
         match self {
             Self::BackOffOver => "awaits a trial request".into(),
+            Self::Outlier { failed, of } => format!("failed {failed} of {of} requests"),
             Self::ProbeFailed(failure) => match failure {
                 ProbeFailure::Body(_) => "answered probes with an unexpected body".into(),
                 ProbeFailure::Connect(error) if error.contains("refused") => {

@@ -21,12 +21,13 @@ pub(crate) use self::run::ProbeRun;
 use crate::{
     finding::Findings,
     jitter::noise,
+    load::Load,
     machine::{Change, Effect, Machine},
     monitor::Monitor,
     probe::ProbeFailure,
     schedule::Slot,
     snapshot::{HealthSnapshot, ProbeSnapshot},
-    state::Published,
+    state::{Flags, Published},
     target::Target,
     transition::{Availability, Failure, Reason, Transition},
 };
@@ -35,7 +36,7 @@ use crate::{
 ///
 /// Probing goes on as long as somebody holds it.
 pub struct EndpointHealth {
-    published: Published,
+    pub(crate) published: Published,
     core: Mutex<Core>,
     target: Arc<Target>,
     monitor: Arc<Monitor>,
@@ -51,7 +52,21 @@ impl EndpointHealth {
     /// A live request got its reply. One atomic load, unless failures preceded it or it was a
     /// trial.
     pub fn report_success(&self) {
-        if self.published.success_matters() {
+        let flags = self.published.flags();
+        if flags.counting
+            && self
+                .published
+                .load()
+                .count_success()
+                .is_multiple_of(CLOSE_EVERY)
+        {
+            let outliers = self.monitor.outliers();
+            self.update(|core, now, _| {
+                core.machine.close_window(outliers, now);
+                None
+            });
+        }
+        if flags.success_matters {
             self.update(|core, now, _| core.machine.on_success(now));
         }
     }
@@ -59,19 +74,28 @@ impl EndpointHealth {
     /// A live request failed through the endpoint's fault.
     pub fn report_failure(&self, failure: Failure) {
         let mut suspect = false;
-        self.update(
-            |core, now, noise| match core.machine.on_failure(failure, now, noise) {
-                Effect::None => None,
-                Effect::Suspect => {
-                    suspect = true;
-                    None
-                }
-                Effect::Changed(change) => Some(change),
-            },
-        );
+        self.update(|core, now, noise| {
+            let effects = [
+                core.machine.on_failure(failure, now, noise),
+                self.among_others(core, failure, now, noise),
+            ];
+            suspect = effects.contains(&Effect::Suspect);
+            effects.into_iter().find_map(Effect::change)
+        });
         if suspect {
             self.suspect();
         }
+    }
+
+    /// A failure as one among the requests of its window.
+    fn among_others(&self, core: &mut Core, failure: Failure, now: Instant, noise: f64) -> Effect {
+        let (machine, policy) = (&mut core.machine, self.monitor.outliers());
+        machine.close_window(policy, now);
+        let load = self.published.load();
+        if !machine.is_counting() {
+            load.forget_successes();
+        }
+        machine.on_share(failure, load.successes(), policy, now, noise)
     }
 
     /// A live request waits unusually long: asks for a probe now, at most once a second. If that
@@ -105,12 +129,47 @@ impl EndpointHealth {
     /// Requests counted by [`count_request`](Self::count_request) and not finished yet, over all
     /// workers.
     pub fn in_flight(&self) -> usize {
-        self.published.in_flight()
+        self.published.known_load().map_or(0, Load::in_flight)
+    }
+
+    /// An answer began after so long. For policies that go by it.
+    pub fn observe_latency(&self, took: Duration) {
+        let now = self.monitor.clock_ms();
+        self.published.load().observe(took, now);
+    }
+
+    /// How long until an answer begins, in microseconds, as a moving average by
+    /// [`observe_latency`](Self::observe_latency) that fades while nothing is observed; 0 if nothing
+    /// is known. `now` is [`clock`](Self::clock).
+    pub fn latency(&self, now: u64) -> u32 {
+        let load = self.published.known_load();
+        load.map_or(0, |load| load.latency(now))
+    }
+
+    /// Milliseconds on a clock that all endpoints share.
+    pub fn clock(&self) -> u64 {
+        self.monitor.clock_ms()
+    }
+
+    /// Which share of its requests it should get, in thousandths: less than all while it has come
+    /// back a short while ago. One atomic load when it hasn't.
+    pub fn share(&self) -> u16 {
+        if !self.published.flags().warming {
+            return FULL_SHARE;
+        }
+        let window = self.monitor.slow_start();
+        match self.published.warming_for(self.monitor.clock_ms(), window) {
+            None => FULL_SHARE,
+            Some(since) => {
+                let share = u64::from(FULL_SHARE) * since / window.max(1);
+                u16::try_from(share).unwrap_or(FULL_SHARE).max(LEAST_SHARE)
+            }
+        }
     }
 
     /// Counts a request until the guard is dropped.
     pub fn count_request(self: &Arc<Self>) -> InFlight {
-        self.published.enter();
+        self.published.load().enter();
         InFlight(Arc::clone(self))
     }
 
@@ -169,7 +228,15 @@ impl EndpointHealth {
             consecutive_request_failures: machine.streak().len(),
             ejections: machine.back_off().ejections(),
             back_off_remaining_ms: remaining.map(millis),
+            latency_ms: self.latency_ms(),
             in_flight: self.in_flight(),
+        }
+    }
+
+    fn latency_ms(&self) -> Option<f64> {
+        match self.latency(self.monitor.clock_ms()) {
+            0 => None,
+            micros => Some(f64::from(micros) / 1_000.0),
         }
     }
 
@@ -188,7 +255,11 @@ impl EndpointHealth {
             last_probe: None,
         };
         let published = Published::default();
-        published.publish(core.machine.availability(), core.machine.success_matters());
+        let flags = Flags {
+            success_matters: core.machine.success_matters(),
+            ..Flags::default()
+        };
+        published.publish(core.machine.availability(), flags);
         Arc::new_cyclic(|me| Self {
             published,
             core: Mutex::new(core),
@@ -268,9 +339,23 @@ impl EndpointHealth {
         let mut core = self.core.lock();
         let change = step(&mut core, now, noise);
         let machine = &core.machine;
-        self.published
-            .publish(machine.availability(), machine.success_matters());
         self.published.note(machine.seen(), machine.is_failing());
+        let came_back = change
+            .as_ref()
+            .is_some_and(|change| change.to == Availability::Up);
+        if came_back && self.monitor.slow_start() > 0 {
+            self.published.begin_to_warm(self.monitor.clock_ms());
+        }
+        let is_up = machine.availability() == Availability::Up;
+        let warming = is_up && (self.published.flags().warming || came_back);
+        self.published.publish(
+            machine.availability(),
+            Flags {
+                success_matters: machine.success_matters(),
+                counting: machine.is_counting(),
+                warming: warming && self.monitor.slow_start() > 0,
+            },
+        );
         let replan = match core.plan {
             Plan::Idle => true,
             Plan::Scheduled(_) => change.is_some(),
@@ -343,7 +428,9 @@ pub struct InFlight(Arc<EndpointHealth>);
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.published.leave();
+        if let Some(load) = self.0.published.known_load() {
+            load.leave();
+        }
     }
 }
 
@@ -399,6 +486,12 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
+/// The share of an endpoint that gets all its requests, in thousandths.
+const FULL_SHARE: u16 = 1_000;
+/// One that has come back gets no less than this from the beginning: it has to get warm by something.
+const LEAST_SHARE: u16 = 100;
+/// Every how many successes it is looked whether they need to be counted any longer.
+const CLOSE_EVERY: u32 = 1_024;
 /// A slow backend makes many requests wait at once; a second is soon enough to ask again.
 const SUSPECT_WINDOW_MS: u64 = 1_000;
 /// A trial whose outcome nobody reports (its client left, or it streams for hours) must not lock

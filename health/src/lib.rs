@@ -6,7 +6,7 @@
 //!
 //! * **active**: HTTP probes with thresholds both ways ([`ProbeSpec`]);
 //! * **passive**: what live requests met ([`Failure`]), with exponential back-off
-//!   ([`EjectionPolicy`]).
+//!   ([`EjectionPolicy`], [`OutlierPolicy`]).
 //!
 //! | availability | meaning for the request path | left by |
 //! |---|---|---|
@@ -25,8 +25,10 @@ mod ejection;
 mod endpoint;
 mod finding;
 mod jitter;
+mod load;
 mod machine;
 mod monitor;
+mod outlier;
 mod probe;
 mod schedule;
 mod snapshot;
@@ -42,6 +44,7 @@ pub use crate::{
     endpoint::{EndpointHealth, InFlight},
     finding::{Finding, Findings},
     monitor::{Monitor, MonitorConfig},
+    outlier::OutlierPolicy,
     probe::{ProbeFailure, client_builder},
     snapshot::{HealthSnapshot, ProbeSnapshot},
     stats::{MonitorStats, ProbeCounts},

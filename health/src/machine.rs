@@ -7,7 +7,8 @@
 //!
 //! * **Thresholds.** Probes failed `unhealthy_after` times: `Down`, until they succeed
 //!   `healthy_after` times. Where live requests had raised a suspicion one failed probe is enough.
-//! * **Ejection.** A live request couldn't connect (`Down`), or many failed in a row (`Ejected`):
+//! * **Ejection.** A live request couldn't connect (`Down`), or many failed, in a row or as a share
+//!   of all (`Ejected`):
 //!   out for a back-off, during which no success counts. After it one good probe is enough, and a
 //!   bad one prolongs it. Without probing the endpoint turns `HalfOpen` and one live request
 //!   decides the same way.
@@ -18,6 +19,7 @@ use crate::{
     counter::ConsecutiveCounter,
     ejection::{BackOff, EjectionPolicy, Streak, StreakVerdict},
     jitter::Jitter,
+    outlier::{self, FailureWindow, OutlierPolicy},
     probe::ProbeFailure,
     target::ProbeSpec,
     transition::{Availability, Failure, Reason},
@@ -40,6 +42,15 @@ pub(crate) enum Effect {
     Changed(Change),
 }
 
+impl Effect {
+    pub(crate) fn change(self) -> Option<Change> {
+        match self {
+            Self::Changed(change) => Some(change),
+            Self::None | Self::Suspect => None,
+        }
+    }
+}
+
 /// The state of one endpoint.
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
@@ -51,6 +62,8 @@ pub(crate) struct Machine {
     jitter: Jitter,
     counter: ConsecutiveCounter,
     streak: Streak,
+    /// What failed lately. Boxed, as most endpoints have none.
+    failures: Option<Box<FailureWindow>>,
     back_off: BackOff,
     /// Until then, and until its first good probe, failed probes don't count.
     grace: Option<Instant>,
@@ -69,6 +82,7 @@ impl Machine {
             jitter,
             counter: ConsecutiveCounter::new(healthy_after, unhealthy_after),
             streak: Streak::default(),
+            failures: None,
             back_off: BackOff::new(policy, jitter),
             grace: None,
         }
@@ -136,6 +150,50 @@ impl Machine {
             Availability::Ejected | Availability::Down => return Effect::None,
         }
         Effect::Changed(self.change(to, Reason::RequestFailed(failure)))
+    }
+
+    /// The failure that [`on_failure`](Self::on_failure) was told of, as one among many: `successes`
+    /// are those since the window began.
+    pub(crate) fn on_share(
+        &mut self,
+        failure: Failure,
+        successes: u32,
+        policy: &OutlierPolicy,
+        now: Instant,
+        noise: f64,
+    ) -> Effect {
+        if self.availability != Availability::Up || !outlier::counts(failure) {
+            return Effect::None;
+        }
+        let window = self
+            .failures
+            .get_or_insert_with(|| Box::new(FailureWindow::open(now)));
+        match window.record(failure, successes, policy) {
+            StreakVerdict::Wait => Effect::None,
+            StreakVerdict::Suspect => Effect::Suspect,
+            StreakVerdict::Eject => {
+                let failed = window.failures();
+                let of = failed.saturating_add(successes);
+                self.back_off.eject(now, noise);
+                Effect::Changed(self.change(Availability::Ejected, Reason::Outlier { failed, of }))
+            }
+        }
+    }
+
+    /// Closes the window of failures if its time is over; the next failure opens another one.
+    pub(crate) fn close_window(&mut self, policy: &OutlierPolicy, now: Instant) {
+        if self
+            .failures
+            .as_ref()
+            .is_some_and(|window| window.is_over(policy, now))
+        {
+            self.failures = None;
+        }
+    }
+
+    /// Whether successes have to be counted.
+    pub(crate) fn is_counting(&self) -> bool {
+        self.failures.is_some()
     }
 
     /// The time of [`next_check`](Self::next_check) has come and there is no probe to send.
@@ -249,6 +307,7 @@ impl Machine {
     fn change(&mut self, to: Availability, reason: Reason) -> Change {
         let from = std::mem::replace(&mut self.availability, to);
         self.streak.reset();
+        self.failures = None;
         Change { from, to, reason }
     }
 }

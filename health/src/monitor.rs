@@ -21,6 +21,7 @@ use crate::{
     endpoint::{Due, EndpointHealth},
     jitter::{Jitter, noise},
     machine::Machine,
+    outlier::OutlierPolicy,
     schedule::{Schedule, Slot},
     stats::{Counters, MonitorStats},
     target::{ByIdentity, ProbeSpec, Target},
@@ -34,6 +35,11 @@ pub struct MonitorConfig {
     pub max_concurrent_probes: usize,
     /// When live failures take an endpoint out of use.
     pub ejection: EjectionPolicy,
+    /// When the share of failures among live requests does.
+    pub outliers: OutlierPolicy,
+    /// How long an endpoint that comes back gets less than its share; zero for not at all, at most
+    /// 1 day.
+    pub slow_start: Duration,
     /// How far intervals and back-offs may vary, as a fraction of them; kept within 0.0 to 0.5.
     /// 0.0 makes all times exact.
     pub jitter: f64,
@@ -44,6 +50,8 @@ impl Default for MonitorConfig {
         Self {
             max_concurrent_probes: 64,
             ejection: EjectionPolicy::default(),
+            outliers: OutlierPolicy::default(),
+            slow_start: Duration::ZERO,
             jitter: 0.1,
         }
     }
@@ -138,6 +146,15 @@ impl Monitor {
 
     pub(crate) fn machine(&self, probing: Option<ProbeSpec>) -> Machine {
         Machine::new(self.config.ejection, self.jitter, probing)
+    }
+
+    pub(crate) fn outliers(&self) -> &OutlierPolicy {
+        &self.config.outliers
+    }
+
+    /// In milliseconds; 0 for not at all.
+    pub(crate) fn slow_start(&self) -> u64 {
+        u64::try_from(self.config.slow_start.as_millis()).unwrap_or(u64::MAX)
     }
 
     /// Milliseconds since the monitor was made: a clock that fits into an atomic.

@@ -47,6 +47,9 @@ pub struct HealthSnapshot {
     pub ejections: u64,
     /// What remains of the back-off before it may return.
     pub back_off_remaining_ms: Option<u64>,
+    /// How long its answers take until they begin, in milliseconds, as a moving average; only where
+    /// the balancing policy goes by it.
+    pub latency_ms: Option<f64>,
     /// Requests counted at this moment; stays 0 unless the balancing policy counts them.
     pub in_flight: usize,
 }

@@ -6,40 +6,52 @@
 use std::sync::{
     OnceLock,
     atomic::{
-        AtomicU8, AtomicU64, AtomicUsize,
+        AtomicU8, AtomicU64,
         Ordering::{AcqRel, Acquire, Relaxed, Release},
     },
 };
 
-use crate::{finding::Findings, transition::Availability};
+use crate::{finding::Findings, load::Load, transition::Availability};
 
 /// The lock-free face of one endpoint.
 #[derive(Debug, Default)]
 pub(crate) struct Published {
-    /// Availability, and whether a success is worth reporting, in one byte: both are asked for
-    /// on every request.
+    /// Availability and [`Flags`] in one byte: both are asked for on every request.
     verdict: AtomicU8,
     /// Whether anything was heard, and whether live requests fail: for those who ask how it is, not
     /// for the request path.
     notes: AtomicU8,
     /// What deep checks found.
     findings: AtomicU8,
+    /// When it came back into use; means something while it is warming up.
+    warm_since: AtomicU64,
     /// The trial of a half-open endpoint is taken until then; 0 if free.
     trial_until: AtomicU64,
     /// No suspicion is accepted before then.
     suspect_again: AtomicU64,
     /// Made when first counted, which few policies need: it takes as much memory as all the rest.
-    in_flight: OnceLock<Box<OwnCacheLine<AtomicUsize>>>,
+    load: OnceLock<Box<Load>>,
+}
+
+/// What is told besides availability.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Flags {
+    /// A success would change something.
+    pub(crate) success_matters: bool,
+    /// Successes are counted, as there were failures lately.
+    pub(crate) counting: bool,
+    /// It came back a short while ago.
+    pub(crate) warming: bool,
 }
 
 impl Published {
-    pub(crate) fn publish(&self, availability: Availability, success_matters: bool) {
-        let flag = if success_matters { SUCCESS_MATTERS } else { 0 };
-        self.verdict.store(availability as u8 | flag, Release);
+    pub(crate) fn publish(&self, availability: Availability, flags: Flags) {
+        self.verdict
+            .store(availability as u8 | flags.bits(), Release);
     }
 
     pub(crate) fn availability(&self) -> Availability {
-        match self.verdict.load(Acquire) & !SUCCESS_MATTERS {
+        match self.verdict.load(Acquire) & AVAILABILITY {
             0 => Availability::Up,
             1 => Availability::HalfOpen,
             2 => Availability::Ejected,
@@ -69,8 +81,26 @@ impl Published {
         Findings::from_bits(self.findings.swap(findings.bits(), AcqRel))
     }
 
-    pub(crate) fn success_matters(&self) -> bool {
-        self.verdict.load(Acquire) & SUCCESS_MATTERS != 0
+    pub(crate) fn flags(&self) -> Flags {
+        Flags::from_bits(self.verdict.load(Acquire))
+    }
+
+    /// It came back into use at `now`.
+    pub(crate) fn begin_to_warm(&self, now: u64) {
+        self.warm_since.store(now, Release);
+    }
+
+    /// For how long it has been warming up; `None` if it isn't. After `window` it is warm.
+    pub(crate) fn warming_for(&self, now: u64, window: u64) -> Option<u64> {
+        if self.verdict.load(Acquire) & WARMING == 0 {
+            return None;
+        }
+        let since = now.saturating_sub(self.warm_since.load(Acquire));
+        if since >= window {
+            self.verdict.fetch_and(!WARMING, AcqRel);
+            return None;
+        }
+        Some(since)
     }
 
     /// Takes the trial if it is free or its holder let `until` pass.
@@ -87,20 +117,42 @@ impl Published {
         claim(&self.suspect_again, now, until)
     }
 
-    pub(crate) fn in_flight(&self) -> usize {
-        self.in_flight
-            .get()
-            .map_or(0, |in_flight| in_flight.0.load(Relaxed))
+    /// Its load, if it was ever asked for.
+    pub(crate) fn known_load(&self) -> Option<&Load> {
+        self.load.get().map(Box::as_ref)
     }
 
-    pub(crate) fn enter(&self) {
-        let in_flight = self.in_flight.get_or_init(Box::default);
-        in_flight.0.fetch_add(1, Relaxed);
+    /// Its load, kept from now on.
+    pub(crate) fn load(&self) -> &Load {
+        self.load.get_or_init(Box::default)
+    }
+}
+
+impl Flags {
+    const fn bits(self) -> u8 {
+        let Self {
+            success_matters,
+            counting,
+            warming,
+        } = self;
+        let mut bits = 0;
+        if success_matters {
+            bits |= SUCCESS_MATTERS;
+        }
+        if counting {
+            bits |= COUNTING;
+        }
+        if warming {
+            bits |= WARMING;
+        }
+        bits
     }
 
-    pub(crate) fn leave(&self) {
-        if let Some(in_flight) = self.in_flight.get() {
-            in_flight.0.fetch_sub(1, Relaxed);
+    const fn from_bits(bits: u8) -> Self {
+        Self {
+            success_matters: bits & SUCCESS_MATTERS != 0,
+            counting: bits & COUNTING != 0,
+            warming: bits & WARMING != 0,
         }
     }
 }
@@ -114,15 +166,12 @@ fn claim(deadline: &AtomicU64, now: u64, until: u64) -> bool {
             .is_ok()
 }
 
+const AVAILABILITY: u8 = 0b0000_0011;
+const WARMING: u8 = 0b0010_0000;
+const COUNTING: u8 = 0b0100_0000;
 const SUCCESS_MATTERS: u8 = 0b1000_0000;
 const SEEN: u8 = 0b01;
 const FAILING: u8 = 0b10;
-
-/// Every request that is counted writes here; the verdict is only read, and would otherwise move
-/// between the cores with each of these writes.
-#[derive(Debug, Default)]
-#[repr(align(128))]
-struct OwnCacheLine<T>(T);
 
 #[cfg(test)]
 mod tests {
@@ -130,13 +179,13 @@ mod tests {
 
     use super::*;
 
-    /// Both halves of the byte survive each other.
+    /// All parts of the byte survive each other.
     #[test]
-    fn verdict_and_flag_do_not_mix() {
+    fn verdict_and_flags_do_not_mix() {
         let published = Published::default();
         assert_eq!(
-            (published.availability(), published.success_matters()),
-            (Availability::Up, false)
+            (published.availability(), published.flags()),
+            (Availability::Up, Flags::default())
         );
         for availability in [
             Availability::Up,
@@ -144,12 +193,35 @@ mod tests {
             Availability::Ejected,
             Availability::Down,
         ] {
-            for flag in [false, true] {
-                published.publish(availability, flag);
+            for bits in 0..8 {
+                let flags = Flags {
+                    success_matters: bits & 1 != 0,
+                    counting: bits & 2 != 0,
+                    warming: bits & 4 != 0,
+                };
+                published.publish(availability, flags);
                 assert_eq!(published.availability(), availability);
-                assert_eq!(published.success_matters(), flag);
+                assert_eq!(published.flags(), flags);
             }
         }
+    }
+
+    /// After its time it is warm, and stays so.
+    #[test]
+    fn warming_up_ends() {
+        let published = Published::default();
+        assert_eq!(published.warming_for(0, 100), None);
+        let warming = Flags {
+            warming: true,
+            ..Flags::default()
+        };
+        published.begin_to_warm(50);
+        published.publish(Availability::Up, warming);
+        assert_eq!(published.warming_for(60, 100), Some(10));
+        assert_eq!(published.warming_for(149, 100), Some(99));
+        assert_eq!(published.warming_for(150, 100), None);
+        assert_eq!(published.warming_for(60, 100), None);
+        assert_eq!(published.flags(), Flags::default());
     }
 
     /// Many workers ask at once; one is let through until the deadline, then one more.

@@ -110,6 +110,13 @@ pub enum Reason {
     BackOffOver,
     /// A probe failed, the last of as many as it takes.
     ProbeFailed(ProbeFailure),
+    /// Too many of the requests of a window failed.
+    Outlier {
+        /// So many.
+        failed: u32,
+        /// Of so many.
+        of: u32,
+    },
     /// Probes succeeded, as many as it takes.
     ProbesSucceeded,
     /// A live request failed, the last of as many as it takes.
@@ -124,6 +131,9 @@ impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::BackOffOver => f.write_str("back-off over, awaiting a trial request"),
+            Self::Outlier { failed, of } => {
+                write!(f, "{failed} of {of} live requests failed")
+            }
             Self::ProbeFailed(failure) => write!(f, "probe failed: {failure}"),
             Self::ProbesSucceeded => f.write_str("probes succeeded"),
             Self::RequestFailed(failure) => write!(f, "live request failed: {failure}"),

@@ -69,6 +69,8 @@ pub struct Config {
     pub health: MonitorConfig,
     /// What is remembered of tenants' health.
     pub history: HistoryConfig,
+    /// How endpoints are picked.
+    pub picking: Picking,
     /// Tenants that get metrics of their own; the others share `__overflow__`.
     pub max_tenants: usize,
     /// Tenant files and directories to apply at start.
@@ -188,6 +190,25 @@ pub struct ListenerLimits {
     pub idle_timeout: Duration,
     /// How long a client may leave what is written to it unread.
     pub write_timeout: Duration,
+}
+
+/// How endpoints are picked, as far as it depends on where the router is, or is the same for all.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Picking {
+    /// The failure domain that the router itself stands in.
+    pub zone: Option<String>,
+    /// Which part of a deployment's endpoints may be out of use, 0.0 to 1.0, before those that are
+    /// ejected get requests nevertheless.
+    pub max_ejected: f64,
+}
+
+impl Default for Picking {
+    fn default() -> Self {
+        Self {
+            zone: None,
+            max_ejected: 0.5,
+        }
+    }
 }
 
 /// How requests go to backends.
@@ -331,8 +352,13 @@ impl Config {
                 self.settings.log.format != other.settings.log.format,
             ),
             ("cache", self.cache != other.cache),
-            ("health", self.health != other.health),
             ("history", self.history != other.history),
+            ("zone", self.picking.zone != other.picking.zone),
+            (
+                "health",
+                self.health != other.health
+                    || self.picking.max_ejected.to_bits() != other.picking.max_ejected.to_bits(),
+            ),
             ("metrics.max_tenants", self.max_tenants != other.max_tenants),
             ("tenants", self.tenants != other.tenants),
         ];
@@ -373,6 +399,7 @@ impl Config {
             cache,
             health,
             history,
+            picking,
             max_tenants,
             tenants,
             settings,
@@ -387,6 +414,7 @@ impl Config {
             cache,
             health,
             history,
+            picking,
             max_tenants,
             tenants,
             settings: Arc::new(settings),

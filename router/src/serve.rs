@@ -281,7 +281,8 @@ fn tenant_cache(
     tiers: &Arc<Tiers>,
 ) -> Result<Arc<TenantCache<TenantRoute>>, RouteFault> {
     let roots = Arc::new(tls::system_roots());
-    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots, tiers.clone())?;
+    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots, tiers.clone())?
+        .picking(config.picking.clone());
     let build = move |record: &_, previous: Option<&_>| builder.build(record, previous);
     Ok(TenantCache::new(
         repository.clone(),

@@ -4,6 +4,7 @@
 mod probing;
 mod requests;
 mod server;
+mod shares;
 mod sharing;
 
 use std::net::SocketAddr;

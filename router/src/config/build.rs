@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use health::{EjectionPolicy, MonitorConfig};
+use health::{EjectionPolicy, MonitorConfig, OutlierPolicy};
 use tenant_store::{
     cache::CacheConfig,
     document::{Document, Report},
@@ -26,8 +26,8 @@ use tenant_store::{
 };
 
 use super::{
-    AccessLog, AdminTls, AuditLogConfig, HedgePolicy, ListenerConfig, LogSettings, RetryPolicy,
-    Settings, Shutdown, StoreConfig, UpstreamSettings,
+    AccessLog, AdminTls, AuditLogConfig, HedgePolicy, ListenerConfig, LogSettings, Picking,
+    RetryPolicy, Settings, Shutdown, StoreConfig, UpstreamSettings,
     raw::{
         RawCache, RawConfig, RawHealth, RawHedge, RawHistory, RawStore, RawStoreKind, RawUpstream,
     },
@@ -47,6 +47,7 @@ pub(super) struct Built {
     pub(super) cache: CacheConfig,
     pub(super) health: MonitorConfig,
     pub(super) history: HistoryConfig,
+    pub(super) picking: Picking,
     pub(super) max_tenants: usize,
     pub(super) tenants: Vec<PathBuf>,
     pub(super) settings: Settings,
@@ -107,6 +108,10 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         cache: builder.cache(&raw.cache),
         health: builder.health(&raw.health),
         history: builder.history(&raw.history),
+        picking: Picking {
+            zone: builder.zone(raw.zone),
+            max_ejected: raw.health.ejection.max_ejected.0,
+        },
         max_tenants: builder.count("metrics.max_tenants", raw.metrics.max_tenants, 1..=100_000),
         settings,
     }
@@ -212,6 +217,8 @@ impl Builder<'_, '_> {
             max_concurrent_probes,
             ejection,
             public_page: _,
+            outliers,
+            slow_start,
         } = raw;
         let base = self.span(
             "health.ejection.base",
@@ -238,6 +245,16 @@ impl Builder<'_, '_> {
                 base,
                 max,
             },
+            outliers: OutlierPolicy {
+                window: self.span("health.outliers.window", outliers.window, SECOND..=HOUR),
+                min_requests: self.count(
+                    "health.outliers.min_requests",
+                    outliers.min_requests,
+                    1..=1_000_000,
+                ),
+                failure_ratio: outliers.failure_ratio.0,
+            },
+            slow_start: self.span("health.slow_start", *slow_start, ZERO..=HOUR),
             ..MonitorConfig::default()
         }
     }
@@ -274,6 +291,15 @@ impl Builder<'_, '_> {
             let message = format!("there is no directory {}", directory.display());
             self.report.fault(key, message);
         }
+    }
+
+    fn zone(&mut self, zone: Option<String>) -> Option<String> {
+        let is_name = |zone: &str| !zone.trim().is_empty() && !zone.contains(char::is_control);
+        if zone.as_deref().is_some_and(|zone| !is_name(zone)) {
+            let message = "expected a name as in the endpoints' `zone`, such as eu-1a";
+            self.report.fault("zone", message);
+        }
+        zone
     }
 
     fn tenant_files(&mut self, files: &[PathBuf], store: &RawStore) -> Vec<PathBuf> {

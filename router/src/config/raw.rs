@@ -38,6 +38,7 @@ pub(super) struct RawConfig {
     pub(super) admin: RawAdmin,
     pub(super) store: RawStore,
     pub(super) workers: RawWorkers,
+    pub(super) zone: Option<String>,
     pub(super) log: RawLog,
     pub(super) identify: RawIdentify,
     pub(super) trusted_proxies: Vec<Network>,
@@ -299,6 +300,8 @@ pub(super) struct RawHealth {
     pub(super) max_concurrent_probes: u32,
     pub(super) ejection: RawEjection,
     pub(super) public_page: bool,
+    pub(super) outliers: RawOutliers,
+    pub(super) slow_start: HumanDuration,
 }
 
 #[derive(Debug, Deserialize)]
@@ -307,6 +310,15 @@ pub(super) struct RawEjection {
     pub(super) consecutive_failures: u32,
     pub(super) base: HumanDuration,
     pub(super) max: HumanDuration,
+    pub(super) max_ejected: Share,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct RawOutliers {
+    pub(super) window: HumanDuration,
+    pub(super) min_requests: u32,
+    pub(super) failure_ratio: Share,
 }
 
 #[derive(Debug, Deserialize)]
@@ -470,6 +482,8 @@ impl Default for RawHealth {
             max_concurrent_probes: 64,
             ejection: RawEjection::default(),
             public_page: false,
+            outliers: RawOutliers::default(),
+            slow_start: HumanDuration::from_secs(0),
         }
     }
 }
@@ -480,6 +494,17 @@ impl Default for RawEjection {
             consecutive_failures: 5,
             base: HumanDuration::from_secs(1),
             max: HumanDuration::from_secs(30),
+            max_ejected: Share(0.5),
+        }
+    }
+}
+
+impl Default for RawOutliers {
+    fn default() -> Self {
+        Self {
+            window: HumanDuration::from_secs(10),
+            min_requests: 100,
+            failure_ratio: Share(0.5),
         }
     }
 }

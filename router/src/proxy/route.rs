@@ -22,7 +22,7 @@ use tenant_store::model::{
 };
 
 use super::{
-    pick::{Candidate, Tried, pick},
+    pick::{Candidate, Rules, Tried, pick},
     rewrite::Addressee,
 };
 use crate::{
@@ -61,7 +61,7 @@ pub struct DeploymentRoute {
     signal: Signal,
     /// Deadline of an ordinary request.
     timeout: std::time::Duration,
-    policy: BalancingPolicy,
+    rules: Rules,
     endpoints: Box<[EndpointRoute]>,
     only_http2: bool,
     turn: AtomicU32,
@@ -95,6 +95,8 @@ struct Hedging {
 pub struct EndpointRoute {
     upstream: Upstream,
     zone: Option<Box<str>>,
+    /// Whether that is the router's own.
+    is_near: bool,
     priority: u16,
     weight: u16,
     draining: bool,
@@ -177,7 +179,7 @@ impl DeploymentRoute {
 
     /// Which of its endpoints gets the next request.
     pub fn policy(&self) -> BalancingPolicy {
-        self.policy
+        self.rules.policy
     }
 
     /// Its endpoints, in the order of the tenant's file.
@@ -230,14 +232,14 @@ impl DeploymentRoute {
 
     /// Position of the endpoint to try next; see [`pick`].
     pub fn pick(&self, tried: Tried, trial: bool) -> Option<usize> {
-        let count_load = self.policy == BalancingPolicy::LeastLoaded;
+        let costs = self.costs();
         let candidates: smallvec::SmallVec<[Candidate; 4]> = self
             .endpoints
             .iter()
-            .map(|endpoint| endpoint.candidate(count_load))
+            .map(|endpoint| endpoint.candidate(costs))
             .collect();
         let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
-        pick(&candidates, tried, self.policy, turn, trial)
+        pick(&candidates, tried, self.rules, &turn, trial)
     }
 
     /// The endpoints that get none of a request, to be counted as tried: those that are drained, and
@@ -257,9 +259,28 @@ impl DeploymentRoute {
         unfit
     }
 
+    /// What makes one endpoint cost more than another.
+    fn costs(&self) -> Costs {
+        match (self.rules.policy, self.endpoints.first()) {
+            (BalancingPolicy::LeastLoaded, _) => Costs::Load,
+            (BalancingPolicy::Nearest, Some(any)) => Costs::Time {
+                now: any.health().clock(),
+            },
+            _ => Costs::Nothing,
+        }
+    }
+
     /// Whether requests have to be counted as in flight at their endpoint.
     pub fn counts_load(&self) -> bool {
-        self.policy == BalancingPolicy::LeastLoaded
+        matches!(
+            self.rules.policy,
+            BalancingPolicy::LeastLoaded | BalancingPolicy::Nearest
+        )
+    }
+
+    /// Whether it matters how long an endpoint's answers take.
+    pub fn goes_by_time(&self) -> bool {
+        self.rules.policy == BalancingPolicy::Nearest
     }
 
     /// Whether any endpoint takes requests.
@@ -322,18 +343,36 @@ impl EndpointRoute {
         &self.upstream
     }
 
-    fn candidate(&self, count_load: bool) -> Candidate {
+    fn candidate(&self, costs: Costs) -> Candidate {
+        let health = self.health();
+        let in_flight = || health.in_flight() as u64;
         Candidate {
-            availability: self.health().availability(),
+            availability: health.availability(),
             priority: self.priority,
             weight: self.weight,
-            in_flight: if count_load {
-                self.health().in_flight()
-            } else {
-                0
+            share: health.share(),
+            is_near: self.is_near,
+            cost: match costs {
+                Costs::Nothing => 0,
+                Costs::Load => in_flight(),
+                // Those in flight are waited for as well; an endpoint that hangs has ever more.
+                Costs::Time { now } => {
+                    (u64::from(health.latency(now)) + 1).saturating_mul(in_flight() + 1)
+                }
             },
         }
     }
+}
+
+/// What makes one endpoint cost more than another.
+#[derive(Debug, Clone, Copy)]
+enum Costs {
+    /// Nothing: the policy does not ask.
+    Nothing,
+    /// What it has to do.
+    Load,
+    /// How long its answers take, at this time on the endpoints' clock.
+    Time { now: u64 },
 }
 
 impl Upstream {

@@ -116,6 +116,9 @@ impl Forwarding<'_> {
             if !may_try(endpoint) {
                 continue;
             }
+            if endpoint.health().availability() == health::Availability::Ejected {
+                self.counts.worker.picked_ejected();
+            }
             if self.patience.ends(now).is_some_and(|end| end <= now) {
                 return Err(self.error(Cause::Wait(GaveUp::Late), exchange));
             }
@@ -135,12 +138,13 @@ impl Forwarding<'_> {
                             outcome
                         }
                         Ended::Second(second, answer, passed) => {
-                            self.passed_over(position, &passed, exchange);
+                            self.passed_over(position, &passed, now, exchange);
                             match passed {
                                 Passed::Silent => exchange.overtaken_by(second),
                                 Passed::Failed(_) => exchange.attempt(second),
                             }
                             let endpoint = &self.deployment.endpoints()[second];
+                            self.observe(endpoint, answer.0.status, raced.second_began);
                             self.judge(endpoint, second, answer.0.status);
                             return Ok(answer);
                         }
@@ -149,6 +153,7 @@ impl Forwarding<'_> {
             };
             match outcome {
                 Ok(answer) => {
+                    self.observe(endpoint, answer.0.status, now);
                     self.judge(endpoint, position, answer.0.status);
                     return Ok(answer);
                 }
@@ -277,6 +282,15 @@ impl Forwarding<'_> {
             self.counts.worker.retry_denied();
         }
         allowed
+    }
+
+    /// How long an answer took to begin, where endpoints are picked by it. What is refused says
+    /// nothing, nor does a body that the client takes its time to send.
+    fn observe(&self, endpoint: &EndpointRoute, status: StatusCode, began: Instant) {
+        let says = self.operation == Operation::Read && !status.is_server_error();
+        if says && self.deployment.goes_by_time() {
+            endpoint.health().observe_latency(began.elapsed());
+        }
     }
 
     /// What an answer says of its endpoint's health.

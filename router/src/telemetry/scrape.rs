@@ -159,6 +159,11 @@ impl Text {
                 "Further attempts that the retry budget did not allow.",
                 totals.retries_denied,
             ),
+            (
+                "panic_picks_total",
+                "Requests sent to an ejected endpoint, as too many were out of use.",
+                totals.ejected_picks,
+            ),
         ];
         for (name, help, count) in counters {
             self.single(name, "counter", help, count);

@@ -32,6 +32,7 @@ struct Counts {
     upstream_opened: Count,
     upstream_reused: Count,
     retries_denied: Count,
+    ejected_picks: Count,
     hedges: [Count; Hedge::ALL.len()],
 }
 
@@ -50,6 +51,8 @@ pub struct Connections {
     pub upstream_reused: u64,
     /// Further attempts that the retry budget did not allow.
     pub retries_denied: u64,
+    /// Requests sent to an endpoint that was ejected.
+    pub ejected_picks: u64,
     /// Hedges by what became of them, in the order of [`Hedge::ALL`].
     pub hedges: [u64; Hedge::ALL.len()],
 }
@@ -106,6 +109,7 @@ impl Workers {
             totals.upstream_opened += counts.upstream_opened.get();
             totals.upstream_reused += counts.upstream_reused.get();
             totals.retries_denied += counts.retries_denied.get();
+            totals.ejected_picks += counts.ejected_picks.get();
             for (total, count) in totals.hedges.iter_mut().zip(&counts.hedges) {
                 *total += count.get();
             }
@@ -144,6 +148,11 @@ impl WorkerCounts {
     /// The retry budget did not allow a further attempt.
     pub fn retry_denied(&self) {
         self.counts.retries_denied.add(1);
+    }
+
+    /// An endpoint was picked although it is ejected.
+    pub fn picked_ejected(&self) {
+        self.counts.ejected_picks.add(1);
     }
 
     /// This became of a hedge.

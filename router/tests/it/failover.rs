@@ -2,8 +2,10 @@
 //! nothing is sent twice that must not be. The tables of `docs/failover.md` are what is tested.
 
 mod broken;
+mod flapping;
 mod hedging;
 mod left;
+mod matrix;
 mod outage;
 mod overload;
 mod policies;

@@ -82,6 +82,9 @@ pub enum BalancingPolicy {
     FirstAvailable,
     /// The less busy of two drawn at random.
     LeastLoaded,
+    /// In the router's own zone before others; of two drawn at random the one that is likely to
+    /// answer sooner.
+    Nearest,
     /// In turn, by weight.
     RoundRobin,
 }

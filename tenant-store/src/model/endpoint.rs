@@ -13,12 +13,12 @@ use super::{field::between, identity::parse_text};
 pub struct Endpoint {
     /// Where it is; a path in it is put in front of every request's path.
     pub url: EndpointUrl,
-    /// The failure domain it stands in, for people and metrics.
+    /// The failure domain it stands in: for people, and for `nearest`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub zone: Option<String>,
     /// Lower is preferred; equals share by policy. Default 0.
     pub priority: u16,
-    /// Share among equals under `round_robin`, 1 to 1000. Default 1.
+    /// Share among equals under `round_robin`, `least_loaded` and `nearest`, 1 to 1000. Default 1.
     pub weight: u16,
     /// How it is spoken to.
     pub protocol: EndpointProtocol,

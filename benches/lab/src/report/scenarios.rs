@@ -70,7 +70,7 @@ fn numbers(records: &Records) -> Vec<(&'static str, String)> {
         ("http2_rounds", http2.rounds.to_string()),
         ("short", grouped(open.short)),
         ("idle_count", grouped(open.idle)),
-        ("idle_for", connections::IDLE_FOR.as_secs().to_string()),
+        ("idle_for", open::IDLE_FOR.as_secs().to_string()),
         ("connections_rounds", open.rounds.to_string()),
         ("failover_connections", failover.connections.to_string()),
         ("failover_rate", grouped(failover.rate)),

@@ -1,5 +1,7 @@
 use Availability::{Down, Ejected, HalfOpen, Up};
-use BalancingPolicy::{FirstAvailable, LeastLoaded, RoundRobin};
+use std::cell::Cell;
+
+use BalancingPolicy::{FirstAvailable, LeastLoaded, Nearest, RoundRobin};
 use proptest::prelude::*;
 
 use super::*;
@@ -9,12 +11,42 @@ fn endpoint(availability: Availability, priority: u16) -> Candidate {
         availability,
         priority,
         weight: 1,
-        in_flight: 0,
+        share: FULL_SHARE,
+        is_near: false,
+        cost: 0,
     }
 }
 
+/// The policy, with a cap that leaves alone who is ejected.
+fn rules(policy: BalancingPolicy) -> Rules {
+    Rules {
+        policy,
+        max_ejected: 1.0,
+    }
+}
+
+/// How often each is picked in so many turns.
+fn picked(candidates: &[Candidate], rules: Rules, turns: u32) -> Vec<u32> {
+    let (turn, mut counts) = (Cell::new(0_u32), vec![0; candidates.len()]);
+    let next = || {
+        turn.set(turn.get() + 1);
+        turn.get()
+    };
+    for _ in 0..turns {
+        let position = pick(candidates, Tried::default(), rules, &next, false);
+        counts[position.expect("one is usable")] += 1;
+    }
+    counts
+}
+
 fn first(candidates: &[Candidate], trial: bool) -> Option<usize> {
-    pick(candidates, Tried::default(), FirstAvailable, || 0, trial)
+    pick(
+        candidates,
+        Tried::default(),
+        rules(FirstAvailable),
+        &|| 0,
+        trial,
+    )
 }
 
 #[test]
@@ -50,7 +82,8 @@ fn round_robin_gives_each_its_weight() {
     candidates[1].weight = 3;
     let mut counts = [0; 3];
     for turn in 0..500 {
-        let position = pick(&candidates, Tried::default(), RoundRobin, || turn, false);
+        let tried = Tried::default();
+        let position = pick(&candidates, tried, rules(RoundRobin), &|| turn, false);
         counts[position.expect("one is up")] += 1;
     }
     assert_eq!(counts, [100, 300, 100]);
@@ -59,21 +92,103 @@ fn round_robin_gives_each_its_weight() {
 #[test]
 fn least_loaded_never_prefers_the_busier_of_two() {
     let mut candidates = [endpoint(Up, 0); 2];
-    candidates[0].in_flight = 5;
-    for turn in 0..100 {
-        let position = pick(&candidates, Tried::default(), LeastLoaded, || turn, false);
-        assert_eq!(position, Some(1));
+    candidates[0].cost = 5;
+    assert_eq!(picked(&candidates, rules(LeastLoaded), 100), [0, 100]);
+}
+
+#[test]
+fn nearest_prefers_its_zone_and_there_the_cheaper() {
+    let mut candidates = [endpoint(Up, 0); 4];
+    candidates[1].is_near = true;
+    candidates[1].cost = 900;
+    candidates[3].is_near = true;
+    candidates[3].cost = 300;
+    assert_eq!(picked(&candidates, rules(Nearest), 100), [0, 0, 0, 100]);
+    candidates[3].availability = Down;
+    assert_eq!(picked(&candidates, rules(Nearest), 100), [0, 100, 0, 0]);
+    candidates[1].availability = Ejected;
+    let far = picked(&candidates, rules(Nearest), 1000);
+    assert_eq!((far[1], far[3]), (0, 0));
+    assert!(far[0] > 300 && far[2] > 300, "{far:?}");
+    candidates[2].priority = 1;
+    candidates[1].availability = Up;
+    candidates[1].priority = 1;
+    let first = picked(&candidates, rules(Nearest), 100);
+    assert_eq!(first, [100, 0, 0, 0], "priority goes before zone");
+}
+
+#[test]
+fn where_too_many_are_out_ejected_ones_share_the_load() {
+    let half = |policy| Rules {
+        policy,
+        max_ejected: 0.5,
+    };
+    let mut candidates = [endpoint(Ejected, 0); 4];
+    candidates[0].availability = Up;
+    candidates[1].availability = Up;
+    let counts = picked(&candidates, half(RoundRobin), 400);
+    assert_eq!(counts, [200, 200, 0, 0], "half are left");
+    candidates[1].availability = Down;
+    let counts = picked(&candidates, half(RoundRobin), 300);
+    assert_eq!(counts, [100, 0, 100, 100], "a quarter is not enough");
+    let counts = picked(&candidates, half(FirstAvailable), 10);
+    assert_eq!(counts, [10, 0, 0, 0], "one gets all anyway");
+    let counts = picked(
+        &candidates[..3],
+        Rules {
+            policy: RoundRobin,
+            max_ejected: 0.7,
+        },
+        10,
+    );
+    assert_eq!(counts, [10, 0, 0]);
+}
+
+#[test]
+fn one_may_always_be_ejected() {
+    let none = Rules {
+        policy: RoundRobin,
+        max_ejected: 0.0,
+    };
+    let candidates = [endpoint(Ejected, 0), endpoint(Up, 0)];
+    assert_eq!(picked(&candidates, none, 100), [0, 100]);
+}
+
+#[test]
+fn one_that_came_back_gets_its_share_under_every_policy() {
+    for policy in [FirstAvailable, LeastLoaded, Nearest, RoundRobin] {
+        let mut candidates = [endpoint(Up, 0); 2];
+        candidates[0].share = 250;
+        // Otherwise it would get all of them.
+        candidates[1].cost = 9;
+        let before = if policy == RoundRobin { 2_000 } else { 4_000 };
+        let counts = picked(&candidates, rules(policy), 4_000);
+        let quarter = before / 4;
+        assert!(
+            counts[0].abs_diff(quarter) < quarter / 5,
+            "{policy:?}: {counts:?}"
+        );
+        candidates[1].availability = Ejected;
+        let counts = picked(&candidates, rules(policy), 100);
+        assert_eq!(counts, [100, 0], "{policy:?}: there is no other");
     }
 }
 
 fn candidates() -> impl Strategy<Value = Vec<Candidate>> {
     let availability = prop::sample::select(&[Up, HalfOpen, Ejected, Down][..]);
-    let candidate = (availability, 0_u16..4, 1_u16..10, 0_usize..10).prop_map(
-        |(availability, priority, weight, in_flight)| Candidate {
+    let (share, near) = (1_u16..=FULL_SHARE, any::<bool>());
+    let candidate = (availability, 0_u16..4, 1_u16..10, share, near, 0_u64..10).prop_map(
+        |(availability, priority, weight, share, is_near, cost)| Candidate {
             availability,
             priority,
             weight,
-            in_flight,
+            share: if availability == Up {
+                share
+            } else {
+                FULL_SHARE
+            },
+            is_near,
+            cost,
         },
     );
     prop::collection::vec(candidate, 0..12)
@@ -83,10 +198,10 @@ proptest! {
     #[test]
     fn one_that_is_up_always_comes_before_any_other(
         candidates in candidates(),
-        policy in prop::sample::select(&[FirstAvailable, LeastLoaded, RoundRobin][..]),
+        policy in prop::sample::select(&[FirstAvailable, LeastLoaded, Nearest, RoundRobin][..]),
         turn: u32,
     ) {
-        let position = pick(&candidates, Tried::default(), policy, || turn, false);
+        let position = pick(&candidates, Tried::default(), rules(policy), &|| turn, false);
         let up = candidates.iter().any(|c| c.availability == Up);
         let ejected = candidates.iter().any(|c| c.availability == Ejected);
         match position.map(|position| candidates[position].availability) {
@@ -101,11 +216,13 @@ proptest! {
     #[test]
     fn marking_what_was_picked_visits_every_usable_endpoint_once(
         candidates in candidates(),
-        policy in prop::sample::select(&[FirstAvailable, LeastLoaded, RoundRobin][..]),
+        policy in prop::sample::select(&[FirstAvailable, LeastLoaded, Nearest, RoundRobin][..]),
         turn: u32,
+        max_ejected in 0.0..=1.0_f64,
     ) {
+        let rules = Rules { policy, max_ejected };
         let mut tried = Tried::default();
-        while let Some(position) = pick(&candidates, tried, policy, || turn, false) {
+        while let Some(position) = pick(&candidates, tried, rules, &|| turn, false) {
             prop_assert!(!tried.contains(position));
             tried.mark(position);
         }

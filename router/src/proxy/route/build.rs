@@ -30,6 +30,8 @@ use super::{
     probe,
 };
 use crate::{
+    config::Picking,
+    proxy::pick::Rules,
     telemetry::Telemetry,
     tiers::Tiers,
     tls::{self, TlsFault},
@@ -43,6 +45,7 @@ pub struct RouteBuilder {
     roots: Arc<rustls::RootCertStore>,
     tiers: Arc<Tiers>,
     clear_client: reqwest::Client,
+    picking: Picking,
     peers: Mutex<HashMap<PeerKey, Weak<Peer>>>,
     next_peer: AtomicU64,
 }
@@ -111,9 +114,17 @@ impl RouteBuilder {
             roots,
             tiers,
             clear_client,
+            picking: Picking::default(),
             peers,
             next_peer,
         })
+    }
+
+    /// Picks endpoints by what the configuration says of this router.
+    #[must_use]
+    pub fn picking(mut self, picking: Picking) -> Self {
+        self.picking = picking;
+        self
     }
 
     /// Builds the route of a record; `previous` is that of the revision before.
@@ -167,7 +178,10 @@ impl RouteBuilder {
         DeploymentRoute {
             signal,
             timeout: deployment.timeout.0,
-            policy: deployment.policy,
+            rules: Rules {
+                policy: deployment.policy,
+                max_ejected: self.picking.max_ejected,
+            },
             only_http2: endpoints
                 .iter()
                 .all(|e| e.upstream.protocol() == EndpointProtocol::Http2),
@@ -206,6 +220,7 @@ impl RouteBuilder {
             Ok(EndpointRoute {
                 upstream,
                 zone: endpoint.zone.as_deref().map(Into::into),
+                is_near: endpoint.zone.is_some() && endpoint.zone == self.picking.zone,
                 priority: endpoint.priority,
                 weight: endpoint.weight,
                 draining: endpoint.drain,

@@ -27,6 +27,8 @@ pub(super) struct Raced {
     pub(super) hedged: bool,
     /// The endpoints that need not be tried again.
     pub(super) tried: Tried,
+    /// When the second one was asked, if it was.
+    pub(super) second_began: Instant,
     pub(super) end: Ended,
 }
 
@@ -88,6 +90,7 @@ impl Forwarding<'_> {
                 return Raced {
                     hedged: false,
                     tried,
+                    second_began: began,
                     end: Ended::First(outcome),
                 };
             }
@@ -136,6 +139,7 @@ impl Forwarding<'_> {
         Raced {
             hedged: true,
             tried,
+            second_began: started,
             end,
         }
     }
@@ -205,10 +209,20 @@ impl Forwarding<'_> {
     }
 
     /// What it says of an endpoint's health that another one, asked later, answered first.
-    pub(super) fn passed_over(&self, first: usize, passed: &Passed, exchange: &Exchange) {
+    pub(super) fn passed_over(
+        &self,
+        first: usize,
+        passed: &Passed,
+        began: Instant,
+        exchange: &Exchange,
+    ) {
         let endpoint = &self.deployment.endpoints()[first];
         match passed {
-            Passed::Silent => endpoint.health().report_failure(Failure::Outpaced),
+            Passed::Silent => {
+                // It would have taken longer; so much is known.
+                self.observe(endpoint, StatusCode::OK, began);
+                endpoint.health().report_failure(Failure::Outpaced);
+            }
             Passed::Failed(failed) => Self::blame(endpoint, &failed.cause, exchange),
         }
     }

@@ -51,14 +51,14 @@ async fn a_refused_connection_costs_nobody_anything() {
 
 /// A port that accepts nothing and refuses nothing: its queue is full, and the kernel drops what
 /// does not fit.
-struct Swallowing {
-    port: Port,
+pub(super) struct Swallowing {
+    pub(super) port: Port,
     _listener: Socket,
     _queued: Vec<TcpStream>,
 }
 
 impl Swallowing {
-    async fn start() -> Self {
+    pub(super) async fn start() -> Self {
         let port = Port::take();
         let listener = Socket::new(Domain::IPV4, Type::STREAM, None).expect("a socket");
         listener.set_reuse_address(true).expect("address reuse");

@@ -203,7 +203,15 @@ async fn no_more_is_sent_twice_than_the_budget_allows() {
 
 #[tokio::test]
 async fn reads_that_wait_when_their_endpoint_is_ejected_follow_the_others() {
-    let (hung, other) = (hanging(), Upstream::saying("other"));
+    let hung = hanging();
+    let gates: Vec<_> = (0..5).map(|_| Arc::new(Notify::new())).collect();
+    let other = {
+        let gates = gates.clone();
+        Upstream::start(move |asked| match gates.get(asked.nth) {
+            Some(gate) => [vec![Step::Await(gate.clone())], ok("other")].concat(),
+            None => ok("other"),
+        })
+    };
     // Five hedges eject it; the others wait on it without leave to be hedged.
     let budget = json!({"budget_burst": 5, "budget_ratio": 0});
     let mirador = serving(&unprobed(&[&hung, &other]), hedged_with(&budget)).await;
@@ -212,9 +220,17 @@ async fn reads_that_wait_when_their_endpoint_is_ejected_follow_the_others() {
         let mut client = RawClient::connect(mirador.address()).await;
         client.send(of_five_bytes(READ)).await;
         clients.push(client);
-        if nth < 15 {
-            hung.until_asked(nth + 1).await;
-        }
+        hung.until_asked(nth + 1).await;
+    }
+    other.until_asked(5).await;
+    mirador
+        .until_metric("mirador_hedges_total", &[("result", "denied")], |n| {
+            n > 14.5
+        })
+        .await;
+    assert_eq!(other.asked().len(), 5);
+    for gate in &gates {
+        gate.notify_one();
     }
     for mut client in clients {
         let answer = client.reply().await.expect("a reply");

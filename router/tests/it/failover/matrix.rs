@@ -1,0 +1,238 @@
+//! The failures of `docs/failover.md` once more, with all that picks and repeats switched on:
+//! `nearest`, hedging, ejection by row and by share, slow start. What clients get is the same or
+//! better, and nothing is sent twice that must not be.
+
+use serde_json::{Value, json};
+
+use super::{READ, WRITE, asked, broken::Swallowing, health, reason, serving, unprobed};
+use crate::support::{
+    client::RawReply,
+    tenant::Tenant,
+    upstream::{Step, Upstream, ok, reply, send},
+    wire::End,
+};
+
+/// For requests that nobody answers.
+const TIMEOUT: &str = "1s";
+
+fn everything_on() -> Value {
+    json!({
+        "zone": "a",
+        "upstream": {
+            "connect_timeout": "300ms",
+            "hedge": {"enabled": true, "initial_delay": "40ms", "budget_burst": 1000},
+        },
+        "health": {
+            "ejection": {"base": "10m", "max": "10m"},
+            "slow_start": "10s",
+        },
+    })
+}
+
+/// Acme with one endpoint in the router's zone, which fails, and one elsewhere.
+fn tenant(near: &str, far: &str) -> Tenant {
+    unprobed(&[])
+        .set(
+            "/deployments/metrics/endpoints",
+            json!([{"url": far, "zone": "b"}, {"url": near, "zone": "a"}]),
+        )
+        .set("/deployments/metrics/policy", "nearest")
+        .set("/deployments/metrics/timeout", TIMEOUT)
+}
+
+/// What clients get of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Seen {
+    /// The answer of the far endpoint.
+    Other,
+    /// That of the near one, whatever its status.
+    Own(u16),
+    /// The router's own, with this reason.
+    Error(u16, &'static str),
+    /// One that breaks off.
+    Broken,
+}
+
+fn check(name: &str, line: &str, reply: &RawReply, expected: Seen) {
+    let seen = match expected {
+        Seen::Other => reply.status() == 200 && reply.body.text() == "other",
+        Seen::Own(status) => reply.status() == status && reply.body.text() == "own",
+        Seen::Error(status, expected) => reply.status() == status && reason(reply) == expected,
+        Seen::Broken => reply.status() == 200 && reply.body.end != End::Complete,
+    };
+    assert!(seen, "{name}, {line}: expected {expected:?}, not {reply:?}");
+}
+
+struct Case {
+    name: &'static str,
+    steps: Vec<Step>,
+    write: Seen,
+    read: Seen,
+    /// Whether five of it in a row eject.
+    ejects: bool,
+}
+
+fn cases() -> Vec<Case> {
+    let case = |name, steps, write, read, ejects| Case {
+        name,
+        steps,
+        write,
+        read,
+        ejects,
+    };
+    let broken = Seen::Error(502, "upstream_broken");
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+    let mut cases = vec![
+        case("reset", vec![Step::Reset], broken, Seen::Other, true),
+        case(
+            "reset after the body",
+            vec![Step::ReadBody, Step::Reset],
+            broken,
+            Seen::Other,
+            true,
+        ),
+        case(
+            "closed after the body",
+            vec![Step::ReadBody, Step::Fin],
+            broken,
+            Seen::Other,
+            true,
+        ),
+        case(
+            "half a head",
+            vec![Step::ReadBody, send("HTTP/1.1 200 O"), Step::Fin],
+            broken,
+            Seen::Other,
+            true,
+        ),
+        case(
+            "half a head, then nothing",
+            vec![Step::ReadBody, send("HTTP/1.1 200 O"), Step::Hang],
+            Seen::Error(504, "upstream_timeout"),
+            Seen::Other,
+            true,
+        ),
+        case(
+            "garbage",
+            vec![Step::ReadBody, send("220 mail ESMTP\r\n\r\n"), Step::Fin],
+            Seen::Error(502, "upstream_protocol"),
+            Seen::Other,
+            true,
+        ),
+        case(
+            "hangs",
+            vec![Step::ReadBody, Step::Hang],
+            Seen::Error(504, "upstream_timeout"),
+            Seen::Other,
+            true,
+        ),
+        case(
+            "does not even read",
+            vec![Step::Hang],
+            Seen::Error(504, "upstream_timeout"),
+            Seen::Other,
+            true,
+        ),
+        case(
+            "breaks off its answer",
+            vec![Step::ReadBody, send(half), Step::Fin],
+            Seen::Broken,
+            Seen::Broken,
+            true,
+        ),
+    ];
+    for status in [502, 504] {
+        let steps = reply(status, "", "own");
+        cases.push(case(
+            "bad gateway",
+            steps,
+            Seen::Own(status),
+            Seen::Own(status),
+            true,
+        ));
+    }
+    for status in [429, 500, 503] {
+        let steps = reply(status, "", "own");
+        cases.push(case(
+            "busy",
+            steps,
+            Seen::Own(status),
+            Seen::Own(status),
+            false,
+        ));
+    }
+    cases
+}
+
+#[tokio::test]
+async fn each_failure_costs_what_it_did_or_less() {
+    for Case {
+        name,
+        steps,
+        write,
+        read,
+        ejects,
+    } in cases()
+    {
+        let failing = Upstream::start(move |_| steps.clone());
+        let other = Upstream::saying("other");
+        let mirador = serving(&tenant(&failing.url(), &other.url()), everything_on()).await;
+        check(name, WRITE, &asked(&mirador, WRITE).await, write);
+        assert_eq!(
+            (failing.asked().len(), other.asked().len()),
+            (1, 0),
+            "{name}: a write is sent once"
+        );
+        for nth in 1..8 {
+            // The write was the first of five failures.
+            let expected = if ejects && nth >= 5 {
+                Seen::Other
+            } else {
+                read
+            };
+            check(name, READ, &asked(&mirador, READ).await, expected);
+        }
+        let state = health(&mirador, 1).await["state"].take();
+        assert_eq!(state, if ejects { "ejected" } else { "up" }, "{name}");
+        let sent = failing.asked().len();
+        assert_eq!(sent, if ejects { 5 } else { 8 }, "{name}");
+        let expected = if ejects { Seen::Other } else { write };
+        check(name, WRITE, &asked(&mirador, WRITE).await, expected);
+    }
+}
+
+#[tokio::test]
+async fn who_cannot_be_connected_to_costs_neither_reads_nor_writes_anything() {
+    let (mut refusing, other) = (Upstream::saying("own"), Upstream::saying("other"));
+    refusing.stop().await;
+    let swallowing = Swallowing::start().await;
+    for near in [refusing.url(), swallowing.port.url()] {
+        for first in [READ, WRITE] {
+            let mirador = serving(&tenant(&near, &other.url()), everything_on()).await;
+            for line in [first, READ, WRITE, READ] {
+                check(&near, line, &asked(&mirador, line).await, Seen::Other);
+            }
+        }
+    }
+    assert_eq!(refusing.asked().len(), 0);
+}
+
+#[tokio::test]
+async fn the_last_endpoint_is_asked_whatever_is_held_against_it() {
+    let failing = Upstream::start(|asked| match asked.nth {
+        0..10 => vec![Step::ReadBody, Step::Reset],
+        _ => ok("own"),
+    });
+    let mut other = Upstream::saying("other");
+    other.stop().await;
+    let mirador = serving(&tenant(&failing.url(), &other.url()), everything_on()).await;
+    for _ in 0..10 {
+        let expected = Seen::Error(502, "upstream_broken");
+        check("both", WRITE, &asked(&mirador, WRITE).await, expected);
+    }
+    for line in [READ, WRITE] {
+        check("both", line, &asked(&mirador, line).await, Seen::Own(200));
+    }
+    let metrics = mirador.metrics().await;
+    assert!(metrics.sum("mirador_panic_picks_total", &[]) > 6.5);
+}
