@@ -27,6 +27,7 @@ mod machine;
 mod monitor;
 mod probe;
 mod schedule;
+mod site;
 mod snapshot;
 mod state;
 mod stats;

@@ -1,10 +1,14 @@
 //! Who is watched, and the one task that sends all probes.
 //!
 //! Decides when a probe starts and how many run at once; what its result means is decided in
-//! `machine`. Lock order: registry, then an endpoint's core, then the schedule.
+//! `machine`, and who is next on a port that several share in `site`. Lock order: registry, a
+//! site's members, its turns, an endpoint's core, the schedule.
+
+mod registry;
+mod turn;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -16,14 +20,20 @@ use tokio::{
     time::{self, Instant},
 };
 
+pub(crate) use self::turn::TurnHeld;
+use self::{
+    registry::Registry,
+    turn::{Planned, Ready},
+};
 use crate::{
     ejection::EjectionPolicy,
     endpoint::{Due, EndpointHealth},
     jitter::{Jitter, noise},
     machine::Machine,
     schedule::{Schedule, Slot},
+    site::Told,
     stats::{Counters, MonitorStats},
-    target::{ByIdentity, ProbeSpec, Target},
+    target::{ProbeSpec, Target},
     transition::Transition,
 };
 
@@ -55,8 +65,8 @@ pub struct Monitor {
     config: MonitorConfig,
     jitter: Jitter,
     started: Instant,
-    registry: Mutex<HashMap<ByIdentity, Weak<EndpointHealth>>>,
-    schedule: Mutex<Schedule<Weak<EndpointHealth>>>,
+    registry: Mutex<Registry>,
+    schedule: Mutex<Schedule<Planned>>,
     /// The schedule has an earlier beginning than the task in [`run`](Self::run) knows of.
     wake: Notify,
     announcements: broadcast::Sender<Transition>,
@@ -70,7 +80,7 @@ impl Monitor {
             config,
             jitter: Jitter::new(config.jitter),
             started: Instant::now(),
-            registry: Mutex::new(HashMap::new()),
+            registry: Mutex::default(),
             schedule: Mutex::new(Schedule::new()),
             wake: Notify::new(),
             announcements: broadcast::Sender::new(ANNOUNCEMENTS_KEPT),
@@ -82,17 +92,21 @@ impl Monitor {
     ///
     /// Equal targets share one. Doesn't block on anything but a short lock; needs no runtime.
     pub fn watch(self: &Arc<Self>, target: Target) -> Arc<EndpointHealth> {
-        let key = ByIdentity(Arc::new(target.sanitized()));
+        let target = Arc::new(target.sanitized());
         let mut registry = self.registry.lock();
-        if let Some(known) = registry.get(&key).and_then(Weak::upgrade) {
+        if let Some(known) = registry.get(&target) {
             return known;
         }
-        let spread = self.spread(key.0.probe, registry.len());
-        let health = EndpointHealth::new(Arc::clone(self), Arc::clone(&key.0));
-        // A key that is there already belongs to the target before, which nobody holds any more.
-        registry.remove(&key);
-        registry.insert(key, Arc::downgrade(&health));
+        let spread = self.spread(target.probe, registry.endpoints());
+        let health = EndpointHealth::new(Arc::clone(self), Arc::clone(&target));
+        let neighbour = registry.insert(target, &health);
         drop(registry);
+        // Only now, as the last holder of a neighbour ends it.
+        drop(neighbour);
+        let known = health.site().and_then(|site| site.last_good());
+        if let Some(known) = known {
+            health.hear(&Told::Alive { recovered: false }, &known);
+        }
         health.begin(spread);
         health
     }
@@ -123,16 +137,12 @@ impl Monitor {
 
     /// Every endpoint that is being watched, in no order.
     pub fn endpoints(&self) -> Vec<Arc<EndpointHealth>> {
-        self.registry
-            .lock()
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect()
+        self.registry.lock().all()
     }
 
     /// What has been counted so far.
     pub fn stats(&self) -> MonitorStats {
-        let endpoints = self.registry.lock().len();
+        let endpoints = self.registry.lock().endpoints();
         self.counters.read(endpoints)
     }
 
@@ -146,8 +156,12 @@ impl Monitor {
     }
 
     pub(crate) fn schedule(&self, at: Instant, health: Weak<EndpointHealth>) -> Slot {
+        self.plan(at, Planned::Endpoint(health))
+    }
+
+    fn plan(&self, at: Instant, planned: Planned) -> Slot {
         let mut schedule = self.schedule.lock();
-        let slot = schedule.insert(at, health);
+        let slot = schedule.insert(at, planned);
         if schedule.next_at() == Some(at) {
             self.wake.notify_one();
         }
@@ -170,14 +184,7 @@ impl Monitor {
 
     /// Removes an endpoint that nobody holds, unless it is being watched anew already.
     pub(crate) fn forget(&self, target: &Arc<Target>) {
-        let key = ByIdentity(Arc::clone(target));
-        let mut registry = self.registry.lock();
-        if registry
-            .get(&key)
-            .is_some_and(|health| health.strong_count() == 0)
-        {
-            registry.remove(&key);
-        }
+        self.registry.lock().remove(target);
     }
 
     /// When the first probe is sent: at once for a few endpoints, spread out for many, so that a
@@ -188,29 +195,40 @@ impl Monitor {
         self.jitter.within(interval.min(pace), noise())
     }
 
-    fn collect_due(&self, ready: &mut VecDeque<Weak<EndpointHealth>>) {
+    fn collect_due(self: &Arc<Self>, ready: &mut VecDeque<Ready>) {
         let now = Instant::now();
         loop {
             // The guard must be gone before the endpoint's lock is taken.
             let due = self.schedule.lock().pop_due(now);
-            let Some((slot, weak)) = due else { return };
+            let (slot, weak) = match due {
+                None => return,
+                Some((slot, Planned::Endpoint(weak))) => (slot, weak),
+                Some((_, Planned::Turn(site))) => {
+                    ready.extend(site.upgrade().and_then(|site| self.next_turn(&site, now)));
+                    continue;
+                }
+            };
             let Some(health) = weak.upgrade() else {
                 continue;
             };
-            match health.on_due(slot) {
-                Due::Nothing => {}
-                Due::Probe => ready.push_back(weak),
-                Due::UrgentProbe => ready.push_front(weak),
+            let due = health.on_due(slot);
+            match (due, health.site()) {
+                (Due::Nothing, _) => {}
+                (Due::Probe | Due::UrgentProbe, Some(site)) => {
+                    self.enqueue(site, weak, health.is_urgent());
+                }
+                (Due::Probe, None) => ready.push_back(Ready::alone(weak)),
+                (Due::UrgentProbe, None) => ready.push_front(Ready::alone(weak)),
             }
         }
     }
 
-    fn start_probes(&self, ready: &mut VecDeque<Weak<EndpointHealth>>, probes: &mut JoinSet<()>) {
+    fn start_probes(&self, ready: &mut VecDeque<Ready>, probes: &mut JoinSet<()>) {
         while probes.len() < self.config.max_concurrent_probes.max(1) {
-            let Some(weak) = ready.pop_front() else {
+            let Some(Ready { health, turn }) = ready.pop_front() else {
                 return;
             };
-            if let Some(run) = weak.upgrade().and_then(|health| health.start_probe()) {
+            if let Some(run) = health.upgrade().and_then(|health| health.start_probe(turn)) {
                 probes.spawn(run.run());
             }
         }

@@ -53,4 +53,8 @@ pub struct ProbeSnapshot {
     pub error: Option<String>,
     /// How long it took, in milliseconds.
     pub latency_ms: f64,
+    /// It was the probe of another endpoint on the same port, and says as much about this one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub shared: bool,
 }

@@ -135,6 +135,31 @@ impl Hash for ByIdentity {
     }
 }
 
+/// A target by the port it is on.
+#[derive(Clone, Debug)]
+pub(crate) struct ByPort(pub(crate) Arc<Target>);
+
+impl ByPort {
+    fn parts(&self) -> (&str, Option<&str>, Option<u16>) {
+        let url = &self.0.url;
+        (url.scheme(), url.host_str(), url.port_or_known_default())
+    }
+}
+
+impl PartialEq for ByPort {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for ByPort {}
+
+impl Hash for ByPort {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
 const FAST_MIN: Duration = Duration::from_millis(500);
 const FAST_MAX: Duration = Duration::from_secs(1);
 /// Keeps a zero interval from spinning the scheduler.

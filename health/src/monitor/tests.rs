@@ -5,6 +5,7 @@ mod probing;
 mod requests;
 mod server;
 mod sharing;
+mod storm;
 
 use std::net::SocketAddr;
 

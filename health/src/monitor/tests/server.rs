@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
-    time,
+    time::{self, Instant},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -26,6 +26,11 @@ use tokio_rustls::TlsAcceptor;
 pub(super) enum Conduct {
     /// Answers with this, verbatim, and keeps the connection.
     Answer(String),
+    /// Answers 200, but for one path, where it answers with another status.
+    ByPath {
+        ill: &'static str,
+        status: &'static str,
+    },
     /// Reads the request, then says nothing until the client leaves.
     Hang,
     /// Resets the connection instead of answering.
@@ -44,7 +49,7 @@ impl Conduct {
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     conduct: Arc<Mutex<Conduct>>,
-    requests: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<(Instant, String)>>>,
     open: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
@@ -52,6 +57,17 @@ pub(super) struct Server {
 impl Server {
     pub(super) async fn start(conduct: Conduct) -> Self {
         Self::listen(TcpListener::bind(LOOPBACK).await.unwrap(), conduct)
+    }
+
+    /// Listens on all loopback addresses, of which there are millions, at the port of `address`.
+    pub(super) async fn start_everywhere(conduct: Conduct) -> Self {
+        Self::listen(TcpListener::bind("0.0.0.0:0").await.unwrap(), conduct)
+    }
+
+    /// The `number`th address of a server that listens everywhere.
+    pub(super) fn at(&self, number: u32) -> SocketAddr {
+        let ip = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number);
+        SocketAddr::new(ip.into(), self.address.port())
     }
 
     pub(super) async fn start_tls(conduct: Conduct, issued: &CertifiedKey<rcgen::KeyPair>) -> Self {
@@ -112,7 +128,13 @@ impl Server {
 
     /// The heads of all requests up to now.
     pub(super) fn requests(&self) -> Vec<String> {
-        self.requests.lock().clone()
+        let requests = self.requests.lock();
+        requests.iter().map(|(_, head)| head.clone()).collect()
+    }
+
+    /// When they came.
+    pub(super) fn times(&self) -> Vec<Instant> {
+        self.requests.lock().iter().map(|(at, _)| *at).collect()
     }
 
     /// Connections that are open now.
@@ -140,7 +162,7 @@ async fn serve_tls(
     tls: &TlsAcceptor,
     stream: TcpStream,
     conduct: Conduct,
-    requests: &Mutex<Vec<String>>,
+    requests: &Mutex<Vec<(Instant, String)>>,
 ) -> io::Result<()> {
     let mut stream = tls.accept(stream).await?;
     answer(&mut stream, conduct, requests).await?;
@@ -150,7 +172,7 @@ async fn serve_tls(
 async fn serve(
     mut stream: TcpStream,
     conduct: Conduct,
-    requests: &Mutex<Vec<String>>,
+    requests: &Mutex<Vec<(Instant, String)>>,
 ) -> io::Result<()> {
     if let Conduct::Reset = conduct {
         stream.set_zero_linger()?;
@@ -161,7 +183,7 @@ async fn serve(
 async fn answer(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     conduct: Conduct,
-    requests: &Mutex<Vec<String>>,
+    requests: &Mutex<Vec<(Instant, String)>>,
 ) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -169,10 +191,15 @@ async fn answer(
             return Ok(());
         }
     }
-    requests
-        .lock()
-        .push(String::from_utf8_lossy(&head).into_owned());
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    requests.lock().push((Instant::now(), head));
     match conduct {
+        Conduct::ByPath { ill, status } => {
+            let status = if path == ill { status } else { "200 OK" };
+            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+            stream.write_all(answer.as_bytes()).await?;
+        }
         Conduct::Answer(answer) => stream.write_all(answer.as_bytes()).await?,
         Conduct::Hang => {}
         Conduct::Reset => return Ok(()),
