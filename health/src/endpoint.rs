@@ -4,6 +4,7 @@
 //! taken only when something failed, or when a success ends a streak of failures. All rules are
 //! in `machine`; this file connects them to the clock, the schedule and the listeners.
 
+mod look;
 mod run;
 
 use std::{
@@ -19,6 +20,8 @@ use tracing::{info, warn};
 
 pub(crate) use self::run::ProbeRun;
 use crate::{
+    deep::DeepReport,
+    findings::Findings,
     jitter::noise,
     machine::{Change, Effect, Machine},
     monitor::{Monitor, TurnHeld},
@@ -126,6 +129,11 @@ impl EndpointHealth {
         InFlight(Arc::clone(self))
     }
 
+    /// What deep checks found. One atomic load.
+    pub fn findings(&self) -> Findings {
+        self.published.findings()
+    }
+
     /// Whether probes judge it, besides live requests.
     pub fn is_probed(&self) -> bool {
         self.target.probe.is_some()
@@ -157,6 +165,11 @@ impl EndpointHealth {
             consecutive_request_failures: machine.streak().len(),
             ejections: machine.back_off().ejections(),
             back_off_remaining_ms: remaining.map(millis),
+            findings: core
+                .deep
+                .as_ref()
+                .map_or_else(Vec::new, |deep| deep.found.clone()),
+            deep: core.deep.as_ref().map(|deep| deep.snapshot()),
             in_flight: self.in_flight(),
         }
     }
@@ -176,6 +189,7 @@ impl EndpointHealth {
             since: Timestamp::now(),
             reason: Reason::Watched,
             last_probe: None,
+            deep: None,
         };
         Arc::new_cyclic(|me| Self {
             published: Published::default(),
@@ -429,6 +443,8 @@ struct Core {
     since: Timestamp,
     reason: Reason,
     last_probe: Option<ProbeSnapshot>,
+    /// Boxed, as many endpoints have none.
+    deep: Option<Box<DeepReport>>,
 }
 
 impl Core {

@@ -15,17 +15,23 @@
 //! | [`Ejected`](Availability::Ejected) | last resort only | after the back-off: a good probe, or `HalfOpen` without probing |
 //! | [`Down`](Availability::Down) | don't use it | good probes, or `HalfOpen` without probing |
 //!
+//! A [`DeepCheck`] looks more closely and less often: at product, query, ingestion, disk and clock.
+//! Its [`Findings`] leave availability alone; they are for people.
+//!
 //! The crate knows endpoints only: no tenants, no deployments, no balancing policy. It never
 //! decides where a request goes.
 #![forbid(unsafe_code)]
 
 mod counter;
+mod deep;
 mod ejection;
 mod endpoint;
+mod findings;
 mod jitter;
 mod machine;
 mod monitor;
 mod probe;
+mod product;
 mod schedule;
 mod site;
 mod snapshot;
@@ -36,10 +42,13 @@ mod terms;
 mod transition;
 
 pub use crate::{
+    deep::{DeepCheck, DeepSnapshot},
     ejection::EjectionPolicy,
     endpoint::{EndpointHealth, InFlight},
+    findings::{Finding, Findings, FindingsChanged, Found},
     monitor::{Monitor, MonitorConfig},
     probe::{ProbeFailure, client_builder},
+    product::{MetricsPage, Product},
     snapshot::{HealthSnapshot, ProbeSnapshot},
     stats::{MonitorStats, ProbeCounts},
     target::{ProbeSpec, Target},

@@ -28,6 +28,7 @@ use self::{
 use crate::{
     ejection::EjectionPolicy,
     endpoint::{Due, EndpointHealth},
+    findings::FindingsChanged,
     jitter::{Jitter, noise},
     machine::Machine,
     schedule::{Schedule, Slot},
@@ -70,6 +71,7 @@ pub struct Monitor {
     /// The schedule has an earlier beginning than the task in [`run`](Self::run) knows of.
     wake: Notify,
     announcements: broadcast::Sender<Transition>,
+    finding_changes: broadcast::Sender<FindingsChanged>,
     counters: Counters,
 }
 
@@ -84,6 +86,7 @@ impl Monitor {
             schedule: Mutex::new(Schedule::new()),
             wake: Notify::new(),
             announcements: broadcast::Sender::new(ANNOUNCEMENTS_KEPT),
+            finding_changes: broadcast::Sender::new(ANNOUNCEMENTS_KEPT),
             counters: Counters::default(),
         })
     }
@@ -108,22 +111,26 @@ impl Monitor {
             health.hear(&Told::Alive { recovered: false }, &known);
         }
         health.begin(spread);
+        health.plan_first_look();
         health
     }
 
     /// Sends the probes. Endless: spawn it once, on any runtime with time and I/O; probes under
     /// way end with it.
     pub async fn run(self: Arc<Self>) {
-        let mut ready = VecDeque::new();
-        let mut probes = JoinSet::new();
+        let (mut ready, mut looks) = (VecDeque::new(), VecDeque::new());
+        let (mut probes, mut looking) = (JoinSet::new(), JoinSet::new());
         loop {
-            self.collect_due(&mut ready);
+            self.collect_due(&mut ready, &mut looks);
             while probes.try_join_next().is_some() {}
+            while looking.try_join_next().is_some() {}
             self.start_probes(&mut ready, &mut probes);
+            start_looks(&mut looks, &mut looking);
             let next = self.schedule.lock().next_at();
             tokio::select! {
                 () = self.wake.notified() => {}
                 Some(_) = probes.join_next() => {}
+                Some(_) = looking.join_next() => {}
                 () = sleep_until(next) => {}
             }
         }
@@ -133,6 +140,11 @@ impl Monitor {
     /// is told so and continues with the oldest kept one.
     pub fn transitions(&self) -> broadcast::Receiver<Transition> {
         self.announcements.subscribe()
+    }
+
+    /// Changes of what deep checks find, from now on; as for [`transitions`](Self::transitions).
+    pub fn finding_changes(&self) -> broadcast::Receiver<FindingsChanged> {
+        self.finding_changes.subscribe()
     }
 
     /// Every endpoint that is being watched, in no order.
@@ -178,6 +190,22 @@ impl Monitor {
         let _ = self.announcements.send(transition);
     }
 
+    pub(crate) fn announce_findings(&self, change: FindingsChanged) {
+        // Nobody listening is fine.
+        let _ = self.finding_changes.send(change);
+    }
+
+    /// A moment around `after` from now.
+    pub(crate) fn plan_look(&self, health: Weak<EndpointHealth>, after: Duration) {
+        let after = self.jitter.around(after, noise());
+        self.plan(Instant::now() + after, Planned::Look(health));
+    }
+
+    /// Somewhere within `window`, or at its beginning where all times are exact.
+    pub(crate) fn within(&self, window: Duration) -> Duration {
+        self.jitter.within(window, noise())
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
@@ -195,7 +223,11 @@ impl Monitor {
         self.jitter.within(interval.min(pace), noise())
     }
 
-    fn collect_due(self: &Arc<Self>, ready: &mut VecDeque<Ready>) {
+    fn collect_due(
+        self: &Arc<Self>,
+        ready: &mut VecDeque<Ready>,
+        looks: &mut VecDeque<Weak<EndpointHealth>>,
+    ) {
         let now = Instant::now();
         loop {
             // The guard must be gone before the endpoint's lock is taken.
@@ -203,6 +235,10 @@ impl Monitor {
             let (slot, weak) = match due {
                 None => return,
                 Some((slot, Planned::Endpoint(weak))) => (slot, weak),
+                Some((_, Planned::Look(weak))) => {
+                    looks.push_back(weak);
+                    continue;
+                }
                 Some((_, Planned::Turn(site))) => {
                     ready.extend(site.upgrade().and_then(|site| self.next_turn(&site, now)));
                     continue;
@@ -235,6 +271,17 @@ impl Monitor {
     }
 }
 
+fn start_looks(looks: &mut VecDeque<Weak<EndpointHealth>>, looking: &mut JoinSet<()>) {
+    while looking.len() < LOOKS_AT_ONCE {
+        let Some(weak) = looks.pop_front() else {
+            return;
+        };
+        if let Some(look) = weak.upgrade().and_then(|health| health.start_look()) {
+            looking.spawn(look.run());
+        }
+    }
+}
+
 async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => time::sleep_until(at).await,
@@ -244,6 +291,8 @@ async fn sleep_until(at: Option<Instant>) {
 
 /// Enough for every endpoint of a big rack to change at once while a listener is busy.
 const ANNOUNCEMENTS_KEPT: usize = 1_024;
+/// They are in no hurry, and a page of metrics takes a backend more than a probe does.
+const LOOKS_AT_ONCE: usize = 4;
 /// Five hundred first probes a second.
 const SPREAD_PER_ENDPOINT: Duration = Duration::from_millis(2);
 

@@ -22,8 +22,8 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
-    endpoint::EndpointHealth, probe::ProbeFailure, schedule::Slot, snapshot::ProbeSnapshot,
-    target::ByIdentity,
+    deep::DeepReport, endpoint::EndpointHealth, probe::ProbeFailure, schedule::Slot,
+    snapshot::ProbeSnapshot, target::ByIdentity,
 };
 
 /// The endpoints on one port, if there are several.
@@ -31,11 +31,43 @@ use crate::{
 pub(crate) struct Site {
     members: Mutex<HashMap<ByIdentity, Weak<EndpointHealth>>>,
     turns: Mutex<Turns<Weak<EndpointHealth>>>,
+    looked: Mutex<Option<Looked>>,
+}
+
+/// The last deep check of one of them.
+#[derive(Debug)]
+struct Looked {
+    at: Instant,
+    report: Option<DeepReport>,
 }
 
 impl Site {
     pub(crate) fn get(&self, key: &ByIdentity) -> Option<Arc<EndpointHealth>> {
         self.members.lock().get(key).and_then(Weak::upgrade)
+    }
+
+    /// What a deep check of a neighbour found, if there was one since `interval` ago. Otherwise
+    /// the next one is the caller's.
+    pub(crate) fn claim_look(
+        &self,
+        now: Instant,
+        interval: Duration,
+    ) -> Option<Option<DeepReport>> {
+        let mut looked = self.looked.lock();
+        if let Some(last) = &*looked
+            && now < last.at + interval
+        {
+            return Some(last.report.clone());
+        }
+        let report = looked.take().and_then(|last| last.report);
+        *looked = Some(Looked { at: now, report });
+        None
+    }
+
+    pub(crate) fn looked(&self, report: &DeepReport) {
+        if let Some(last) = &mut *self.looked.lock() {
+            last.report = Some(report.clone());
+        }
     }
 
     /// Takes in an endpoint; tells whether it replaces an equal one, which nobody holds any more.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::transition::Availability;
+use crate::{deep::DeepSnapshot, findings::Found, transition::Availability};
 
 /// An endpoint's health at one moment, for the admin API.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -35,6 +35,10 @@ pub struct HealthSnapshot {
     pub ejections: u64,
     /// What remains of the back-off before it may return.
     pub back_off_remaining_ms: Option<u64>,
+    /// What the last deep check found; an endpoint is used all the same.
+    pub findings: Vec<Found>,
+    /// The last deep check, once there was one.
+    pub deep: Option<DeepSnapshot>,
     /// Requests counted at this moment; stays 0 unless the balancing policy counts them.
     pub in_flight: usize,
 }

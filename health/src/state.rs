@@ -11,7 +11,7 @@ use std::sync::{
     },
 };
 
-use crate::transition::Availability;
+use crate::{findings::Findings, transition::Availability};
 
 /// The lock-free face of one endpoint.
 #[derive(Debug, Default)]
@@ -19,6 +19,8 @@ pub(crate) struct Published {
     /// Availability, and whether a success is worth reporting, in one byte: both are asked for
     /// on every request.
     verdict: AtomicU8,
+    /// What deep checks found, as bits.
+    findings: AtomicU8,
     /// The trial of a half-open endpoint is taken until then; 0 if free.
     trial_until: AtomicU64,
     /// No suspicion is accepted before then.
@@ -44,6 +46,15 @@ impl Published {
 
     pub(crate) fn success_matters(&self) -> bool {
         self.verdict.load(Acquire) & SUCCESS_MATTERS != 0
+    }
+
+    pub(crate) fn findings(&self) -> Findings {
+        Findings::from_bits(self.findings.load(Acquire))
+    }
+
+    /// Gives back what was there before.
+    pub(crate) fn find(&self, findings: Findings) -> Findings {
+        Findings::from_bits(self.findings.swap(findings.bits(), AcqRel))
     }
 
     /// Takes the trial if it is free or its holder let `until` pass.

@@ -15,6 +15,8 @@ use crate::{
 pub(super) enum Planned {
     /// An endpoint is due.
     Endpoint(Weak<EndpointHealth>),
+    /// An endpoint is due to be looked at more closely.
+    Look(Weak<EndpointHealth>),
     /// One of those on a port may be probed.
     Turn(Weak<Site>),
 }

@@ -11,7 +11,11 @@ fn silent() -> ProbeFailure {
 }
 
 /// All wait, at ten seconds when certain and one second in doubt.
-#[expect(clippy::unnecessary_wraps, reason = "as turns ask for it")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    clippy::unnecessary_wraps,
+    reason = "as turns ask for it"
+)]
 fn pace(id: &usize) -> Option<Pace> {
     Some(Pace {
         now: 10 * SECOND,
@@ -20,6 +24,7 @@ fn pace(id: &usize) -> Option<Pace> {
     })
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "made for it")]
 fn learn(turns: &mut Turns<usize>, from: usize, result: Result<(), ProbeFailure>) -> Option<Told> {
     let snapshot = ProbeSnapshot {
         at: jiff::Timestamp::UNIX_EPOCH,
@@ -31,6 +36,7 @@ fn learn(turns: &mut Turns<usize>, from: usize, result: Result<(), ProbeFailure>
     turns.learn(from, &result, &snapshot)
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as it is learnt")]
 fn alive(recovered: bool) -> Option<Told> {
     Some(Told::Alive { recovered })
 }

@@ -26,11 +26,8 @@ use tokio_rustls::TlsAcceptor;
 pub(super) enum Conduct {
     /// Answers with this, verbatim, and keeps the connection.
     Answer(String),
-    /// Answers 200, but for one path, where it answers with another status.
-    ByPath {
-        ill: &'static str,
-        status: &'static str,
-    },
+    /// Answers some paths verbatim, without their queries, and all others with 200.
+    ByPath(Vec<(&'static str, String)>),
     /// Reads the request, then says nothing until the client leaves.
     Hang,
     /// Resets the connection instead of answering.
@@ -41,8 +38,17 @@ pub(super) enum Conduct {
 
 impl Conduct {
     pub(super) fn status(status: &str) -> Self {
-        Self::Answer(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"))
+        Self::Answer(empty(status))
     }
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")
+}
+
+fn ok() -> String {
+    empty("200 OK")
 }
 
 /// Stops listening when dropped.
@@ -195,9 +201,10 @@ async fn answer(
     let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
     requests.lock().push((Instant::now(), head));
     match conduct {
-        Conduct::ByPath { ill, status } => {
-            let status = if path == ill { status } else { "200 OK" };
-            let answer = format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n");
+        Conduct::ByPath(answers) => {
+            let path = path.split('?').next().unwrap_or_default();
+            let own = answers.into_iter().find(|(of, _)| *of == path);
+            let answer = own.map_or_else(ok, |(_, answer)| answer);
             stream.write_all(answer.as_bytes()).await?;
         }
         Conduct::Answer(answer) => stream.write_all(answer.as_bytes()).await?,
@@ -205,9 +212,7 @@ async fn answer(
         Conduct::Reset => return Ok(()),
         Conduct::Slow(delay) => {
             time::sleep(delay).await;
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-                .await?;
+            stream.write_all(ok().as_bytes()).await?;
         }
     }
     // Keeps the connection open, as servers do, until the client closes it.

@@ -109,11 +109,8 @@ async fn a_crowd_goes_down_and_returns_together() {
 /// well doesn't cure it.
 #[tokio::test]
 async fn one_members_fault_stays_its_own() {
-    let server = Server::start(Conduct::ByPath {
-        ill: "/ill",
-        status: "503 Service Unavailable",
-    })
-    .await;
+    let unavailable = server::empty("503 Service Unavailable");
+    let server = Server::start(Conduct::ByPath(vec![("/ill", unavailable)])).await;
     let (monitor, _task) = start(config());
     let well = monitor.watch(target(server.address, Some(QUICK)));
     let ill = monitor.watch(Target {
