@@ -19,7 +19,7 @@ use tenant_store::model::{Deployment, Endpoint, Signal, Tenant, TenantId};
 use tokio::time::{self, Instant};
 use utoipa::ToSchema;
 
-use self::probe::{Prober, Product};
+use self::probe::Prober;
 use super::{
     body::PerhapsTenantBody,
     error::{ApiError, Problem},
