@@ -15,7 +15,8 @@ use serde::Serialize;
 use tokio::time;
 
 use crate::{
-    findings::{Finding, Findings, Found},
+    finding::{Finding, Findings},
+    found::Found,
     probe,
     product::{MetricsPage, Product},
     target::Target,
@@ -28,8 +29,8 @@ pub struct DeepCheck {
     pub interval: Duration,
     /// What it should be; a `vmauth` in front of it, or one that doesn't tell, is taken for it.
     pub product: Product,
-    /// The version it should have, such as `v1.150`: that or a patch of it.
-    pub version: Option<Box<str>>,
+    /// The oldest version it may have, such as `v1.150`.
+    pub min_version: Option<Box<str>>,
     /// A `GET` of a trivial query.
     pub query: Box<str>,
     /// How data is sent to it, without any: nothing is written.
@@ -67,6 +68,8 @@ pub struct DeepSnapshot {
     /// Its version, if it tells.
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub version: Option<Arc<str>>,
+    /// What is wrong; the endpoint is used all the same.
+    pub found: Vec<Found>,
 }
 
 impl DeepReport {
@@ -79,6 +82,7 @@ impl DeepReport {
             at: self.at,
             product: self.product,
             version: self.version.clone(),
+            found: self.found.clone(),
         }
     }
 
@@ -110,7 +114,7 @@ impl DeepReport {
 
 /// Whether it may be a matter of path or credentials, and so of one tenant.
 fn is_own(finding: Finding) -> bool {
-    matches!(finding, Finding::IngestionFailed | Finding::QueryFailed)
+    matches!(finding, Finding::IngestionStalled | Finding::QueryFails)
 }
 
 /// Looks at `target` once. Tells nothing if it can't be reached.
@@ -170,13 +174,16 @@ impl Faults {
             );
             return;
         }
-        let (Some(version), Some(expected)) = (&page.version, &check.version) else {
+        let (Some(version), Some(oldest)) = (&page.version, &check.min_version) else {
             return;
         };
-        if found == check.product && !is_version(version, expected) {
+        let (Some(numbers), Some(least)) = (numbers(version), numbers(oldest)) else {
+            return;
+        };
+        if found == check.product && numbers < least {
             self.add(
-                Finding::WrongVersion,
-                format!("it is {version}, expected {expected}"),
+                Finding::OldVersion,
+                format!("it is {version}, expected {oldest} or newer"),
             );
         }
     }
@@ -236,7 +243,7 @@ impl Faults {
             Err(Unanswered::Late) => format!("no answer to a trivial query within {TIMEOUT:?}"),
             Err(Unanswered::Broken) => "a trivial query was broken off".into(),
         };
-        self.add(Finding::QueryFailed, detail);
+        self.add(Finding::QueryFails, detail);
     }
 
     fn ingestion(&mut self, answer: Result<Response, Unanswered>) {
@@ -254,17 +261,19 @@ impl Faults {
             Err(Unanswered::Late) => format!("no answer to an empty write within {TIMEOUT:?}"),
             Err(Unanswered::Broken) => "an empty write was broken off".into(),
         };
-        self.add(Finding::IngestionFailed, detail);
+        self.add(Finding::IngestionStalled, detail);
     }
 }
 
-/// Whether `found` names `expected` or a patch of it: `v1.15` is not `v1.150`.
-fn is_version(found: &str, expected: &str) -> bool {
-    found.match_indices(expected).any(|(at, _)| {
-        let before = found[..at].chars().next_back();
-        let after = found[at + expected.len()..].chars().next();
-        before.is_none_or(|c| c == '-') && after.is_none_or(|c| matches!(c, '.' | '-'))
-    })
+/// The numbers of a version that stands somewhere in `text`: `v1.150.2` in
+/// `victoria-metrics-20260101-v1.150.2-0-gabc`.
+fn numbers(text: &str) -> Option<Vec<u64>> {
+    let mut parts = text.split('-').filter_map(|part| {
+        let numbers = part.strip_prefix('v').unwrap_or(part).split('.');
+        numbers.map(|number| number.parse().ok()).collect()
+    });
+    // A date is one number, a version has several.
+    parts.find(|numbers: &Vec<u64>| numbers.len() > 1)
 }
 
 /// Why there is no answer.
@@ -320,14 +329,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_patch_is_of_the_version_and_another_number_is_not() {
-        let found = "victoria-metrics-20260101-120000-tags-v1.150.2-0-gabc";
-        for version in ["v1", "v1.150", "v1.150.2"] {
-            assert!(is_version(found, version), "{version}");
+    fn versions_are_compared_by_their_numbers() {
+        let found = numbers("victoria-metrics-20260101-120000-tags-v1.150.2-0-gabc");
+        assert_eq!(found, Some(vec![1, 150, 2]));
+        for older in ["v1.15", "v1.150", "v1.150.2", "v1.149.9"] {
+            assert!(found >= numbers(older), "{older}");
         }
-        for version in ["v1.15", "v1.150.20", "v2", "v1.5"] {
-            assert!(!is_version(found, version), "{version}");
+        for newer in ["v1.151", "v1.150.10", "v2.0"] {
+            assert!(found < numbers(newer), "{newer}");
         }
-        assert!(is_version("victoria-logs-v1.112.0", "v1.112"));
+        assert_eq!(numbers("victoria-logs-1.112.0"), Some(vec![1, 112, 0]));
+        assert_eq!(numbers("victoria-logs-heads-main"), None);
     }
 }

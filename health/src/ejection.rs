@@ -60,11 +60,13 @@ pub(crate) enum StreakVerdict {
 pub(crate) struct Streak {
     failures: u32,
     beyond_overload: bool,
+    last: Option<Failure>,
 }
 
 impl Streak {
     pub(crate) fn record(&mut self, failure: Failure, threshold: u32) -> StreakVerdict {
         self.failures = self.failures.saturating_add(1);
+        self.last = Some(failure);
         self.beyond_overload |= failure != Failure::Unavailable;
         if self.failures < threshold {
             StreakVerdict::Wait
@@ -81,6 +83,11 @@ impl Streak {
 
     pub(crate) fn len(&self) -> u32 {
         self.failures
+    }
+
+    /// The failure that lengthened it last.
+    pub(crate) fn last(&self) -> Option<Failure> {
+        self.last
     }
 }
 

@@ -21,7 +21,7 @@ use tracing::{info, warn};
 pub(crate) use self::run::ProbeRun;
 use crate::{
     deep::DeepReport,
-    findings::Findings,
+    finding::Findings,
     jitter::noise,
     machine::{Change, Effect, Machine},
     monitor::{Monitor, TurnHeld},
@@ -129,9 +129,25 @@ impl EndpointHealth {
         InFlight(Arc::clone(self))
     }
 
-    /// What deep checks found. One atomic load.
+    /// Whether anything was ever heard from it, by a probe or a live request. One atomic load.
+    pub fn is_seen(&self) -> bool {
+        self.published.is_seen()
+    }
+
+    /// Whether live requests fail, though not yet enough of them to take it out of use. One atomic
+    /// load.
+    pub fn is_failing(&self) -> bool {
+        self.published.is_failing()
+    }
+
+    /// What deep checks found wrong. One atomic load.
     pub fn findings(&self) -> Findings {
         self.published.findings()
+    }
+
+    /// Replaces what deep checks found wrong, until the next of them; answers what was known before.
+    pub fn find(&self, findings: Findings) -> Findings {
+        self.published.find(findings)
     }
 
     /// Whether probes judge it, besides live requests.
@@ -158,6 +174,9 @@ impl EndpointHealth {
             state: machine.availability(),
             since: core.since,
             reason: core.reason.to_string(),
+            why: core.reason.clone(),
+            findings: self.findings(),
+            last_failure: machine.streak().last(),
             probing: self.target.probe.is_some(),
             last_probe: core.last_probe.clone(),
             consecutive_probe_successes: machine.counter().successes(),
@@ -165,10 +184,6 @@ impl EndpointHealth {
             consecutive_request_failures: machine.streak().len(),
             ejections: machine.back_off().ejections(),
             back_off_remaining_ms: remaining.map(millis),
-            findings: core
-                .deep
-                .as_ref()
-                .map_or_else(Vec::new, |deep| deep.found.clone()),
             deep: core.deep.as_ref().map(|deep| deep.snapshot()),
             in_flight: self.in_flight(),
         }
@@ -191,8 +206,10 @@ impl EndpointHealth {
             last_probe: None,
             deep: None,
         };
+        let published = Published::default();
+        published.publish(core.machine.availability(), core.machine.success_matters());
         Arc::new_cyclic(|me| Self {
-            published: Published::default(),
+            published,
             core: Mutex::new(core),
             target,
             monitor,
@@ -345,6 +362,7 @@ impl EndpointHealth {
         let machine = &core.machine;
         self.published
             .publish(machine.availability(), machine.success_matters());
+        self.published.note(machine.seen(), machine.is_failing());
         let replan = match core.plan {
             Plan::Idle => true,
             Plan::Scheduled(_) => change.is_some(),

@@ -22,11 +22,13 @@
 //! decides where a request goes.
 #![forbid(unsafe_code)]
 
+mod cause;
 mod counter;
 mod deep;
 mod ejection;
 mod endpoint;
-mod findings;
+mod finding;
+mod found;
 mod jitter;
 mod machine;
 mod monitor;
@@ -42,10 +44,12 @@ mod terms;
 mod transition;
 
 pub use crate::{
+    cause::Cause,
     deep::{DeepCheck, DeepSnapshot},
     ejection::EjectionPolicy,
     endpoint::{EndpointHealth, InFlight},
-    findings::{Finding, Findings, FindingsChanged, Found},
+    finding::{Finding, Findings},
+    found::Found,
     monitor::{Monitor, MonitorConfig},
     probe::{ProbeFailure, client_builder},
     product::{MetricsPage, Product},

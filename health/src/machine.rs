@@ -48,6 +48,8 @@ pub(crate) struct Machine {
     availability: Availability,
     probing: Option<ProbeSpec>,
     threshold: u32,
+    /// Whether anything was ever heard from it: an answer, or the lack of one.
+    seen: bool,
     jitter: Jitter,
     counter: ConsecutiveCounter,
     streak: Streak,
@@ -65,6 +67,7 @@ impl Machine {
             availability: Availability::Up,
             probing,
             threshold: policy.consecutive_failures.max(1),
+            seen: false,
             jitter,
             counter: ConsecutiveCounter::new(healthy_after, unhealthy_after),
             streak: Streak::default(),
@@ -92,6 +95,7 @@ impl Machine {
         if self.is_excused() && !suspected {
             return None;
         }
+        self.seen = true;
         let flipped = self.counter.record(result.is_ok()).is_some();
         match result {
             Ok(()) => self.on_good_probe(flipped, now),
@@ -101,6 +105,7 @@ impl Machine {
 
     /// A live request succeeded.
     pub(crate) fn on_success(&mut self, now: Instant) -> Option<Change> {
+        self.seen = true;
         self.streak.reset();
         match self.availability {
             Availability::HalfOpen => Some(self.restore(Reason::TrialSucceeded, now)),
@@ -112,6 +117,7 @@ impl Machine {
 
     /// A live request failed.
     pub(crate) fn on_failure(&mut self, failure: Failure, now: Instant, noise: f64) -> Effect {
+        self.seen = true;
         let to = if failure == Failure::Connect {
             Availability::Down
         } else {
@@ -190,7 +196,18 @@ impl Machine {
 
     /// Whether a live success would change anything. While it wouldn't, none needs to be told.
     pub(crate) fn success_matters(&self) -> bool {
-        self.availability == Availability::HalfOpen || self.streak.len() > 0
+        !self.seen || self.availability == Availability::HalfOpen || self.streak.len() > 0
+    }
+
+    /// Whether anything was ever heard from it.
+    pub(crate) fn seen(&self) -> bool {
+        self.seen
+    }
+
+    /// Whether live requests fail, though not yet enough of them to take it out of use: at least
+    /// two in a row, and half of what it takes.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.streak.len() >= self.threshold.div_ceil(2).max(2)
     }
 
     pub(crate) fn counter(&self) -> &ConsecutiveCounter {

@@ -28,7 +28,6 @@ use self::{
 use crate::{
     ejection::EjectionPolicy,
     endpoint::{Due, EndpointHealth},
-    findings::FindingsChanged,
     jitter::{Jitter, noise},
     machine::Machine,
     schedule::{Schedule, Slot},
@@ -71,7 +70,6 @@ pub struct Monitor {
     /// The schedule has an earlier beginning than the task in [`run`](Self::run) knows of.
     wake: Notify,
     announcements: broadcast::Sender<Transition>,
-    finding_changes: broadcast::Sender<FindingsChanged>,
     counters: Counters,
 }
 
@@ -86,7 +84,6 @@ impl Monitor {
             schedule: Mutex::new(Schedule::new()),
             wake: Notify::new(),
             announcements: broadcast::Sender::new(ANNOUNCEMENTS_KEPT),
-            finding_changes: broadcast::Sender::new(ANNOUNCEMENTS_KEPT),
             counters: Counters::default(),
         })
     }
@@ -142,11 +139,6 @@ impl Monitor {
         self.announcements.subscribe()
     }
 
-    /// Changes of what deep checks find, from now on; as for [`transitions`](Self::transitions).
-    pub fn finding_changes(&self) -> broadcast::Receiver<FindingsChanged> {
-        self.finding_changes.subscribe()
-    }
-
     /// Every endpoint that is being watched, in no order.
     pub fn endpoints(&self) -> Vec<Arc<EndpointHealth>> {
         self.registry.lock().all()
@@ -185,14 +177,9 @@ impl Monitor {
     }
 
     pub(crate) fn announce(&self, transition: Transition) {
-        self.counters.count_transition();
+        self.counters.count(&transition);
         // Nobody listening is fine.
         let _ = self.announcements.send(transition);
-    }
-
-    pub(crate) fn announce_findings(&self, change: FindingsChanged) {
-        // Nobody listening is fine.
-        let _ = self.finding_changes.send(change);
     }
 
     /// A moment around `after` from now.

@@ -5,7 +5,11 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use crate::{deep::DeepSnapshot, findings::Found, transition::Availability};
+use crate::{
+    deep::DeepSnapshot,
+    finding::Findings,
+    transition::{Availability, Failure, Reason},
+};
 
 /// An endpoint's health at one moment, for the admin API.
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -21,6 +25,15 @@ pub struct HealthSnapshot {
     pub since: Timestamp,
     /// What brought it into this state, in words.
     pub reason: String,
+    /// The same, for whoever tells it in words of its own.
+    #[serde(skip)]
+    pub why: Reason,
+    /// What deep checks found.
+    #[serde(skip)]
+    pub findings: Findings,
+    /// How the last of the live requests failed that failed in a row.
+    #[serde(skip)]
+    pub last_failure: Option<Failure>,
     /// Whether probes are sent at all.
     pub probing: bool,
     /// The last finished probe.
@@ -35,8 +48,6 @@ pub struct HealthSnapshot {
     pub ejections: u64,
     /// What remains of the back-off before it may return.
     pub back_off_remaining_ms: Option<u64>,
-    /// What the last deep check found; an endpoint is used all the same.
-    pub findings: Vec<Found>,
     /// The last deep check, once there was one.
     pub deep: Option<DeepSnapshot>,
     /// Requests counted at this moment; stays 0 unless the balancing policy counts them.

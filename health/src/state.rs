@@ -11,7 +11,7 @@ use std::sync::{
     },
 };
 
-use crate::{findings::Findings, transition::Availability};
+use crate::{finding::Findings, transition::Availability};
 
 /// The lock-free face of one endpoint.
 #[derive(Debug, Default)]
@@ -19,7 +19,10 @@ pub(crate) struct Published {
     /// Availability, and whether a success is worth reporting, in one byte: both are asked for
     /// on every request.
     verdict: AtomicU8,
-    /// What deep checks found, as bits.
+    /// Whether anything was heard, and whether live requests fail: for those who ask how it is, not
+    /// for the request path.
+    notes: AtomicU8,
+    /// What deep checks found.
     findings: AtomicU8,
     /// The trial of a half-open endpoint is taken until then; 0 if free.
     trial_until: AtomicU64,
@@ -44,17 +47,30 @@ impl Published {
         }
     }
 
-    pub(crate) fn success_matters(&self) -> bool {
-        self.verdict.load(Acquire) & SUCCESS_MATTERS != 0
+    pub(crate) fn note(&self, seen: bool, failing: bool) {
+        let notes = if seen { SEEN } else { 0 } | if failing { FAILING } else { 0 };
+        self.notes.store(notes, Release);
+    }
+
+    pub(crate) fn is_seen(&self) -> bool {
+        self.notes.load(Acquire) & SEEN != 0
+    }
+
+    pub(crate) fn is_failing(&self) -> bool {
+        self.notes.load(Acquire) & FAILING != 0
     }
 
     pub(crate) fn findings(&self) -> Findings {
         Findings::from_bits(self.findings.load(Acquire))
     }
 
-    /// Gives back what was there before.
+    /// Answers what was there before.
     pub(crate) fn find(&self, findings: Findings) -> Findings {
         Findings::from_bits(self.findings.swap(findings.bits(), AcqRel))
+    }
+
+    pub(crate) fn success_matters(&self) -> bool {
+        self.verdict.load(Acquire) & SUCCESS_MATTERS != 0
     }
 
     /// Takes the trial if it is free or its holder let `until` pass.
@@ -99,6 +115,8 @@ fn claim(deadline: &AtomicU64, now: u64, until: u64) -> bool {
 }
 
 const SUCCESS_MATTERS: u8 = 0b1000_0000;
+const SEEN: u8 = 0b01;
+const FAILING: u8 = 0b10;
 
 /// Every request that is counted writes here; the verdict is only read, and would otherwise move
 /// between the cores with each of these writes.

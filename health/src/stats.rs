@@ -5,7 +5,11 @@ use std::{
     time::Duration,
 };
 
-use crate::probe::ProbeFailure;
+use crate::{
+    cause::Cause,
+    probe::ProbeFailure,
+    transition::{Availability, Transition},
+};
 
 /// The monitor's counters at one moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,6 +22,16 @@ pub struct MonitorStats {
     pub probe_time: Duration,
     /// Changes of availability announced so far.
     pub transitions: u64,
+    /// How often an endpoint went out of use, by the cause's place in [`Cause::ALL`].
+    pub ejections: [u64; Cause::ALL.len()],
+}
+
+impl MonitorStats {
+    /// How often endpoints went out of use, by cause; only causes that occurred.
+    pub fn ejections_by_cause(&self) -> impl Iterator<Item = (Cause, u64)> {
+        let counts = Cause::ALL.into_iter().zip(self.ejections);
+        counts.filter(|(_, count)| *count > 0)
+    }
 }
 
 /// Finished probes by their result.
@@ -71,6 +85,7 @@ pub(crate) struct Counters {
     tls: AtomicU64,
     probe_nanos: AtomicU64,
     transitions: AtomicU64,
+    ejections: [AtomicU64; Cause::ALL.len()],
 }
 
 impl Counters {
@@ -89,8 +104,17 @@ impl Counters {
         self.probe_nanos.fetch_add(nanos, Relaxed);
     }
 
-    pub(crate) fn count_transition(&self) {
+    pub(crate) fn count(&self, transition: &Transition) {
         self.transitions.fetch_add(1, Relaxed);
+        let was_in_use = matches!(transition.from, Availability::Up | Availability::HalfOpen);
+        let is_in_use = matches!(transition.to, Availability::Up | Availability::HalfOpen);
+        if !was_in_use || is_in_use {
+            return;
+        }
+        let cause = transition.reason.cause();
+        if let Some(place) = Cause::ALL.iter().position(|one| *one == cause) {
+            self.ejections[place].fetch_add(1, Relaxed);
+        }
     }
 
     pub(crate) fn read(&self, endpoints: usize) -> MonitorStats {
@@ -107,6 +131,7 @@ impl Counters {
             },
             probe_time: Duration::from_nanos(self.probe_nanos.load(Relaxed)),
             transitions: self.transitions.load(Relaxed),
+            ejections: self.ejections.each_ref().map(|count| count.load(Relaxed)),
         }
     }
 }

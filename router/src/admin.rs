@@ -10,12 +10,15 @@ mod body;
 mod caller;
 mod certificate;
 mod docs;
+mod drain;
 mod error;
+mod events;
 mod health;
 mod idempotency;
 mod keys;
 mod lifecycle;
 mod listener;
+mod maintenance;
 mod openapi;
 mod parameters;
 mod precondition;
@@ -73,6 +76,7 @@ fn app(control: Arc<Control>) -> Router {
     let answers = Arc::<Answers>::default();
     let guarded = OpenApiRouter::with_openapi(openapi::blank())
         .merge(for_role(Role::Viewer, bounded(reads())))
+        .merge(for_role(Role::Viewer, streams()))
         .merge(for_role(Role::Operator, bounded(changes())))
         .merge(for_role(Role::Admin, bounded(administration())))
         .merge(for_role(Role::Operator, imports()));
@@ -141,6 +145,7 @@ fn reads() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(tenants::list))
         .routes(routes!(tenants::get))
+        .routes(routes!(health::overview))
         .routes(routes!(health::of_tenant))
         .routes(routes!(tiers::of_tenant))
         .routes(routes!(tiers::list))
@@ -152,6 +157,11 @@ fn reads() -> Routes {
         .routes(routes!(audit::list))
 }
 
+/// Answers without an end.
+fn streams() -> Routes {
+    OpenApiRouter::new().routes(routes!(events::stream))
+}
+
 fn changes() -> Routes {
     OpenApiRouter::new()
         .routes(routes!(tenants::create))
@@ -160,6 +170,9 @@ fn changes() -> Routes {
         .routes(routes!(lifecycle::suspend))
         .routes(routes!(lifecycle::activate))
         .routes(routes!(lifecycle::restore))
+        .routes(routes!(drain::begin))
+        .routes(routes!(drain::end))
+        .routes(routes!(maintenance::begin, maintenance::end))
         .routes(routes!(validate::validate))
         .routes(routes!(keys::create))
         .routes(routes!(keys::rotate))

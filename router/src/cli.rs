@@ -12,6 +12,7 @@ mod key;
 mod operator;
 mod output;
 mod serve;
+mod status;
 mod tenant;
 mod tier;
 
@@ -36,6 +37,7 @@ pub struct Cli {
 enum Command {
     Serve(serve::Serve),
     Check(check::Check),
+    Status(status::Status),
     Tenant(tenant::TenantCommand),
     Tier(tier::TierCommand),
     Key(key::KeyCommand),
@@ -54,6 +56,7 @@ First steps:
   mirador check --config mirador.yaml acme.yaml  validate before you start or apply
   mirador serve --config mirador.yaml            run the router
   mirador tenant apply -f acme.yaml              tell it of a tenant
+  mirador status --watch                         how are the tenants?
   curl -H 'X-Tenant-ID: acme' 'http://127.0.0.1:8427/api/v1/query?query=up'
 
 Exit codes: 0 done, 1 the server or this machine failed, 2 the input is at fault.";
@@ -77,6 +80,7 @@ fn dispatch(command: Command, terminal: &mut Terminal<'_>) -> Result<(), Failure
     match command {
         Command::Serve(serve) => on_control_threads(serve.run(terminal)),
         Command::Check(check) => check.run(terminal),
+        Command::Status(status) => on_this_thread(status.run(terminal)),
         Command::Tenant(tenant) => on_this_thread(tenant.run(terminal)),
         Command::Tier(tier) => on_this_thread(tier.run(terminal)),
         Command::Key(key) => on_this_thread(key.run(terminal)),

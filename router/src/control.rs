@@ -4,10 +4,10 @@
 
 mod reload;
 
-use std::{collections::BTreeMap, fmt, sync::Arc};
+use std::{fmt, sync::Arc};
 
 use arc_swap::ArcSwap;
-use health::{Availability, Monitor};
+use health::Monitor;
 use tenant_store::{cache::TenantCache, repository::Repository};
 use tokio::sync::{Mutex, watch};
 
@@ -17,7 +17,8 @@ use crate::{
     credentials::Credentials,
     keys::KeyRing,
     proxy::route::TenantRoute,
-    telemetry::{EndpointState, Scrape, Telemetry, logs::LogLevel},
+    standing::Standing,
+    telemetry::{Scrape, Telemetry, logs::LogLevel},
     tiers::Tiers,
 };
 
@@ -52,6 +53,7 @@ pub struct Control {
     tiers: Arc<Tiers>,
     keys: Arc<KeyRing>,
     monitor: Arc<Monitor>,
+    standing: Arc<Standing>,
     telemetry: Arc<Telemetry>,
     credentials: Arc<Credentials>,
     settings: ArcSwap<Settings>,
@@ -94,6 +96,7 @@ impl Control {
         let settings = ArcSwap::new(config.settings.clone());
         Arc::new(Self {
             repository: parts.repository,
+            standing: Standing::new(parts.tenants.clone(), parts.telemetry.clone()),
             tenants: parts.tenants,
             tiers: parts.tiers,
             keys: parts.keys,
@@ -137,9 +140,19 @@ impl Control {
         &self.keys
     }
 
+    /// Who is alive.
+    pub fn monitor(&self) -> &Arc<Monitor> {
+        &self.monitor
+    }
+
     /// The router's metrics.
     pub fn telemetry(&self) -> &Arc<Telemetry> {
         &self.telemetry
+    }
+
+    /// How tenants are.
+    pub fn standing(&self) -> &Arc<Standing> {
+        &self.standing
     }
 
     /// What credentials are checked by.
@@ -149,10 +162,11 @@ impl Control {
 
     /// All metrics as text, in pieces.
     pub fn metrics_text(&self) -> impl Iterator<Item = String> + Send + use<> {
+        let cache = self.tenants.stats();
         self.telemetry.render(&Scrape {
-            cache: self.tenants.stats(),
+            tenants: self.standing.states(cache.entries),
+            cache,
             monitor: self.monitor.stats(),
-            endpoints: self.endpoints(),
             store_faults: self.repository.store().faults(),
             log_lines_dropped: self.log_level.as_ref().map_or(0, LogLevel::dropped),
         })
@@ -167,27 +181,6 @@ impl Control {
                 tracing::warn!(%error, "routes are built anew as their tenants are read");
             }
         });
-    }
-
-    fn endpoints(&self) -> Vec<EndpointState> {
-        let mut endpoints = Vec::new();
-        for entry in self.tenants.entries() {
-            for deployment in entry.route().deployments() {
-                // Endpoints on one port are one to metrics: up if any of them is.
-                let mut ports: BTreeMap<&str, bool> = BTreeMap::new();
-                for endpoint in deployment.endpoints() {
-                    let up = endpoint.health().availability() == Availability::Up;
-                    *ports.entry(endpoint.name()).or_default() |= up;
-                }
-                endpoints.extend(ports.into_iter().map(|(port, up)| EndpointState {
-                    tenant: entry.id().clone(),
-                    signal: deployment.signal(),
-                    endpoint: port.to_owned(),
-                    up,
-                }));
-            }
-        }
-        endpoints
     }
 
     /// Follows the life of the process.

@@ -20,6 +20,7 @@ pub mod keys;
 pub mod listener;
 pub mod proxy;
 pub mod serve;
+pub mod standing;
 pub mod store;
 pub mod telemetry;
 pub mod tiers;

@@ -124,6 +124,7 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     let control = Control::new(parts, config);
 
     let mut background = vec![
+        tokio::spawn(control.standing().clone().follow(monitor.clone())),
         tokio::spawn(monitor.run()),
         tokio::spawn(warm_and_follow(tenants.clone())),
         tokio::spawn(tiers.follow(tenants)),

@@ -28,7 +28,7 @@ use self::{counts::Book, worker::Workers};
 
 pub use block::Finished;
 pub use counts::{LocalCounts, SignalCounts};
-pub use scrape::{EndpointState, Scrape};
+pub use scrape::{DeploymentState, EndpointState, Scrape, TenantState};
 pub use worker::WorkerCounts;
 
 /// The label of requests that name no known tenant.
@@ -43,6 +43,7 @@ pub struct Telemetry {
     book: Book,
     workers: Workers,
     errors: IntCounterVec,
+    failovers: IntCounterVec,
     expired: IntCounterVec,
     refused: IntCounterVec,
     /// Configuration reloads.
@@ -78,6 +79,11 @@ impl Telemetry {
                 "request_errors_total",
                 "Requests that did not get a backend's whole answer, by reason.",
                 &["tenant", "signal", "reason"],
+            )?,
+            failovers: maker.counters(
+                "deployment_failovers_total",
+                "Changes of the endpoints that serve a deployment, by cause.",
+                &["tenant", "signal", "cause"],
             )?,
             expired: maker.counters(
                 "client_connections_expired_total",
@@ -121,6 +127,21 @@ impl Telemetry {
         self.errors
             .with_label_values(&[tenant, signal.as_str(), reason])
             .inc();
+    }
+
+    /// Counts that other endpoints serve a deployment than before.
+    pub fn failed_over(&self, tenant: &TenantId, signal: Signal, cause: &str) {
+        let label = self.book.labels.label(tenant);
+        self.failovers
+            .with_label_values(&[label.as_str(), signal.as_str(), cause])
+            .inc();
+    }
+
+    /// Whether metrics tell of a tenant of which nothing is counted, where `known` tenants are: of
+    /// all, if all can have labels of their own, and otherwise of those that have.
+    pub(crate) fn tells_of(&self, tenant: &TenantId, known: u64) -> bool {
+        let labels = &self.book.labels;
+        usize::try_from(known).is_ok_and(|known| known <= labels.most) || labels.has(tenant)
     }
 
     /// The counts of a worker that begins.

@@ -12,6 +12,7 @@ mod field;
 mod health_check;
 mod identity;
 mod key;
+mod maintenance;
 #[cfg(feature = "openapi")]
 pub mod schema;
 mod scopes;
@@ -30,6 +31,7 @@ pub use key::{
     Access, AllowedTenants, ApiKey, ApiKeyId, ApiKeyIdError, KeyHash, KeyHashError, KeyState,
     Scope, ScopeError,
 };
+pub use maintenance::Maintenance;
 pub use scopes::{Scopes, ScopesError};
 pub use tenant::{Deployments, Quotas, Revision, Status, Tenant, TenantRecord};
 pub use tier::{HealthSettings, Limits, Retention, TierDefinition};

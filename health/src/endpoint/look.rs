@@ -5,14 +5,12 @@ use std::{
     time::Duration,
 };
 
-use jiff::Timestamp;
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 use super::EndpointHealth;
 use crate::{
     deep::{self, DeepCheck, DeepReport},
-    findings::FindingsChanged,
     target::Target,
     transition::Availability,
 };
@@ -94,20 +92,12 @@ impl EndpointHealth {
         let from = self.published.find(to);
         let details: Vec<_> = report.found.iter().map(|found| &*found.detail).collect();
         let detail = details.join("; ");
-        let at = Timestamp::now();
         core.deep = Some(Box::new(report));
+        drop(core);
         if from == to {
             return;
         }
-        // Under the lock, so that listeners see changes in the order they happened.
-        let endpoint = Arc::clone(&self.target.name);
-        self.monitor.announce_findings(FindingsChanged {
-            endpoint: Arc::clone(&endpoint),
-            from,
-            to,
-            at,
-        });
-        drop(core);
+        let endpoint = &self.target.name;
         if to.is_empty() {
             info!(%endpoint, %from, "nothing is found any more");
         } else {

@@ -21,7 +21,7 @@ use self::server::{Conduct, Server, refusing};
 use super::*;
 use crate::{
     deep::DeepCheck,
-    findings::{Finding, Findings},
+    finding::{Finding, Findings},
     probe::{ProbeFailure, client_builder},
     product::Product,
     terms::ProbeTerms,

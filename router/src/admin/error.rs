@@ -12,7 +12,7 @@ use serde::Serialize;
 use tenant_store::{
     cache::LookupError,
     document,
-    model::{ApiKeyId, TenantId, Tier},
+    model::{ApiKeyId, Signal, TenantId, Tier},
     repository::RepositoryError,
 };
 use thiserror::Error;
@@ -164,6 +164,16 @@ pub(super) enum ApiError {
     #[error("{0}")]
     InUse(String),
     #[error(
+        "{signal} of tenant {tenant} would be served by nothing without {endpoint}: {others}; send \
+         `force: true` to drain it all the same"
+    )]
+    LastEndpoint {
+        tenant: TenantId,
+        signal: Signal,
+        endpoint: String,
+        others: String,
+    },
+    #[error(
         "this router has no secret for API keys: name a file with one in `keys.secret_file`, the \
          same on every router, and reload"
     )]
@@ -289,6 +299,9 @@ impl ApiError {
             Self::Exists(_) => nature(S::CONFLICT, "conflict", "there already"),
             Self::InUse(_) | Self::NoKeySecret => {
                 nature(S::CONFLICT, "conflict", "not as things are")
+            }
+            Self::LastEndpoint { .. } => {
+                nature(S::CONFLICT, "last-endpoint", "no endpoint would be left")
             }
             Self::ReadOnly(_) => nature(S::FORBIDDEN, "read-only", "the store is read-only"),
             Self::PreconditionFailed(_) => nature(

@@ -1,75 +1,91 @@
-//! How a tenant's endpoints are, as this router sees them.
+//! How tenants are, as this router sees them.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{str::FromStr, sync::Arc};
 
-use ::health::{Availability, HealthSnapshot};
 use axum::{extract::State, http::HeaderMap, response::Response};
-use serde::Serialize;
-use tenant_store::model::{Revision, Signal, Status, TenantId};
-use utoipa::ToSchema;
+use tenant_store::model::{Signal, Tier};
 
 use super::{
     error::{ApiError, Problem},
-    parameters::{IfNoneMatch, OfTenant},
+    parameters::{IfNoneMatch, OfTenant, PageLimit},
     query::{Arguments, TenantPath},
     read,
+    schema::{Conditions, HealthCursor, TierNames},
 };
-use crate::{control::Control, proxy::route::DeploymentRoute};
+use crate::{
+    control::Control,
+    standing::{Condition, Cursor, Filter, Overview, TenantHealth},
+};
 
-/// The health of a tenant's deployments.
-#[derive(Serialize, ToSchema)]
-pub(super) struct TenantHealth {
-    tenant: TenantId,
-    status: Status,
-    revision: Revision,
-    overall: Overall,
-    /// By signal.
-    #[schema(value_type = std::collections::HashMap<String, DeploymentHealth>)]
-    deployments: BTreeMap<Signal, DeploymentHealth>,
+/// Read the health of all tenants
+///
+/// The worst first. Of the tenants that the router that is asked knows: all of them, unless it was
+/// started a moment ago or holds fewer than there are. How many are in which condition is told of
+/// all that fit but for `condition`.
+#[utoipa::path(
+    get,
+    path = "/api/v1/health",
+    tag = "health",
+    operation_id = "getHealthOverview",
+    params(
+        ("condition" = inline(Option<Conditions>), Query, nullable = false, description = "Only tenants in this condition (`healthy`, `degraded`, `unhealthy`, `unknown`, `maintenance`), or in one of several with commas between."),
+        ("tier" = inline(Option<TierNames>), Query, nullable = false, description = "Only tenants of this tier, or of one of several with commas between."),
+        ("signal" = Option<Signal>, Query, nullable = false, description = "Only tenants with a deployment for it, by whose condition they are then judged and ordered."),
+        ("q" = inline(Option<String>), Query, nullable = false, description = "Only tenants with this in their id or display name, whatever the case."),
+        ("cursor" = inline(Option<HealthCursor>), Query, nullable = false, description = "Only tenants after this place: the `next` of the page before."),
+        PageLimit,
+        IfNoneMatch,
+    ),
+    responses(
+        (status = 200, description = "A page of tenants, and how all of them do.", body = Overview, headers(("ETag" = String, description = "Made of the answer."))),
+        (status = 304, description = "As it was when that `ETag` was answered."),
+    ),
+)]
+pub(super) async fn overview(
+    State(control): State<Arc<Control>>,
+    headers: HeaderMap,
+    mut arguments: Arguments,
+) -> Result<Response, ApiError> {
+    let filter = filter(&mut arguments);
+    arguments.finish()?;
+    read::json(&headers, &control.standing().overview(&filter))
 }
 
-/// The health of one deployment.
-#[derive(Serialize, ToSchema)]
-struct DeploymentHealth {
-    overall: Overall,
-    /// Why it can't be spoken to as configured, whatever its endpoints do.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    fault: Option<String>,
-    endpoints: Vec<Endpoint>,
+fn filter(arguments: &mut Arguments) -> Filter {
+    let conditions = arguments.take_with("condition", several::<Condition>);
+    let tiers = arguments.take_with("tier", several::<Tier>);
+    Filter {
+        conditions: conditions.unwrap_or_default(),
+        tiers: tiers.unwrap_or_default(),
+        signal: arguments.take_with("signal", read_signal),
+        search: arguments.take("q"),
+        limit: arguments.take_limit().into(),
+        after: arguments.take::<Cursor>("cursor"),
+    }
 }
 
-/// The health of one endpoint.
-#[derive(Serialize, ToSchema)]
-#[schema(as = EndpointHealth)]
-struct Endpoint {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    zone: Option<String>,
-    priority: u16,
-    #[serde(flatten)]
-    health: HealthSnapshot,
+/// Reads one or more, with commas between.
+fn several<T: FromStr<Err: ToString>>(text: &str) -> Result<Vec<T>, String> {
+    text.split(',')
+        .map(|one| one.parse().map_err(|error: T::Err| error.to_string()))
+        .collect()
 }
 
-/// Several endpoints, or deployments, in one word. Ordered from best to worst.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-enum Overall {
-    /// All are up.
-    Healthy,
-    /// Some are not, but requests are served.
-    Degraded,
-    /// Requests of at least one signal find no endpoint that is up.
-    Unhealthy,
+/// Reads a signal by its name.
+pub(super) fn read_signal(text: &str) -> Result<Signal, String> {
+    let named = Signal::ALL
+        .into_iter()
+        .find(|signal| signal.as_str() == text);
+    named.ok_or_else(|| "expected metrics, logs or traces".into())
 }
 
 /// Read a tenant's health
 ///
-/// The state of each endpoint, as the router that is asked sees it.
+/// Its deployments and each of their endpoints, as the router that is asked sees them.
 #[utoipa::path(
     get,
     path = "/api/v1/tenants/{id}/health",
-    tag = "tenants",
+    tag = "health",
     operation_id = "getTenantHealth",
     params(OfTenant, IfNoneMatch),
     responses(
@@ -88,74 +104,5 @@ pub(super) async fn of_tenant(
     let Some(entry) = control.tenants().get(&id).await? else {
         return Err(ApiError::UnknownTenant(id));
     };
-    let deployments: BTreeMap<_, _> = entry
-        .route()
-        .deployments()
-        .map(|deployment| (deployment.signal(), of_deployment(deployment)))
-        .collect();
-    let worst = deployments
-        .values()
-        .map(|deployment| deployment.overall)
-        .max();
-    let health = TenantHealth {
-        tenant: id,
-        status: entry.route().status(),
-        revision: entry.revision(),
-        overall: worst.unwrap_or(Overall::Healthy),
-        deployments,
-    };
-    read::json(&headers, &health)
-}
-
-fn of_deployment(deployment: &DeploymentRoute) -> DeploymentHealth {
-    let endpoints: Vec<_> = deployment
-        .endpoints()
-        .iter()
-        .map(|endpoint| Endpoint {
-            zone: endpoint.zone().map(Into::into),
-            priority: endpoint.priority(),
-            health: endpoint.health().snapshot(),
-        })
-        .collect();
-    let fault = deployment.fault().map(ToString::to_string);
-    let overall = match fault {
-        Some(_) => Overall::Unhealthy,
-        None => overall(endpoints.iter().map(|endpoint| endpoint.health.state)),
-    };
-    DeploymentHealth {
-        overall,
-        fault,
-        endpoints,
-    }
-}
-
-fn overall(states: impl Iterator<Item = Availability>) -> Overall {
-    let (mut up, mut all) = (0_usize, 0_usize);
-    for state in states {
-        up += usize::from(state == Availability::Up);
-        all += 1;
-    }
-    match up {
-        _ if up == all => Overall::Healthy,
-        0 => Overall::Unhealthy,
-        _ => Overall::Degraded,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn one_word_tells_whether_requests_are_served() {
-        use Availability::{Down, Ejected, HalfOpen, Up};
-        for (states, expected) in [
-            (&[Up, Up][..], Overall::Healthy),
-            (&[Up, Down], Overall::Degraded),
-            (&[Ejected, Up], Overall::Degraded),
-            (&[Down, HalfOpen], Overall::Unhealthy),
-        ] {
-            assert_eq!(overall(states.iter().copied()), expected, "{states:?}");
-        }
-    }
+    read::json(&headers, &control.standing().of_entry(&entry))
 }

@@ -60,6 +60,10 @@ pub(super) fn blank() -> OpenApi {
         .build();
     let tags = [
         ("tenants", "Who the tenants are, and where their data is."),
+        (
+            "health",
+            "How tenants are, and what happens to them, as the router that is asked sees it.",
+        ),
         ("tiers", "What tenants are given unless they say otherwise."),
         ("keys", "API keys: who may come for a tenant, to do what."),
         ("transfer", "Tenants from one installation to another."),

@@ -5,7 +5,7 @@
     reason = "these describe; what reads the parameters names every fault of them"
 )]
 
-use tenant_store::model::{ApiKeyId, TenantId, Tier};
+use tenant_store::model::{ApiKeyId, Signal, TenantId, Tier};
 use utoipa::{IntoParams, ToSchema};
 
 /// The tenant a path names.
@@ -14,6 +14,16 @@ use utoipa::{IntoParams, ToSchema};
 pub(super) struct OfTenant {
     /// The tenant's id.
     id: TenantId,
+}
+
+/// The deployment a path names.
+#[derive(IntoParams)]
+#[into_params(parameter_in = Path)]
+pub(super) struct OfDeployment {
+    /// The tenant's id.
+    id: TenantId,
+    /// Which of its deployments.
+    signal: Signal,
 }
 
 /// The tier a path names.

@@ -10,6 +10,7 @@ use utoipa::{
 };
 
 use super::error::{Fault, Problem};
+use crate::standing::Condition;
 
 /// The schemas of what refusals answer, with their names.
 pub(super) fn of_problems() -> [(String, RefOr<Schema>); 2] {
@@ -73,6 +74,53 @@ impl PartialSchema for Selector {
 }
 
 impl ToSchema for Selector {}
+
+/// One condition, or several.
+pub(super) struct Conditions;
+
+impl PartialSchema for Conditions {
+    fn schema() -> RefOr<Schema> {
+        let one = Condition::ALL.map(Condition::as_str).join("|");
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(format!("^({one})(,({one})){{0,9}}$")))
+            .examples([serde_json::json!("degraded,unhealthy")])
+            .into()
+    }
+}
+
+impl ToSchema for Conditions {}
+
+/// One tier, or several.
+pub(super) struct TierNames;
+
+impl PartialSchema for TierNames {
+    fn schema() -> RefOr<Schema> {
+        let one = "[a-z0-9][a-z0-9-]{0,62}";
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(format!("^{one}(,{one}){{0,9}}$")))
+            .examples([serde_json::json!("gold,pro")])
+            .into()
+    }
+}
+
+impl ToSchema for TierNames {}
+
+/// A place in the list of tenants by health.
+pub(super) struct HealthCursor;
+
+impl PartialSchema for HealthCursor {
+    fn schema() -> RefOr<Schema> {
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(r"^[0-4]\.(100|[0-9]{1,2})\.[a-z0-9][a-z0-9-]{1,62}$"))
+            .examples([serde_json::json!("1.50.acme")])
+            .into()
+    }
+}
+
+impl ToSchema for HealthCursor {}
 
 /// A moment, in UTC.
 pub(super) struct Moment;

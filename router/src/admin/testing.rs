@@ -54,6 +54,8 @@ impl Admin {
         let config = config.expect("a configuration");
         let secret = config.settings.key_secret.clone();
         let control = Control::new(parts(repository.clone(), secret).await, config);
+        let monitor = control.monitor().clone();
+        tokio::spawn(control.standing().clone().follow(monitor));
         control.enter(Phase::Serving);
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = listener.local_addr().expect("an address");

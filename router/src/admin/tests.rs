@@ -9,6 +9,7 @@ mod patches;
 mod refusals;
 mod roles;
 mod selections;
+mod standing;
 mod tiers;
 mod transfer;
 

@@ -176,6 +176,9 @@ const PAGE: usize = 1000;
 /// other.
 const TIMEOUT: Duration = Duration::from_mins(5);
 
+/// For answers that go on as long as somebody looks.
+const ENDLESS: Duration = Duration::from_hours(24 * 365);
+
 impl AdminClient {
     pub(super) fn new(args: &ServerArgs) -> Result<Self, AdminError> {
         let token = token(args.token_file.as_ref())?;
@@ -212,6 +215,21 @@ impl AdminClient {
     ) -> Result<T, AdminError> {
         let request = self.request(Method::GET, path).query(query);
         self.decoded(self.sent(request).await?).await
+    }
+
+    /// Follows server-sent events; `last` is the id of the last one that was received. The answer
+    /// has no end, and no deadline but the connection's.
+    pub(super) async fn events(
+        &self,
+        query: &[(&str, String)],
+        last: Option<&str>,
+    ) -> Result<Response, AdminError> {
+        let request = self.request(Method::GET, &["events"]).query(query);
+        let request = match last {
+            Some(last) => request.header("Last-Event-ID", last),
+            None => request,
+        };
+        self.sent(request.timeout(ENDLESS)).await
     }
 
     /// Reads a text.

@@ -3,6 +3,7 @@
 mod apply;
 mod documents;
 mod inspect;
+mod out_of_use;
 mod show;
 mod transfer;
 mod wait;
@@ -16,7 +17,10 @@ use serde::{
 };
 use tenant_store::model::{HumanDuration, Status, TenantId, TenantRecord, Tier};
 
-use self::apply::Step;
+use self::{
+    apply::Step,
+    out_of_use::{DrainArgs, MaintenanceArgs},
+};
 use super::{
     Failure,
     changing::{At, DryRun},
@@ -36,6 +40,10 @@ Examples:
   mirador tenant suspend acme
   mirador tenant activate acme --wait           until its endpoints are healthy
   mirador tenant list --status suspended
+  mirador tenant drain acme metrics 10.0.0.2:8428     before its machine is worked on
+  mirador tenant undrain acme metrics 10.0.0.2:8428
+  mirador tenant maintenance acme --reason upgrade --for 2h
+  mirador tenant maintenance acme --end
   mirador tenant get acme -o yaml > acme.yaml   a file that `apply` takes again
   mirador tenant validate acme                  are its endpoints there, and what they should be?
   mirador tenant export > tenants.yaml          all of them, for another installation
@@ -63,6 +71,12 @@ enum Action {
     Suspend(ChangeStatus),
     /// Have tenants served that are being provisioned, or were suspended
     Activate(Activate),
+    /// Take an endpoint out of use: requests in flight there finish, no further ones are sent
+    Drain(DrainArgs),
+    /// Take an endpoint back into use
+    Undrain(DrainArgs),
+    /// Begin or end maintenance: requests flow on, and nobody is told of the tenant's health
+    Maintenance(MaintenanceArgs),
     Delete(Delete),
     /// Bring deleted tenants back, as they were
     Restore(Activate),
@@ -280,6 +294,9 @@ impl TenantCommand {
                 let limit = wait.limit();
                 change.run(&client()?, Step::Restore, limit, terminal).await
             }
+            Action::Drain(drain) => drain.run(&client()?, Step::Drain, terminal).await,
+            Action::Undrain(drain) => drain.run(&client()?, Step::Undrain, terminal).await,
+            Action::Maintenance(maintenance) => maintenance.run(&client()?, terminal).await,
             Action::Delete(Delete { change, purge }) => {
                 let step = |id| Step::Delete(id, purge);
                 change.run(&client()?, step, None, terminal).await

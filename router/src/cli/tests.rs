@@ -1,5 +1,6 @@
 //! The command line as typed, and what it comes to, against a real admin API.
 
+mod status;
 mod tenants;
 
 use std::fs;

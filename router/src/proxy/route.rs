@@ -16,7 +16,8 @@ use std::sync::{
 use health::EndpointHealth;
 use http::{HeaderValue, uri::Authority};
 use tenant_store::model::{
-    BalancingPolicy, EndpointProtocol, Feature, Features, Signal, Status, TenantId, TierDefinition,
+    BalancingPolicy, EndpointProtocol, Feature, Features, Maintenance, Signal, Status, TenantId,
+    TierDefinition,
 };
 
 use super::{
@@ -37,7 +38,10 @@ pub use peer::{Peer, PeerHost, PeerTls};
 #[derive(Debug)]
 pub struct TenantRoute {
     id: TenantId,
+    display_name: Option<Box<str>>,
     status: Status,
+    /// Boxed, as few tenants have one.
+    maintenance: Option<Box<Maintenance>>,
     /// The features that are switched off.
     off: Features,
     /// What it was built from besides the tenant's record.
@@ -79,6 +83,7 @@ pub struct EndpointRoute {
     zone: Option<Box<str>>,
     priority: u16,
     weight: u16,
+    draining: bool,
 }
 
 /// How one endpoint is addressed and reached.
@@ -97,6 +102,16 @@ impl TenantRoute {
     /// Whose route it is.
     pub fn id(&self) -> &TenantId {
         &self.id
+    }
+
+    /// What people call the tenant.
+    pub fn display_name(&self) -> Option<&str> {
+        self.display_name.as_deref()
+    }
+
+    /// What its document says is being done to its backends, whether or not that is over.
+    pub fn maintenance(&self) -> Option<&Maintenance> {
+        self.maintenance.as_deref()
     }
 
     /// Whether the tenant is served.
@@ -139,6 +154,11 @@ impl DeploymentRoute {
     /// Deadline of an ordinary request, from admission to the end of its answer.
     pub fn timeout(&self) -> std::time::Duration {
         self.timeout
+    }
+
+    /// Which of its endpoints gets the next request.
+    pub fn policy(&self) -> BalancingPolicy {
+        self.policy
     }
 
     /// Its endpoints, in the order of the tenant's file.
@@ -184,10 +204,12 @@ impl DeploymentRoute {
         pick(&candidates, tried, self.policy, turn, trial)
     }
 
-    /// The endpoints that don't speak what a request speaks, to be counted as tried. gRPC takes an
-    /// endpoint with HTTP/2; the others get everything else, where there are any.
+    /// The endpoints that get none of a request, to be counted as tried: those that are drained, and
+    /// those that don't speak what it speaks. gRPC takes an endpoint with HTTP/2; the others get
+    /// everything else, where there are any.
     pub fn unfit(&self, grpc: bool) -> Tried {
         let fits = |endpoint: &EndpointRoute| match endpoint.upstream.protocol() {
+            _ if endpoint.draining => false,
             EndpointProtocol::Http2 => grpc || self.only_http2,
             EndpointProtocol::Http1 => !grpc,
         };
@@ -206,7 +228,12 @@ impl DeploymentRoute {
 
     /// Whether any endpoint takes requests.
     pub fn is_available(&self) -> bool {
-        self.fault.is_none() && self.pick(Tried::default(), true).is_some()
+        let mut drained = Tried::default();
+        let positions = self.endpoints.iter().enumerate();
+        positions
+            .filter(|(_, endpoint)| endpoint.draining)
+            .for_each(|(position, _)| drained.mark(position));
+        self.fault.is_none() && self.pick(drained, true).is_some()
     }
 
     /// Whether it is time to read the tenant's record again because all endpoints fail: at most
@@ -236,6 +263,11 @@ impl EndpointRoute {
     /// Lower is preferred.
     pub fn priority(&self) -> u16 {
         self.priority
+    }
+
+    /// Whether an operator took it out of use.
+    pub fn is_draining(&self) -> bool {
+        self.draining
     }
 
     /// Whether it is alive.

@@ -6,7 +6,7 @@ use health::MonitorStats;
 use prometheus::{Encoder, TextEncoder};
 use tenant_store::{
     cache::CacheStats,
-    model::{Signal, TenantId},
+    model::{Signal, Status, TenantId, Tier},
     repository::StoreFault,
 };
 
@@ -23,21 +23,47 @@ pub struct Scrape {
     pub store_faults: Vec<StoreFault>,
     /// Log lines that nobody took in time.
     pub log_lines_dropped: usize,
-    /// The endpoints of the tenants that are known.
+    /// The tenants that are told of.
+    pub tenants: Vec<TenantState>,
+}
+
+/// One tenant.
+#[derive(Debug)]
+pub struct TenantState {
+    /// Which.
+    pub tenant: TenantId,
+    /// What kind of customer it is.
+    pub tier: Tier,
+    /// Whether it is served.
+    pub status: Status,
+    /// Whether it is worked on.
+    pub in_maintenance: bool,
+    /// Its deployments.
+    pub deployments: Vec<DeploymentState>,
+}
+
+/// One deployment of a tenant.
+#[derive(Debug)]
+pub struct DeploymentState {
+    /// What it serves.
+    pub signal: Signal,
+    /// 1 if it is healthy, 0.5 if degraded, 0 if unhealthy; `None` if nothing is known.
+    pub health: Option<f64>,
+    /// Its endpoints, each port once.
     pub endpoints: Vec<EndpointState>,
 }
 
-/// One endpoint of one tenant.
-#[derive(Debug)]
+/// One endpoint of a deployment.
+#[derive(Debug, Clone)]
 pub struct EndpointState {
-    /// Whose it is.
-    pub tenant: TenantId,
-    /// What it serves.
-    pub signal: Signal,
     /// `host:port`.
     pub endpoint: String,
     /// Whether it gets requests.
     pub up: bool,
+    /// How it is.
+    pub condition: &'static str,
+    /// What deep checks found wrong.
+    pub findings: Vec<&'static str>,
 }
 
 /// Everything there is to tell, in the Prometheus text format, in pieces that are written when they
@@ -54,8 +80,8 @@ pub(super) fn render(
     text.connections(&telemetry.workers.totals());
     text.cache(&scrape.cache);
     text.store(&scrape.store_faults);
-    let known = usize::try_from(scrape.cache.entries).unwrap_or(usize::MAX);
-    text.endpoints(telemetry, known, &scrape.endpoints);
+    text.tenants(&scrape.tenants);
+    text.endpoints(&scrape.tenants);
     text.health(&scrape.monitor);
     let help = "Log lines dropped because nobody took them in time.";
     text.single(
@@ -76,6 +102,12 @@ fn escaped(value: &str) -> String {
         .replace('\\', "\\\\")
         .replace('"', "\\\"")
         .replace('\n', "\\n")
+}
+
+fn deployments(tenants: &[TenantState]) -> impl Iterator<Item = (&TenantState, &DeploymentState)> {
+    tenants
+        .iter()
+        .flat_map(|state| state.deployments.iter().map(move |one| (state, one)))
 }
 
 struct Text(String);
@@ -204,21 +236,67 @@ impl Text {
         }
     }
 
-    /// Tells of the tenants that have labels of their own; of all, where all would get them.
-    fn endpoints(&mut self, telemetry: &Telemetry, known: usize, endpoints: &[EndpointState]) {
-        self.family("endpoint_up", "gauge", "Whether an endpoint gets requests.");
-        let all_fit = known <= telemetry.book.labels.most;
-        let told = |state: &&EndpointState| all_fit || telemetry.book.labels.has(&state.tenant);
-        for state in endpoints.iter().filter(told) {
-            let EndpointState {
+    fn tenants(&mut self, tenants: &[TenantState]) {
+        let help = "What kind of customer a tenant is, and whether it is served.";
+        self.family("tenant_info", "gauge", help);
+        for state in tenants {
+            let TenantState {
                 tenant,
-                signal,
-                endpoint,
-                up,
+                tier,
+                status,
+                ..
             } = state;
-            let labels =
-                format!("{{tenant=\"{tenant}\",signal=\"{signal}\",endpoint=\"{endpoint}\"}}");
-            self.sample("endpoint_up", &labels, u8::from(*up));
+            let status = status.as_str();
+            let labels = format!("{{tenant=\"{tenant}\",tier=\"{tier}\",status=\"{status}\"}}");
+            self.sample("tenant_info", &labels, 1);
+        }
+        let help = "Tenants in maintenance.";
+        self.family("maintenance", "gauge", help);
+        for state in tenants.iter().filter(|state| state.in_maintenance) {
+            let labels = format!("{{tenant=\"{}\"}}", state.tenant);
+            self.sample("maintenance", &labels, 1);
+        }
+        let help = "How a deployment is: 1 healthy, 0.5 degraded, 0 unhealthy.";
+        self.family("tenant_health", "gauge", help);
+        for (state, deployment) in deployments(tenants) {
+            if let Some(health) = deployment.health {
+                let (tenant, signal) = (&state.tenant, deployment.signal);
+                let labels = format!("{{tenant=\"{tenant}\",signal=\"{signal}\"}}");
+                self.sample("tenant_health", &labels, health);
+            }
+        }
+    }
+
+    fn endpoints(&mut self, tenants: &[TenantState]) {
+        let endpoints = || {
+            deployments(tenants).flat_map(|(state, deployment)| {
+                let (tenant, signal) = (&state.tenant, deployment.signal);
+                deployment.endpoints.iter().map(move |endpoint| {
+                    let name = &endpoint.endpoint;
+                    let labels =
+                        format!("tenant=\"{tenant}\",signal=\"{signal}\",endpoint=\"{name}\"");
+                    (endpoint, labels)
+                })
+            })
+        };
+        self.family("endpoint_up", "gauge", "Whether an endpoint is up.");
+        for (endpoint, labels) in endpoints() {
+            let labels = format!("{{{labels}}}");
+            self.sample("endpoint_up", &labels, u8::from(endpoint.up));
+        }
+        let help = "The condition an endpoint is in.";
+        self.family("endpoint_condition", "gauge", help);
+        for (endpoint, labels) in endpoints() {
+            let labels = format!("{{{labels},condition=\"{}\"}}", endpoint.condition);
+            self.sample("endpoint_condition", &labels, 1);
+        }
+        let help = "What deep checks found wrong with an endpoint.";
+        self.family("endpoint_findings", "gauge", help);
+        for (endpoint, labels) in endpoints() {
+            for finding in &endpoint.findings {
+                let labels = format!("{{{labels},finding=\"{finding}\"}}");
+                self.sample("endpoint_findings", &labels, 1);
+            }
         }
     }
 
@@ -256,6 +334,12 @@ impl Text {
             "",
             stats.probes.total(),
         );
+        let help = "Endpoints that went out of use, by cause.";
+        self.family("endpoint_ejections_total", "counter", help);
+        for (cause, count) in stats.ejections_by_cause() {
+            let labels = format!("{{cause=\"{cause}\"}}");
+            self.sample("endpoint_ejections_total", &labels, count);
+        }
         let help = "Changes of an endpoint's availability.";
         self.single(
             "endpoint_transitions_total",

@@ -23,6 +23,7 @@ mod limits;
 mod metrics;
 mod reload;
 mod smuggling;
+mod standing;
 mod store;
 mod streaming;
 mod support;

@@ -22,6 +22,9 @@ pub struct Endpoint {
     pub weight: u16,
     /// How it is spoken to.
     pub protocol: EndpointProtocol,
+    /// Whether it is taken out of use: requests in flight there finish, no further ones are sent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub drain: bool,
 }
 
 /// How an endpoint is spoken to.
@@ -150,6 +153,8 @@ struct LongEndpoint {
     weight: u16,
     #[serde(default)]
     protocol: EndpointProtocol,
+    #[serde(default)]
+    drain: bool,
 }
 
 impl From<LongEndpoint> for Endpoint {
@@ -160,6 +165,7 @@ impl From<LongEndpoint> for Endpoint {
             priority,
             weight,
             protocol,
+            drain,
         } = long;
         Self {
             url,
@@ -167,6 +173,7 @@ impl From<LongEndpoint> for Endpoint {
             priority,
             weight,
             protocol,
+            drain,
         }
     }
 }
@@ -177,7 +184,9 @@ impl<'de> de::Visitor<'de> for UrlOrEndpoint {
     type Value = Endpoint;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a URL, or a map with `url` and perhaps zone, priority, weight, protocol")
+        f.write_str(
+            "a URL, or a map with `url` and perhaps zone, priority, weight, protocol, drain",
+        )
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Endpoint, E> {
@@ -188,6 +197,7 @@ impl<'de> de::Visitor<'de> for UrlOrEndpoint {
             priority: 0,
             weight: 1,
             protocol: EndpointProtocol::Http1,
+            drain: false,
         }
         .into())
     }

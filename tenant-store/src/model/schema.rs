@@ -33,6 +33,9 @@ const WHOLE_SECONDS: &str =
 
 const ONE_LINE: &str = r"^[^\x00-\x1f\x7f-\x9f]*$";
 
+/// A time in UTC, as it is written back.
+const MOMENT: &str = r"^20[0-9]{2}-(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](\.[0-9]{1,9})?Z$";
+
 const FILE: &str = "^/[!-~]{1,200}$";
 
 const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]{0,100}$";
@@ -175,6 +178,27 @@ pub(super) fn one_line() -> RefOr<Schema> {
     ))
 }
 
+/// What something is done for.
+pub(super) fn reason() -> RefOr<Schema> {
+    text(
+        "What is done, for people; 1 to 256 characters on one line.",
+        ONE_LINE,
+        (1, 256),
+        "moving to new disks",
+    )
+    .into()
+}
+
+/// Perhaps a time.
+pub(super) fn moment_or_null() -> RefOr<Schema> {
+    nullable(
+        ObjectBuilder::new()
+            .schema_type(Type::String)
+            .pattern(Some(MOMENT))
+            .examples([serde_json::json!("2026-11-22T05:00:00Z")]),
+    )
+}
+
 /// Perhaps a DNS label.
 pub(super) fn dns_label() -> RefOr<Schema> {
     nullable(text(
@@ -200,12 +224,12 @@ pub(super) fn expected_body() -> RefOr<Schema> {
     ))
 }
 
-/// Perhaps the version that an endpoint should have.
-pub(super) fn expected_version() -> RefOr<Schema> {
+/// Perhaps the oldest version that an endpoint may have.
+pub(super) fn oldest_version() -> RefOr<Schema> {
     nullable(text(
-        "That version or a patch of it.",
-        "^v[0-9][0-9A-Za-z.-]{0,30}$",
-        (2, 32),
+        "The oldest version it may have.",
+        "^v?[0-9]{1,9}(\\.[0-9]{1,9}){1,2}$",
+        (3, 30),
         "v1.150",
     ))
 }
@@ -291,7 +315,16 @@ impl PartialSchema for Endpoint {
                 "weight",
                 number("Share under `round_robin`.", 1, 1000).default(Some(1.into())),
             )
-            .property("protocol", reference::<EndpointProtocol>());
+            .property("protocol", reference::<EndpointProtocol>())
+            .property(
+                "drain",
+                ObjectBuilder::new()
+                    .schema_type(Type::Boolean)
+                    .description(Some(
+                        "Whether it is taken out of use: requests in flight there finish, no further ones are sent.",
+                    ))
+                    .default(Some(false.into())),
+            );
         OneOfBuilder::new()
             .item(reference::<EndpointUrl>())
             .item(long)

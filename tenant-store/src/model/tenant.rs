@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Deployment, Email, HealthSettings, Limits, Retention, Signal, TenantId, Tier,
+    Deployment, Email, HealthSettings, Limits, Maintenance, Retention, Signal, TenantId, Tier,
     field::{labels, one_line, switches},
 };
 
@@ -76,6 +76,9 @@ pub struct Tenant {
     #[serde(default, skip_serializing_if = "HealthSettings::is_empty")]
     #[cfg_attr(feature = "openapi", schema(nullable))]
     pub health: HealthSettings,
+    /// That its backends are being worked on, and since when nobody is to be woken over them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub maintenance: Option<Maintenance>,
     /// The backends, by signal.
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(nullable))]

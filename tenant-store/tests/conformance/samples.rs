@@ -42,12 +42,13 @@ pub(crate) fn every_field() -> Value {
             "requests_per_second": 100, "concurrent_requests": u32::MAX,
             "ingest_bytes_per_day": u64::MAX, "storage_bytes": 1,
         },
+        "maintenance": {"reason": "new disks", "until": "2030-01-01T00:00:00Z"},
         "deployments": {
             "metrics": {
                 "hosting": "shared",
                 "endpoints": [
                     {"url": "https://vm-a.example/base", "zone": "a", "priority": 1, "weight": 10},
-                    {"url": "http://[::1]:4317", "protocol": "http2"},
+                    {"url": "http://[::1]:4317", "protocol": "http2", "drain": true},
                 ],
                 "timeout": "1500ms",
                 "policy": "round_robin",

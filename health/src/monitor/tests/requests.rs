@@ -1,6 +1,7 @@
 //! What live requests report, and the way back from it.
 
 use super::*;
+use crate::cause::Cause;
 
 /// Many waiting requests raise one suspicion, and one failed probe confirms it: an hour before
 /// the next regular one.
@@ -23,6 +24,36 @@ async fn a_suspicion_is_probed_at_once() {
         Reason::ProbeFailed(ProbeFailure::Timeout(timeout))
     );
     assert_eq!(server.requests().len(), 2);
+}
+
+/// Nothing is known of an endpoint until something is heard from it; requests that fail in a row make
+/// it doubtful before they eject it; and what ejects it is counted by cause.
+#[tokio::test]
+async fn what_is_heard_is_noted() {
+    let monitor = Monitor::new(config());
+    let health = monitor.watch(target(refusing().1, None));
+    assert!(!health.is_seen());
+    health.report_success();
+    assert!(health.is_seen());
+    let threshold = config().ejection.consecutive_failures;
+    let doubtful = threshold.div_ceil(2).max(2);
+    for failures in 1..threshold {
+        health.report_failure(Failure::Reset);
+        assert_eq!(health.is_failing(), failures >= doubtful, "{failures}");
+    }
+    assert_eq!(health.snapshot().last_failure, Some(Failure::Reset));
+    health.report_success();
+    assert!(!health.is_failing());
+    let ejections = || monitor.stats().ejections_by_cause().collect::<Vec<_>>();
+    assert_eq!(ejections(), []);
+    for _ in 0..threshold {
+        health.report_failure(Failure::Reset);
+    }
+    assert_eq!(ejections(), [(Cause::Reset, 1)]);
+    // Going from one way of being out to another is not going out.
+    health.report_failure(Failure::Connect);
+    assert_eq!(health.availability(), Availability::Down);
+    assert_eq!(ejections(), [(Cause::Reset, 1)]);
 }
 
 /// However many requests wait, suspicions cost a probe a second at most.

@@ -5,13 +5,20 @@ use serde_json::{Value, json};
 
 use crate::admin::testing::{Admin, Answer, TOKEN, acme};
 
-const GUARDED: [(Method, &str); 10] = [
+const GUARDED: [(Method, &str); 14] = [
     (Method::GET, "/api/v1/tenants"),
     (Method::POST, "/api/v1/tenants"),
     (Method::GET, "/api/v1/tenants/acme"),
     (Method::PUT, "/api/v1/tenants/acme"),
     (Method::DELETE, "/api/v1/tenants/acme"),
     (Method::GET, "/api/v1/tenants/acme/health"),
+    (Method::GET, "/api/v1/health"),
+    (Method::GET, "/api/v1/events"),
+    (Method::PUT, "/api/v1/tenants/acme/maintenance"),
+    (
+        Method::POST,
+        "/api/v1/tenants/acme/deployments/metrics/endpoints/drain",
+    ),
     (Method::POST, "/api/v1/tenants/acme/cache/invalidate"),
     (Method::GET, "/api/v1/audit"),
     (Method::POST, "/-/reload"),

@@ -2,9 +2,9 @@
 
 use reqwest::{Method, StatusCode};
 use serde_json::Value;
-use tenant_store::model::{HumanDuration, Revision, Tenant, TenantId};
+use tenant_store::model::{HumanDuration, Maintenance, Revision, Tenant, TenantId};
 
-use super::wait;
+use super::{out_of_use::Drained, wait};
 use crate::cli::{
     Failure,
     client::{AdminClient, AdminError, Body, Change, Changed, Condition},
@@ -22,6 +22,13 @@ pub(super) enum Step {
     /// To a tombstone, or for good.
     Delete(TenantId, bool),
     Restore(TenantId),
+    /// Take an endpoint out of use.
+    Drain(Drained),
+    /// Take one back into use.
+    Undrain(Drained),
+    /// Begin maintenance, or change what it is for and when it ends.
+    Maintain(TenantId, Maintenance),
+    EndMaintenance(TenantId),
     /// Have it read again.
     Invalidate(TenantId),
 }
@@ -99,6 +106,31 @@ async fn take(
             let path = ["tenants", id, "restore"];
             client.change(change(Method::POST, &path, Body::None)).await
         }
+        Step::Drain(drained) => {
+            let (path, body) = (drained.path("drain"), drained.body());
+            client
+                .change(change(Method::POST, &path, Body::Json(&body)))
+                .await
+        }
+        Step::Undrain(drained) => {
+            let (path, body) = (drained.path("undrain"), drained.body());
+            client
+                .change(change(Method::POST, &path, Body::Json(&body)))
+                .await
+        }
+        Step::Maintain(_, maintenance) => {
+            let path = ["tenants", id, "maintenance"];
+            let body = serde_json::to_value(maintenance).unwrap_or(Value::Null);
+            client
+                .change(change(Method::PUT, &path, Body::Json(&body)))
+                .await
+        }
+        Step::EndMaintenance(_) => {
+            let path = ["tenants", id, "maintenance"];
+            client
+                .change(change(Method::DELETE, &path, Body::None))
+                .await
+        }
         Step::Activate(_) => {
             let path = ["tenants", id, "activate"];
             client.change(change(Method::POST, &path, Body::None)).await
@@ -140,7 +172,10 @@ impl Step {
     fn id(&self) -> &TenantId {
         match self {
             Self::Put(tenant) => &tenant.id,
+            Self::Drain(drained) | Self::Undrain(drained) => &drained.id,
             Self::Patch(id, _)
+            | Self::Maintain(id, _)
+            | Self::EndMaintenance(id)
             | Self::Suspend(id)
             | Self::Activate(id)
             | Self::Delete(id, _)

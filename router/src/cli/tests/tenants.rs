@@ -11,30 +11,38 @@ use crate::{
     cli::{Command, output::Terminal},
 };
 
-struct Desk {
-    admin: Admin,
+pub(super) struct Desk {
+    pub(super) admin: Admin,
     directory: TempDir,
 }
 
 impl Desk {
-    async fn open() -> Self {
+    pub(super) async fn open() -> Self {
         let admin = Admin::start().await;
         let directory = TempDir::new().expect("a directory");
         fs::write(directory.path().join("admin.token"), format!("{TOKEN}\n")).expect("written");
         Self { admin, directory }
     }
 
-    fn write(&self, name: &str, text: &str) -> String {
+    pub(super) fn write(&self, name: &str, text: &str) -> String {
         let path = self.directory.path().join(name);
         fs::write(&path, text).expect("written");
         path.display().to_string()
     }
 
     /// Runs `mirador tenant …` with this desk's server and token.
-    async fn tenant(&self, line: &str) -> Ran {
-        let token = self.directory.path().join("admin.token");
-        self.tenant_of(&self.admin.url(), &token.display().to_string(), line)
+    pub(super) async fn tenant(&self, line: &str) -> Ran {
+        self.tenant_of(&self.admin.url(), &self.token_file(), line)
             .await
+    }
+
+    /// The file with the admin token.
+    pub(super) fn token_file(&self) -> String {
+        self.directory
+            .path()
+            .join("admin.token")
+            .display()
+            .to_string()
     }
 
     async fn tenant_of(&self, server: &str, token: &str, line: &str) -> Ran {

@@ -133,6 +133,8 @@ impl RouteBuilder {
         });
         TenantRoute {
             id: tenant.id.clone(),
+            display_name: tenant.display_name.as_deref().map(Into::into),
+            maintenance: tenant.maintenance.clone().map(Box::new),
             status: tenant.status,
             off: Features::switched_off(tenant, Some(&tier)),
             tier,
@@ -210,6 +212,7 @@ impl RouteBuilder {
                 zone: endpoint.zone.as_deref().map(Into::into),
                 priority: endpoint.priority,
                 weight: endpoint.weight,
+                draining: endpoint.drain,
             })
         };
         deployment.endpoints.iter().map(endpoint).collect()

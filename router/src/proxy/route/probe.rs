@@ -88,7 +88,7 @@ pub(super) fn deep(
     Some(health::DeepCheck {
         interval: check.deep.interval.0,
         product,
-        version: check.deep.version.as_deref().map(Into::into),
+        min_version: check.deep.min_version.as_deref().map(Into::into),
         query: format!("{base}{query}").into(),
         ingestion: (method, format!("{base}{ingestion}").into()),
         min_free_disk_percent: check.deep.min_free_disk_percent,

@@ -35,6 +35,8 @@ async fn the_server_is_as_it_is_described() {
         .arg(mirador.admin_url("/api/v1/openapi.json"))
         .args(["--header", &format!("Authorization: Bearer {TOKEN}")])
         .args(["--checks", "all", "--max-examples", "20", "--seed", "1"])
+        // Its answer has no end.
+        .args(["--exclude-operation-id", "followEvents"])
         .args([
             "--continue-on-failure",
             "--no-color",
@@ -56,5 +58,6 @@ async fn the_server_is_as_it_is_described() {
         .find_map(|line| line.trim().strip_prefix("Selected:"))
         .and_then(|line| line.trim().split_once('/'));
     let (selected, all) = selected.expect("how many operations were tried");
-    assert_eq!(selected, all, "{report}");
+    let [selected, all] = [selected, all].map(|count| count.trim().parse::<u32>());
+    assert_eq!(selected.map(|count| count + 1), all, "{report}");
 }

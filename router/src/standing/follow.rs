@@ -1,0 +1,219 @@
+//! Notices what has changed, and tells it: looks at all tenants whenever an endpoint changed, and
+//! now and then in any case.
+//!
+//! A look costs atomic loads for tenants that are well, and is paced so that it takes a tenth of
+//! one core at most, however many tenants there are.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use health::Monitor;
+use jiff::Timestamp;
+use tenant_store::{cache::Entry, model::TenantId};
+use tokio::{
+    sync::broadcast::{
+        Receiver,
+        error::{RecvError, TryRecvError},
+    },
+    task::spawn_blocking,
+    time::{Instant, sleep},
+};
+
+use super::{
+    Standing,
+    condition::Condition,
+    event::{Cause, HealthEvent, Kind, News},
+    record::{Record, Reread},
+    sight::{self, Sight},
+};
+use crate::proxy::route::TenantRoute;
+
+/// What was told of those tenants that are not simply well.
+#[derive(Debug, Default)]
+pub(super) struct Records {
+    pub(super) by_tenant: HashMap<TenantId, Record, ahash::RandomState>,
+    /// How many looks there were.
+    looks: u64,
+}
+
+/// At least so long between two looks: what fails together is told together.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A look is taken so often in any case: maintenance ends by the clock, failing requests are no
+/// change of availability.
+const IN_ANY_CASE: Duration = Duration::from_secs(1);
+
+/// What a look took, times this, is the least until the next one...
+const REST: u32 = 10;
+/// ...and until the next one that nothing calls for.
+const LONG_REST: u32 = 50;
+
+impl Standing {
+    /// Tells what happens to the endpoints of `monitor`. Endless: spawn it once.
+    pub async fn follow(self: Arc<Self>, monitor: Arc<Monitor>) {
+        let mut transitions = monitor.transitions();
+        loop {
+            let begun = Instant::now();
+            let me = Arc::clone(&self);
+            if let Err(error) = spawn_blocking(move || me.look()).await {
+                tracing::error!(%error, "a look at the health of all tenants failed");
+            }
+            let took = begun.elapsed();
+            sleep(PAUSE.max(took * REST)).await;
+            tokio::select! {
+                () = next(&mut transitions) => {}
+                () = self.nudged.notified() => {}
+                () = sleep(IN_ANY_CASE.max(took * LONG_REST)) => {}
+            }
+            // The look to come sees what all of these came to.
+            while !matches!(
+                transitions.try_recv(),
+                Err(TryRecvError::Empty | TryRecvError::Closed)
+            ) {}
+        }
+    }
+
+    /// Has tenants looked at soon: one has changed.
+    pub fn nudge(&self) {
+        self.nudged.notify_one();
+    }
+
+    /// Looks at every tenant once, tells what is new, and has those read again that none is left
+    /// of.
+    pub(crate) fn look(&self) {
+        let now = Timestamp::now();
+        let mut news = Vec::new();
+        let mut records = self.records.lock();
+        records.looks += 1;
+        for entry in self.tenants.entries() {
+            self.look_at(&entry, now, &mut records, &mut news);
+        }
+        let look = records.looks;
+        records.by_tenant.retain(|tenant, record| {
+            let is_there = record.seen_in == look;
+            if !is_there {
+                news.extend(farewell(tenant, record));
+            }
+            is_there
+        });
+        drop(records);
+        for news in news {
+            self.tell(news);
+        }
+    }
+
+    fn look_at(
+        &self,
+        entry: &Entry<TenantRoute>,
+        now: Timestamp,
+        records: &mut Records,
+        news: &mut Vec<News>,
+    ) {
+        let (id, route) = (entry.id(), entry.route());
+        let look = records.looks;
+        let known = records.by_tenant.get_mut(id);
+        let is_calm = sight::is_calm(route);
+        if is_calm && known.is_none() {
+            return;
+        }
+        let maintenance = sight::maintenance(route, now);
+        let record = match known {
+            Some(known) => known,
+            None => {
+                let ideal = Record::ideal(route, entry.revision());
+                records.by_tenant.entry(id.clone()).or_insert(ideal)
+            }
+        };
+        record.seen_in = look;
+        if !record.still_holds(route, entry.revision(), maintenance) {
+            let health = self.view(entry, now);
+            news.extend(record.renew(&health, now));
+        }
+        if !is_left(route) {
+            if Reread::is_due(&mut record.reread, Instant::now()) {
+                self.tenants.invalidate(id);
+            }
+        } else {
+            record.reread = None;
+        }
+        let is_well = is_calm && record.condition <= Condition::Healthy;
+        if is_well && record.maintenance.is_none() {
+            records.by_tenant.remove(id);
+        }
+    }
+
+    fn tell(&self, news: News) {
+        if news.kind == Kind::Failover
+            && let Some(signal) = news.signal
+        {
+            let cause = news.cause.as_str();
+            self.telemetry.failed_over(&news.tenant, signal, cause);
+        }
+        log(&self.events.tell(news));
+    }
+
+    /// Since when a tenant is in this condition; `None` if it has been since it is known.
+    pub(super) fn since_when(&self, tenant: &TenantId, condition: Condition) -> Option<Timestamp> {
+        let records = self.records.lock();
+        let record = records.by_tenant.get(tenant)?;
+        match (&record.maintenance, condition) {
+            (Some((_, since)), Condition::Maintenance) => Some(*since),
+            (None, condition) if condition == record.condition => record.since,
+            _ => None,
+        }
+    }
+}
+
+/// Whether every deployment that can be spoken to has an endpoint that requests go to.
+fn is_left(route: &TenantRoute) -> bool {
+    route
+        .deployments()
+        .all(|deployment| deployment.fault().is_some() || !Sight::of(deployment).serving.is_empty())
+}
+
+/// What is told of a tenant that was deleted, or fell out of the cache, while it was not well.
+fn farewell(tenant: &TenantId, record: &Record) -> Option<News> {
+    let condition = match record.maintenance {
+        Some(_) => Condition::Maintenance,
+        None => record.condition,
+    };
+    (condition > Condition::Healthy).then(|| News {
+        kind: Kind::Tenant,
+        tenant: tenant.clone(),
+        signal: None,
+        endpoint: None,
+        from: condition.as_str().into(),
+        to: Condition::Unknown.as_str().into(),
+        cause: Cause::CONFIG,
+        sentence: "it is not known here any more".into(),
+    })
+}
+
+/// Endpoints are logged by the monitor that watches them, once for however many tenants.
+fn log(event: &HealthEvent) {
+    let HealthEvent {
+        kind,
+        tenant,
+        from,
+        to,
+        cause,
+        sentence,
+        ..
+    } = event;
+    let signal = event.signal.map(tenant_store::model::Signal::as_str);
+    let worse = matches!(to.as_str(), "degraded" | "unhealthy");
+    match kind {
+        Kind::Endpoint | Kind::Findings => {
+            tracing::debug!(%tenant, signal, %kind, %from, %to, %cause, "{sentence}");
+        }
+        _ if worse => tracing::warn!(%tenant, signal, %kind, %from, %to, %cause, "{sentence}"),
+        _ => tracing::info!(%tenant, signal, %kind, %from, %to, %cause, "{sentence}"),
+    }
+}
+
+/// The next change, or that some were missed.
+async fn next(transitions: &mut Receiver<health::Transition>) {
+    match transitions.recv().await {
+        Ok(_) | Err(RecvError::Lagged(_)) => {}
+        Err(RecvError::Closed) => std::future::pending().await,
+    }
+}
