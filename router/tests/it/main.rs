@@ -21,6 +21,7 @@ mod identify;
 mod isolation;
 mod limits;
 mod metrics;
+mod probing;
 mod reload;
 mod smuggling;
 mod standing;
