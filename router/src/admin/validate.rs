@@ -13,6 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
+use health::Product;
 use rustls::RootCertStore;
 use serde::Serialize;
 use tenant_store::model::{Deployment, Endpoint, Signal, Tenant, TenantId};
