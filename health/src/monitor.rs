@@ -278,8 +278,9 @@ async fn sleep_until(at: Option<Instant>) {
 
 /// Enough for every endpoint of a big rack to change at once while a listener is busy.
 const ANNOUNCEMENTS_KEPT: usize = 1_024;
-/// They are in no hurry, and a page of metrics takes a backend more than a probe does.
-const LOOKS_AT_ONCE: usize = 4;
+/// They are in no hurry, and a page of metrics takes a backend more than a probe does; but some that
+/// hang must not keep all others waiting.
+const LOOKS_AT_ONCE: usize = 16;
 /// Five hundred first probes a second.
 const SPREAD_PER_ENDPOINT: Duration = Duration::from_millis(2);
 
