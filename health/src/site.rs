@@ -41,27 +41,31 @@ struct Looked {
     report: Option<DeepReport>,
 }
 
+/// Who is to look more closely.
+#[derive(Clone, Debug)]
+pub(crate) enum Claim {
+    /// Whoever asked.
+    Yours,
+    /// A neighbour did, or is at it; what was found last, if anything was.
+    Settled(Option<DeepReport>),
+}
+
 impl Site {
     pub(crate) fn get(&self, key: &ByIdentity) -> Option<Arc<EndpointHealth>> {
         self.members.lock().get(key).and_then(Weak::upgrade)
     }
 
-    /// What a deep check of a neighbour found, if there was one since `interval` ago. Otherwise
-    /// the next one is the caller's.
-    pub(crate) fn claim_look(
-        &self,
-        now: Instant,
-        interval: Duration,
-    ) -> Option<Option<DeepReport>> {
+    /// Whose it is to look more closely now: nobody's if somebody did since `interval` ago.
+    pub(crate) fn claim_look(&self, now: Instant, interval: Duration) -> Claim {
         let mut looked = self.looked.lock();
         if let Some(last) = &*looked
             && now < last.at + interval
         {
-            return Some(last.report.clone());
+            return Claim::Settled(last.report.clone());
         }
         let report = looked.take().and_then(|last| last.report);
         *looked = Some(Looked { at: now, report });
-        None
+        Claim::Yours
     }
 
     pub(crate) fn looked(&self, report: &DeepReport) {

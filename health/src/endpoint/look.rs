@@ -11,6 +11,7 @@ use tracing::{info, warn};
 use super::EndpointHealth;
 use crate::{
     deep::{self, DeepCheck, DeepReport},
+    site::Claim,
     target::Target,
     transition::Availability,
 };
@@ -54,18 +55,18 @@ impl EndpointHealth {
     /// be expected.
     pub(crate) fn start_look(&self) -> Option<Look> {
         let check = Arc::clone(self.deep_check()?);
-        let known = self
+        if self.availability() == Availability::Down {
+            self.plan_next_look(&check);
+            return None;
+        }
+        let claim = self
             .site()
-            .and_then(|site| site.claim_look(Instant::now(), check.interval()));
-        if let Some(report) = known {
+            .map(|site| site.claim_look(Instant::now(), check.interval()));
+        if let Some(Claim::Settled(report)) = claim {
             if let Some(report) = report {
                 let before = self.core.lock().deep.clone();
                 self.take_in(report.for_neighbour(before.as_deref()));
             }
-            self.plan_next_look(&check);
-            return None;
-        }
-        if self.availability() == Availability::Down {
             self.plan_next_look(&check);
             return None;
         }
