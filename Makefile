@@ -19,7 +19,7 @@ shell_scripts := scripts/tools .ci/run deploy/compose/load.sh router/src/demo/sa
 .DEFAULT_GOAL := help
 # The order of the steps is part of the contract: cheap ones first.
 .NOTPARALLEL:
-.PHONY: help demo test build fmt lab bench bench-check
+.PHONY: help demo test build fmt lab bench bench-check bench-monitor
 .PHONY: tools check-shell check-fmt check-clippy check-doc check-tests check-deny
 
 define step
@@ -31,7 +31,7 @@ endef
 demo build: export MIRADOR_REVISION := $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
 
 help: ## list these commands
-	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
 demo: ## run two tenants on real servers until Ctrl-C (CHECK=1: walk the tour and exit)
 	$(call step,installing the servers that are missing)
@@ -59,6 +59,12 @@ lab: ## measure the router beside its peers (40 minutes, or ONLY=tls,tails) and 
 
 bench: ## measure the steps of a request by themselves
 	$(CARGO) bench $(CARGO_FLAGS) --package micro
+
+bench-monitor: ## measure what watching 60,000 endpoints costs, and how soon dead ones are found out
+	$(CARGO) build $(CARGO_FLAGS) --release --package monitor
+	'$(target_dir)/release/monitor' scale
+	'$(target_dir)/release/monitor' scale --deep 300
+	'$(target_dir)/release/monitor' detect
 
 bench-check: ## count instructions, allocations and system calls per request; fail above the baseline
 	@scripts/tools bench

@@ -4,28 +4,31 @@
 //! taken only when something failed, or when a success ends a streak of failures. All rules are
 //! in `machine`; this file connects them to the clock, the schedule and the listeners.
 
+mod look;
 mod run;
 
 use std::{
     fmt,
-    sync::{Arc, Weak},
+    sync::{Arc, OnceLock, Weak},
     time::Duration,
 };
 
 use jiff::Timestamp;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use tokio::time::Instant;
 use tracing::{info, warn};
 
 pub(crate) use self::run::ProbeRun;
 use crate::{
+    deep::DeepReport,
     finding::Findings,
     jitter::noise,
     load::Load,
     machine::{Change, Effect, Machine},
-    monitor::Monitor,
+    monitor::{Monitor, TurnHeld},
     probe::ProbeFailure,
     schedule::Slot,
+    site::{Pace, Site, Told},
     snapshot::{HealthSnapshot, ProbeSnapshot},
     state::{Flags, Published},
     target::Target,
@@ -41,6 +44,8 @@ pub struct EndpointHealth {
     target: Arc<Target>,
     monitor: Arc<Monitor>,
     me: Weak<Self>,
+    /// Those on the same port, if there are others.
+    site: OnceLock<Arc<Site>>,
 }
 
 impl EndpointHealth {
@@ -111,8 +116,18 @@ impl EndpointHealth {
         }
         let mut core = self.core.lock();
         core.suspected = true;
-        if let Plan::Scheduled(_) = core.plan {
-            self.plan(&mut core, Instant::now());
+        self.hurry(core);
+    }
+
+    /// Has the next probe sent as soon as may be.
+    fn hurry(&self, mut core: MutexGuard<'_, Core>) {
+        match (core.plan, self.site.get()) {
+            (Plan::Scheduled(_), _) => self.plan(&mut core, Instant::now()),
+            (Plan::Queued, Some(site)) => {
+                drop(core);
+                self.monitor.enqueue(site, Weak::clone(&self.me), true);
+            }
+            (Plan::Queued, None) | (Plan::Idle | Plan::Probing, _) => {}
         }
     }
 
@@ -189,7 +204,7 @@ impl EndpointHealth {
         self.published.findings()
     }
 
-    /// Replaces what deep checks found wrong; answers what was known before.
+    /// Replaces what deep checks found wrong, until the next of them; answers what was known before.
     pub fn find(&self, findings: Findings) -> Findings {
         self.published.find(findings)
     }
@@ -229,6 +244,7 @@ impl EndpointHealth {
             ejections: machine.back_off().ejections(),
             back_off_remaining_ms: remaining.map(millis),
             latency_ms: self.latency_ms(),
+            deep: core.deep.as_ref().map(|deep| deep.snapshot()),
             in_flight: self.in_flight(),
         }
     }
@@ -250,9 +266,12 @@ impl EndpointHealth {
             machine,
             plan: Plan::Idle,
             suspected: false,
+            own_fault: false,
+            hopeful: false,
             since: Timestamp::now(),
             reason: Reason::Watched,
             last_probe: None,
+            deep: None,
         };
         let published = Published::default();
         let flags = Flags {
@@ -266,6 +285,7 @@ impl EndpointHealth {
             target,
             monitor,
             me: Weak::clone(me),
+            site: OnceLock::new(),
         })
     }
 
@@ -299,30 +319,102 @@ impl EndpointHealth {
     }
 
     /// Everything the probe needs, without keeping the endpoint alive while it runs.
-    pub(crate) fn start_probe(&self) -> Option<ProbeRun> {
+    pub(crate) fn start_probe(&self, turn: Option<TurnHeld>) -> Option<ProbeRun> {
         let spec = self.target.probe?;
         self.core.lock().plan = Plan::Probing;
+        if let Some(turn) = &turn {
+            turn.site().turns().lock().start(Instant::now());
+        }
         Some(ProbeRun {
             health: Weak::clone(&self.me),
             target: Arc::clone(&self.target),
             timeout: spec.timeout,
             finished: false,
+            turn,
         })
     }
 
-    fn finish_probe(&self, result: Result<(), ProbeFailure>, took: Duration) {
-        self.monitor.counters().count_probe(&result, took);
+    fn finish_probe(&self, result: &Result<(), ProbeFailure>, took: Duration) -> ProbeSnapshot {
+        self.monitor.counters().count_probe(result, took);
+        let snapshot = ProbeSnapshot {
+            at: Timestamp::now(),
+            ok: result.is_ok(),
+            error: result.as_ref().err().map(ToString::to_string),
+            latency_ms: took.as_secs_f64() * 1_000.0,
+            shared: false,
+        };
         self.update(|core, now, noise| {
-            core.last_probe = Some(ProbeSnapshot {
-                at: Timestamp::now(),
-                ok: result.is_ok(),
-                error: result.as_ref().err().map(ToString::to_string),
-                latency_ms: took.as_secs_f64() * 1_000.0,
-            });
+            core.last_probe = Some(snapshot.clone());
             core.plan = Plan::Idle;
+            core.hopeful = false;
+            core.own_fault = !matches!(result, Ok(()) | Err(ProbeFailure::Connect(_)));
             let suspected = std::mem::take(&mut core.suspected);
-            core.machine.on_probe(result, suspected, now, noise)
+            core.machine.on_probe(result.clone(), suspected, now, noise)
         });
+        snapshot
+    }
+
+    /// The probe of another endpoint on the same port says something about this one, too.
+    pub(crate) fn hear(&self, told: &Told, snapshot: &ProbeSnapshot) {
+        let result = match told {
+            Told::Alive { .. } => Ok(()),
+            Told::Dead(failure) => Err(failure.clone()),
+        };
+        let mut stands_by_itself = false;
+        self.update(|core, now, noise| {
+            if result.is_ok() && core.own_fault {
+                stands_by_itself = true;
+                return None;
+            }
+            core.last_probe = Some(ProbeSnapshot {
+                shared: true,
+                ..snapshot.clone()
+            });
+            core.machine.on_probe(result, core.suspected, now, noise)
+        });
+        if stands_by_itself && *told == (Told::Alive { recovered: true }) {
+            let mut core = self.core.lock();
+            core.hopeful = true;
+            self.hurry(core);
+        }
+    }
+
+    /// Takes its place among those on the same port.
+    pub(crate) fn settle(&self, site: &Arc<Site>) {
+        // There is one for each port, so it doesn't matter who says so first.
+        let _ = self.site.set(Arc::clone(site));
+    }
+
+    pub(crate) fn site(&self) -> Option<&Arc<Site>> {
+        self.site.get()
+    }
+
+    /// Its last probe, and whether one is under way.
+    pub(crate) fn probed(&self) -> (Option<ProbeSnapshot>, bool) {
+        let core = self.core.lock();
+        let under_way = matches!(core.plan, Plan::Queued | Plan::Probing);
+        (core.last_probe.clone(), under_way)
+    }
+
+    /// Whether its probe should go before those of its neighbours.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.core.lock().is_urgent(Instant::now())
+    }
+
+    /// How long after a neighbour's probe it may have its own, if it waits for its turn.
+    pub(crate) fn turn_pace(&self) -> Option<Pace> {
+        let spec = self.target.probe?;
+        let core = self.core.lock();
+        let in_doubt = spec.fast_interval();
+        (core.plan == Plan::Queued).then(|| Pace {
+            now: if core.is_urgent(Instant::now()) {
+                in_doubt
+            } else {
+                core.machine.pace(&spec)
+            },
+            in_doubt,
+            id: std::ptr::from_ref(self).addr(),
+        })
     }
 
     /// The probe's task ended without a result; the endpoint must not be forgotten over it.
@@ -449,9 +541,21 @@ struct Core {
     plan: Plan,
     /// Live requests asked for the next probe, or for the one under way.
     suspected: bool,
+    /// Its own last probe failed, by more than a refused connection.
+    own_fault: bool,
+    /// A neighbour is well again, and its own probe is to follow.
+    hopeful: bool,
     since: Timestamp,
     reason: Reason,
     last_probe: Option<ProbeSnapshot>,
+    /// Boxed, as many endpoints have none.
+    deep: Option<Box<DeepReport>>,
+}
+
+impl Core {
+    fn is_urgent(&self, now: Instant) -> bool {
+        self.suspected || self.hopeful || self.machine.is_deciding(now)
+    }
 }
 
 /// Where an endpoint stands with the scheduler; it is never in two places.

@@ -14,7 +14,7 @@ pub enum Finding {
     ClockSkew = 0,
     /// Little space is left on its disk.
     DiskLow = 1,
-    /// It takes in nothing although it is written to.
+    /// It does not take a write, not even an empty one.
     IngestionStalled = 2,
     /// A trivial query is not answered.
     QueryFails = 3,
@@ -22,7 +22,7 @@ pub enum Finding {
     ReadOnly = 4,
     /// It is another product than the signal needs.
     WrongProduct = 5,
-    /// It is older than what is supported.
+    /// It is older than it should be.
     OldVersion = 6,
 }
 
@@ -114,6 +114,20 @@ impl FromIterator<Finding> for Findings {
     }
 }
 
+/// The names with commas between; `none` if there are none.
+impl fmt::Display for Findings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_empty() {
+            return f.write_str("none");
+        }
+        for (position, finding) in self.iter().enumerate() {
+            let comma = if position == 0 { "" } else { ", " };
+            write!(f, "{comma}{finding}")?;
+        }
+        Ok(())
+    }
+}
+
 impl Serialize for Findings {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_seq(self.iter())
@@ -131,7 +145,9 @@ mod tests {
             set.iter().collect::<Vec<_>>(),
             [Finding::DiskLow, Finding::ReadOnly]
         );
+        assert_eq!(set.to_string(), "disk_low, read_only");
         assert!(Findings::default().is_empty());
+        assert_eq!(Findings::default().to_string(), "none");
         assert_eq!(Findings::from_bits(set.bits()), set);
         assert_eq!(
             serde_json::to_string(&set).unwrap(),

@@ -15,22 +15,29 @@
 //! | [`Ejected`](Availability::Ejected) | last resort only | after the back-off: a good probe, or `HalfOpen` without probing |
 //! | [`Down`](Availability::Down) | don't use it | good probes, or `HalfOpen` without probing |
 //!
+//! A [`DeepCheck`] looks more closely and less often: at product, query, ingestion, disk and clock.
+//! Its [`Findings`] leave availability alone; they are for people.
+//!
 //! The crate knows endpoints only: no tenants, no deployments, no balancing policy. It never
 //! decides where a request goes.
 #![forbid(unsafe_code)]
 
 mod cause;
 mod counter;
+mod deep;
 mod ejection;
 mod endpoint;
 mod finding;
+mod found;
 mod jitter;
 mod load;
 mod machine;
 mod monitor;
 mod outlier;
 mod probe;
+mod product;
 mod schedule;
+mod site;
 mod snapshot;
 mod state;
 mod stats;
@@ -40,12 +47,15 @@ mod transition;
 
 pub use crate::{
     cause::Cause,
+    deep::{DeepCheck, DeepSnapshot},
     ejection::EjectionPolicy,
     endpoint::{EndpointHealth, InFlight},
     finding::{Finding, Findings},
+    found::Found,
     monitor::{Monitor, MonitorConfig},
     outlier::OutlierPolicy,
     probe::{ProbeFailure, client_builder},
+    product::{MetricsPage, Product},
     snapshot::{HealthSnapshot, ProbeSnapshot},
     stats::{MonitorStats, ProbeCounts},
     target::{ProbeSpec, Target},

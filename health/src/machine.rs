@@ -13,6 +13,8 @@
 //!   bad one prolongs it. Without probing the endpoint turns `HalfOpen` and one live request
 //!   decides the same way.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use crate::{
@@ -215,16 +217,35 @@ impl Machine {
         let Some(spec) = self.probing else {
             return until;
         };
-        let doubtful = self.counter.is_wavering() || self.is_excused();
-        let pace = if doubtful && !self.back_off.is_holding() {
+        let pace = self.pace(&spec);
+        let probe_at = now + self.jitter.around(pace, noise);
+        Some(until.map_or(probe_at, |until| probe_at.min(until.max(now))))
+    }
+
+    /// Time from one probe to the next in the present state, if there is nothing to wait for.
+    pub(crate) fn pace(&self, spec: &ProbeSpec) -> Duration {
+        if self.back_off.is_holding() {
+            spec.interval
+        } else if self.is_in_doubt() {
             spec.fast_interval()
-        } else if self.availability == Availability::Down && !self.back_off.is_holding() {
+        } else if self.availability == Availability::Down {
             spec.interval.min(self.back_off.retry_delay())
         } else {
             spec.interval
-        };
-        let probe_at = now + self.jitter.around(pace, noise);
-        Some(until.map_or(probe_at, |until| probe_at.min(until.max(now))))
+        }
+    }
+
+    /// Whether the next probe decides something: between two verdicts, or at the end of a back-off.
+    pub(crate) fn is_deciding(&self, now: Instant) -> bool {
+        if self.back_off.is_holding() {
+            self.back_off.is_over(now)
+        } else {
+            self.is_in_doubt()
+        }
+    }
+
+    fn is_in_doubt(&self) -> bool {
+        self.counter.is_wavering() || self.is_excused()
     }
 
     pub(crate) fn availability(&self) -> Availability {

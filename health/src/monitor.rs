@@ -1,10 +1,14 @@
 //! Who is watched, and the one task that sends all probes.
 //!
 //! Decides when a probe starts and how many run at once; what its result means is decided in
-//! `machine`. Lock order: registry, then an endpoint's core, then the schedule.
+//! `machine`, and who is next on a port that several share in `site`. Lock order: registry, a
+//! site's members, its turns, an endpoint's core, the schedule.
+
+mod registry;
+mod turn;
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::VecDeque,
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -16,6 +20,11 @@ use tokio::{
     time::{self, Instant},
 };
 
+pub(crate) use self::turn::TurnHeld;
+use self::{
+    registry::Registry,
+    turn::{Planned, Ready},
+};
 use crate::{
     ejection::EjectionPolicy,
     endpoint::{Due, EndpointHealth},
@@ -23,8 +32,9 @@ use crate::{
     machine::Machine,
     outlier::OutlierPolicy,
     schedule::{Schedule, Slot},
+    site::Told,
     stats::{Counters, MonitorStats},
-    target::{ByIdentity, ProbeSpec, Target},
+    target::{ProbeSpec, Target},
     transition::Transition,
 };
 
@@ -63,8 +73,8 @@ pub struct Monitor {
     config: MonitorConfig,
     jitter: Jitter,
     started: Instant,
-    registry: Mutex<HashMap<ByIdentity, Weak<EndpointHealth>>>,
-    schedule: Mutex<Schedule<Weak<EndpointHealth>>>,
+    registry: Mutex<Registry>,
+    schedule: Mutex<Schedule<Planned>>,
     /// The schedule has an earlier beginning than the task in [`run`](Self::run) knows of.
     wake: Notify,
     announcements: broadcast::Sender<Transition>,
@@ -78,7 +88,7 @@ impl Monitor {
             config,
             jitter: Jitter::new(config.jitter),
             started: Instant::now(),
-            registry: Mutex::new(HashMap::new()),
+            registry: Mutex::default(),
             schedule: Mutex::new(Schedule::new()),
             wake: Notify::new(),
             announcements: broadcast::Sender::new(ANNOUNCEMENTS_KEPT),
@@ -90,34 +100,42 @@ impl Monitor {
     ///
     /// Equal targets share one. Doesn't block on anything but a short lock; needs no runtime.
     pub fn watch(self: &Arc<Self>, target: Target) -> Arc<EndpointHealth> {
-        let key = ByIdentity(Arc::new(target.sanitized()));
+        let target = Arc::new(target.sanitized());
         let mut registry = self.registry.lock();
-        if let Some(known) = registry.get(&key).and_then(Weak::upgrade) {
+        if let Some(known) = registry.get(&target) {
             return known;
         }
-        let spread = self.spread(key.0.probe, registry.len());
-        let health = EndpointHealth::new(Arc::clone(self), Arc::clone(&key.0));
-        // A key that is there already belongs to the target before, which nobody holds any more.
-        registry.remove(&key);
-        registry.insert(key, Arc::downgrade(&health));
+        let spread = self.spread(target.probe, registry.endpoints());
+        let health = EndpointHealth::new(Arc::clone(self), Arc::clone(&target));
+        let neighbour = registry.insert(target, &health);
         drop(registry);
+        // Only now, as the last holder of a neighbour ends it.
+        drop(neighbour);
+        let known = health.site().and_then(|site| site.last_good());
+        if let Some(known) = known {
+            health.hear(&Told::Alive { recovered: false }, &known);
+        }
         health.begin(spread);
+        health.plan_first_look();
         health
     }
 
     /// Sends the probes. Endless: spawn it once, on any runtime with time and I/O; probes under
     /// way end with it.
     pub async fn run(self: Arc<Self>) {
-        let mut ready = VecDeque::new();
-        let mut probes = JoinSet::new();
+        let (mut ready, mut looks) = (VecDeque::new(), VecDeque::new());
+        let (mut probes, mut looking) = (JoinSet::new(), JoinSet::new());
         loop {
-            self.collect_due(&mut ready);
+            self.collect_due(&mut ready, &mut looks);
             while probes.try_join_next().is_some() {}
+            while looking.try_join_next().is_some() {}
             self.start_probes(&mut ready, &mut probes);
+            start_looks(&mut looks, &mut looking);
             let next = self.schedule.lock().next_at();
             tokio::select! {
                 () = self.wake.notified() => {}
                 Some(_) = probes.join_next() => {}
+                Some(_) = looking.join_next() => {}
                 () = sleep_until(next) => {}
             }
         }
@@ -131,16 +149,12 @@ impl Monitor {
 
     /// Every endpoint that is being watched, in no order.
     pub fn endpoints(&self) -> Vec<Arc<EndpointHealth>> {
-        self.registry
-            .lock()
-            .values()
-            .filter_map(Weak::upgrade)
-            .collect()
+        self.registry.lock().all()
     }
 
     /// What has been counted so far.
     pub fn stats(&self) -> MonitorStats {
-        let endpoints = self.registry.lock().len();
+        let endpoints = self.registry.lock().endpoints();
         self.counters.read(endpoints)
     }
 
@@ -163,8 +177,12 @@ impl Monitor {
     }
 
     pub(crate) fn schedule(&self, at: Instant, health: Weak<EndpointHealth>) -> Slot {
+        self.plan(at, Planned::Endpoint(health))
+    }
+
+    fn plan(&self, at: Instant, planned: Planned) -> Slot {
         let mut schedule = self.schedule.lock();
-        let slot = schedule.insert(at, health);
+        let slot = schedule.insert(at, planned);
         if schedule.next_at() == Some(at) {
             self.wake.notify_one();
         }
@@ -181,20 +199,24 @@ impl Monitor {
         let _ = self.announcements.send(transition);
     }
 
+    /// A moment around `after` from now.
+    pub(crate) fn plan_look(&self, health: Weak<EndpointHealth>, after: Duration) {
+        let after = self.jitter.around(after, noise());
+        self.plan(Instant::now() + after, Planned::Look(health));
+    }
+
+    /// Somewhere within `window`, or at its beginning where all times are exact.
+    pub(crate) fn within(&self, window: Duration) -> Duration {
+        self.jitter.within(window, noise())
+    }
+
     pub(crate) fn counters(&self) -> &Counters {
         &self.counters
     }
 
     /// Removes an endpoint that nobody holds, unless it is being watched anew already.
     pub(crate) fn forget(&self, target: &Arc<Target>) {
-        let key = ByIdentity(Arc::clone(target));
-        let mut registry = self.registry.lock();
-        if registry
-            .get(&key)
-            .is_some_and(|health| health.strong_count() == 0)
-        {
-            registry.remove(&key);
-        }
+        self.registry.lock().remove(target);
     }
 
     /// When the first probe is sent: at once for a few endpoints, spread out for many, so that a
@@ -205,31 +227,61 @@ impl Monitor {
         self.jitter.within(interval.min(pace), noise())
     }
 
-    fn collect_due(&self, ready: &mut VecDeque<Weak<EndpointHealth>>) {
+    fn collect_due(
+        self: &Arc<Self>,
+        ready: &mut VecDeque<Ready>,
+        looks: &mut VecDeque<Weak<EndpointHealth>>,
+    ) {
         let now = Instant::now();
         loop {
             // The guard must be gone before the endpoint's lock is taken.
             let due = self.schedule.lock().pop_due(now);
-            let Some((slot, weak)) = due else { return };
+            let (slot, weak) = match due {
+                None => return,
+                Some((slot, Planned::Endpoint(weak))) => (slot, weak),
+                Some((_, Planned::Look(weak))) => {
+                    looks.push_back(weak);
+                    continue;
+                }
+                Some((_, Planned::Turn(site))) => {
+                    ready.extend(site.upgrade().and_then(|site| self.next_turn(&site, now)));
+                    continue;
+                }
+            };
             let Some(health) = weak.upgrade() else {
                 continue;
             };
-            match health.on_due(slot) {
-                Due::Nothing => {}
-                Due::Probe => ready.push_back(weak),
-                Due::UrgentProbe => ready.push_front(weak),
+            let due = health.on_due(slot);
+            match (due, health.site()) {
+                (Due::Nothing, _) => {}
+                (Due::Probe | Due::UrgentProbe, Some(site)) => {
+                    self.enqueue(site, weak, health.is_urgent());
+                }
+                (Due::Probe, None) => ready.push_back(Ready::alone(weak)),
+                (Due::UrgentProbe, None) => ready.push_front(Ready::alone(weak)),
             }
         }
     }
 
-    fn start_probes(&self, ready: &mut VecDeque<Weak<EndpointHealth>>, probes: &mut JoinSet<()>) {
+    fn start_probes(&self, ready: &mut VecDeque<Ready>, probes: &mut JoinSet<()>) {
         while probes.len() < self.config.max_concurrent_probes.max(1) {
-            let Some(weak) = ready.pop_front() else {
+            let Some(Ready { health, turn }) = ready.pop_front() else {
                 return;
             };
-            if let Some(run) = weak.upgrade().and_then(|health| health.start_probe()) {
+            if let Some(run) = health.upgrade().and_then(|health| health.start_probe(turn)) {
                 probes.spawn(run.run());
             }
+        }
+    }
+}
+
+fn start_looks(looks: &mut VecDeque<Weak<EndpointHealth>>, looking: &mut JoinSet<()>) {
+    while looking.len() < LOOKS_AT_ONCE {
+        let Some(weak) = looks.pop_front() else {
+            return;
+        };
+        if let Some(look) = weak.upgrade().and_then(|health| health.start_look()) {
+            looking.spawn(look.run());
         }
     }
 }
@@ -243,6 +295,9 @@ async fn sleep_until(at: Option<Instant>) {
 
 /// Enough for every endpoint of a big rack to change at once while a listener is busy.
 const ANNOUNCEMENTS_KEPT: usize = 1_024;
+/// They are in no hurry, and a page of metrics takes a backend more than a probe does; but some that
+/// hang must not keep all others waiting.
+const LOOKS_AT_ONCE: usize = 16;
 /// Five hundred first probes a second.
 const SPREAD_PER_ENDPOINT: Duration = Duration::from_millis(2);
 

@@ -103,16 +103,22 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
 
 fn request(target: &Target) -> Request {
     let mut request = Request::new(Method::GET, target.url.clone());
+    authorize(&mut request, target);
     let headers = request.headers_mut();
-    headers.insert(USER_AGENT, AGENT);
-    if let Some(authorization) = &target.authorization {
-        headers.insert(AUTHORIZATION, authorization.clone());
-    }
     let terms = target.terms.iter().flat_map(|terms| &terms.headers);
     for (name, value) in terms {
         headers.insert(name, value.clone());
     }
     request
+}
+
+/// Says who asks, and shows the credentials.
+pub(crate) fn authorize(request: &mut Request, target: &Target) {
+    let headers = request.headers_mut();
+    headers.insert(USER_AGENT, AGENT);
+    if let Some(authorization) = &target.authorization {
+        headers.insert(AUTHORIZATION, authorization.clone());
+    }
 }
 
 fn classify(error: &reqwest::Error, timeout: Duration) -> ProbeFailure {

@@ -6,6 +6,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::{
+    deep::DeepSnapshot,
     finding::Findings,
     transition::{Availability, Failure, Reason},
 };
@@ -50,6 +51,8 @@ pub struct HealthSnapshot {
     /// How long its answers take until they begin, in milliseconds, as a moving average; only where
     /// the balancing policy goes by it.
     pub latency_ms: Option<f64>,
+    /// The last deep check, once there was one.
+    pub deep: Option<DeepSnapshot>,
     /// Requests counted at this moment; stays 0 unless the balancing policy counts them.
     pub in_flight: usize,
 }
@@ -68,4 +71,8 @@ pub struct ProbeSnapshot {
     pub error: Option<String>,
     /// How long it took, in milliseconds.
     pub latency_ms: f64,
+    /// It was the probe of another endpoint on the same port, and says as much about this one.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[cfg_attr(feature = "openapi", schema(required = false))]
+    pub shared: bool,
 }

@@ -10,11 +10,11 @@ use std::{
 use reqwest::{Client, header::HeaderValue};
 use url::Url;
 
-use crate::terms::ProbeTerms;
+use crate::{deep::DeepCheck, terms::ProbeTerms};
 
 /// An endpoint to watch.
 ///
-/// Targets with equal `url`, `identity`, `probe` and `terms` are the same endpoint: they share one
+/// Targets with equal `url`, `identity`, `probe`, `terms` and `deep` are the same endpoint: they share one
 /// [`EndpointHealth`](crate::EndpointHealth) and one probe, with the client and the authorization
 /// of whoever came first.
 #[derive(Clone)]
@@ -27,6 +27,8 @@ pub struct Target {
     pub probe: Option<ProbeSpec>,
     /// What its probes send and accept, if that is more than the ordinary.
     pub terms: Option<Arc<ProbeTerms>>,
+    /// What is looked at more closely; only where it is probed.
+    pub deep: Option<Arc<DeepCheck>>,
     /// Sends the probes. Built with [`client_builder`](crate::client_builder), so that it follows
     /// no redirects and keeps no idle connections; TLS settings are the caller's.
     pub client: Client,
@@ -114,10 +116,10 @@ impl Default for ProbeSpec {
 pub(crate) struct ByIdentity(pub(crate) Arc<Target>);
 
 impl ByIdentity {
-    fn parts(&self) -> (&Url, u64, Option<ProbeSpec>, Option<&ProbeTerms>) {
+    fn parts(&self) -> impl PartialEq + Hash {
         let target = &*self.0;
-        let terms = target.terms.as_deref();
-        (&target.url, target.identity, target.probe, terms)
+        let checks = (target.terms.as_deref(), target.deep.as_deref());
+        (&target.url, target.identity, target.probe, checks)
     }
 }
 
@@ -130,6 +132,31 @@ impl PartialEq for ByIdentity {
 impl Eq for ByIdentity {}
 
 impl Hash for ByIdentity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.parts().hash(state);
+    }
+}
+
+/// A target by the port it is on.
+#[derive(Clone, Debug)]
+pub(crate) struct ByPort(pub(crate) Arc<Target>);
+
+impl ByPort {
+    fn parts(&self) -> (&str, Option<&str>, Option<u16>) {
+        let url = &self.0.url;
+        (url.scheme(), url.host_str(), url.port_or_known_default())
+    }
+}
+
+impl PartialEq for ByPort {
+    fn eq(&self, other: &Self) -> bool {
+        self.parts() == other.parts()
+    }
+}
+
+impl Eq for ByPort {}
+
+impl Hash for ByPort {
     fn hash<H: Hasher>(&self, state: &mut H) {
         self.parts().hash(state);
     }

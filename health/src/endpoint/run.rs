@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use tracing::debug;
 
 use super::EndpointHealth;
-use crate::{probe, target::Target};
+use crate::{monitor::TurnHeld, probe, target::Target};
 
 /// A probe under way. Dropped unfinished, it hands the endpoint back to the schedule.
 #[derive(Debug)]
@@ -18,6 +18,8 @@ pub(crate) struct ProbeRun {
     pub(super) target: Arc<Target>,
     pub(super) timeout: Duration,
     pub(super) finished: bool,
+    /// Its turn at a port that others share; over when the probe is.
+    pub(super) turn: Option<TurnHeld>,
 }
 
 impl ProbeRun {
@@ -28,7 +30,10 @@ impl ProbeRun {
         debug!(endpoint = %self.target.name, ok = result.is_ok(), ?took, "probed");
         self.finished = true;
         if let Some(health) = self.health.upgrade() {
-            health.finish_probe(result, took);
+            let snapshot = health.finish_probe(&result, took);
+            if let Some(turn) = &self.turn {
+                turn.site().share(&health, &result, &snapshot);
+            }
         }
     }
 }

@@ -1,16 +1,18 @@
 //! The monitor against real servers, and its timing under a paused clock where no socket is
 //! involved.
 
+mod looking;
 mod probing;
 mod requests;
 mod server;
 mod shares;
 mod sharing;
+mod storm;
 
 use std::net::SocketAddr;
 
 use reqwest::{
-    Certificate, Client, ClientBuilder,
+    Certificate, Client, ClientBuilder, Method,
     header::{HeaderName, HeaderValue},
     redirect,
 };
@@ -19,7 +21,10 @@ use tokio::{runtime::Handle, task::JoinHandle};
 use self::server::{Conduct, Server, refusing};
 use super::*;
 use crate::{
+    deep::DeepCheck,
+    finding::{Finding, Findings},
     probe::{ProbeFailure, client_builder},
+    product::Product,
     terms::ProbeTerms,
     transition::{Availability, Failure, Reason},
 };
@@ -73,6 +78,7 @@ fn target(address: SocketAddr, probe: Option<ProbeSpec>) -> Target {
         name: address.to_string().into(),
         probe,
         terms: None,
+        deep: None,
         client: client(),
         authorization: None,
         identity: 0,

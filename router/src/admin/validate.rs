@@ -13,13 +13,14 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
+use health::Product;
 use rustls::RootCertStore;
 use serde::Serialize;
 use tenant_store::model::{Deployment, Endpoint, Signal, Tenant, TenantId};
 use tokio::time::{self, Instant};
 use utoipa::ToSchema;
 
-use self::probe::{Prober, Product};
+use self::probe::Prober;
 use super::{
     body::PerhapsTenantBody,
     error::{ApiError, Problem},

@@ -25,6 +25,7 @@ mod limits;
 mod metrics;
 mod notify;
 mod pages;
+mod probing;
 mod reload;
 mod resting;
 mod smuggling;

@@ -118,11 +118,10 @@ pub struct DeepCheck {
     #[serde(deserialize_with = "at_least_a_second")]
     #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::deep_interval, required = false))]
     pub max_clock_skew: HumanDuration,
-    /// The version it should have, such as `v1.150`: that or a patch of it, 1 to 32 characters. Any
-    /// by default.
+    /// The oldest version it may have, such as `v1.150`. Any by default.
     #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "version")]
-    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::expected_version, required = false))]
-    pub version: Option<String>,
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::oldest_version, required = false))]
+    pub min_version: Option<String>,
 }
 
 impl DeepCheck {
@@ -138,7 +137,7 @@ impl Default for DeepCheck {
             interval: HumanDuration::from_secs(300),
             min_free_disk_percent: 10,
             max_clock_skew: HumanDuration::from_secs(10),
-            version: None,
+            min_version: None,
         }
     }
 }
@@ -362,12 +361,11 @@ struct Version(String);
 impl<'de> Deserialize<'de> for Version {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         checked_text(deserializer, "a version such as v1.150", |text| {
-            let rest = text.strip_prefix('v').unwrap_or_default();
-            (2..=32).contains(&text.len())
-                && rest.starts_with(|first: char| first.is_ascii_digit())
-                && rest
-                    .bytes()
-                    .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-'))
+            let numbers: Vec<_> = text.strip_prefix('v').unwrap_or(text).split('.').collect();
+            let is_number = |number: &&str| {
+                (1..=9).contains(&number.len()) && number.bytes().all(|byte| byte.is_ascii_digit())
+            };
+            (2..=3).contains(&numbers.len()) && numbers.iter().all(is_number)
         })
         .map(Self)
     }
@@ -428,7 +426,7 @@ mod tests {
             "expect_status": ["204", "3xx", "200-206"],
             "expect_body": "all \"well\"", "headers": {"x-probe": "a b"}, "start_grace": "2m",
             "deep": {"enabled": false, "interval": "1m", "min_free_disk_percent": 0,
-                     "max_clock_skew": "1s", "version": "v1.150"},
+                     "max_clock_skew": "1s", "min_version": "v1.150"},
         });
         let check = read(whole.clone()).unwrap();
         assert_eq!(serde_json::to_value(&check).unwrap(), whole);
@@ -462,7 +460,7 @@ mod tests {
             (json!({"deep": {"interval": "10ms"}}), "at least 1s"),
             (json!({"deep": {"min_free_disk_percent": 100}}), "0 to 99"),
             (json!({"deep": {"max_clock_skew": "1ms"}}), "at least 1s"),
-            (json!({"deep": {"version": "1.150"}}), "such as v1.150"),
+            (json!({"deep": {"min_version": "150"}}), "such as v1.150"),
             (json!({"deep": {"depth": 1}}), "unknown field"),
         ] {
             let fault = read(value.clone()).unwrap_err();

@@ -234,12 +234,12 @@ pub(super) fn expected_body() -> RefOr<Schema> {
     ))
 }
 
-/// Perhaps the version that an endpoint should have.
-pub(super) fn expected_version() -> RefOr<Schema> {
+/// Perhaps the oldest version that an endpoint may have.
+pub(super) fn oldest_version() -> RefOr<Schema> {
     nullable(text(
-        "That version or a patch of it.",
-        "^v[0-9][0-9A-Za-z.-]{0,30}$",
-        (2, 32),
+        "The oldest version it may have.",
+        "^v?[0-9]{1,9}(\\.[0-9]{1,9}){1,2}$",
+        (3, 30),
         "v1.150",
     ))
 }

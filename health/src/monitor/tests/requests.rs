@@ -65,7 +65,7 @@ async fn suspicions_are_limited() {
     let probe = || {
         let (slot, _) = monitor.schedule.lock().pop_due(Instant::now()).unwrap();
         assert_ne!(health.on_due(slot), Due::Nothing);
-        drop(health.start_probe());
+        drop(health.start_probe(None));
         assert_eq!(planned_in(), RARE.interval);
     };
     probe();

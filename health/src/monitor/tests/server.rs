@@ -2,7 +2,7 @@
 
 use std::{
     io,
-    net::SocketAddr,
+    net::{Ipv4Addr, SocketAddr},
     sync::{
         Arc,
         atomic::{AtomicUsize, Ordering::SeqCst},
@@ -17,7 +17,7 @@ use tokio::{
     io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpSocket, TcpStream},
     task::JoinHandle,
-    time,
+    time::{self, Instant},
 };
 use tokio_rustls::TlsAcceptor;
 
@@ -26,6 +26,8 @@ use tokio_rustls::TlsAcceptor;
 pub(super) enum Conduct {
     /// Answers with this, verbatim, and keeps the connection.
     Answer(String),
+    /// Answers some paths verbatim, without their queries, and all others with 200.
+    ByPath(Vec<(&'static str, String)>),
     /// Reads the request, then says nothing until the client leaves.
     Hang,
     /// Resets the connection instead of answering.
@@ -36,15 +38,24 @@ pub(super) enum Conduct {
 
 impl Conduct {
     pub(super) fn status(status: &str) -> Self {
-        Self::Answer(format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n"))
+        Self::Answer(empty(status))
     }
+}
+
+/// An answer without a body.
+pub(super) fn empty(status: &str) -> String {
+    format!("HTTP/1.1 {status}\r\ncontent-length: 0\r\n\r\n")
+}
+
+fn ok() -> String {
+    empty("200 OK")
 }
 
 /// Stops listening when dropped.
 pub(super) struct Server {
     pub(super) address: SocketAddr,
     conduct: Arc<Mutex<Conduct>>,
-    requests: Arc<Mutex<Vec<String>>>,
+    requests: Arc<Mutex<Vec<(Instant, String)>>>,
     open: Arc<AtomicUsize>,
     task: JoinHandle<()>,
 }
@@ -52,6 +63,17 @@ pub(super) struct Server {
 impl Server {
     pub(super) async fn start(conduct: Conduct) -> Self {
         Self::listen(TcpListener::bind(LOOPBACK).await.unwrap(), conduct)
+    }
+
+    /// Listens on all loopback addresses, of which there are millions, at the port of `address`.
+    pub(super) async fn start_everywhere(conduct: Conduct) -> Self {
+        Self::listen(TcpListener::bind("0.0.0.0:0").await.unwrap(), conduct)
+    }
+
+    /// The `number`th address of a server that listens everywhere.
+    pub(super) fn at(&self, number: u32) -> SocketAddr {
+        let ip = Ipv4Addr::from_bits(Ipv4Addr::LOCALHOST.to_bits() + number);
+        SocketAddr::new(ip.into(), self.address.port())
     }
 
     pub(super) async fn start_tls(conduct: Conduct, issued: &CertifiedKey<rcgen::KeyPair>) -> Self {
@@ -112,7 +134,13 @@ impl Server {
 
     /// The heads of all requests up to now.
     pub(super) fn requests(&self) -> Vec<String> {
-        self.requests.lock().clone()
+        let requests = self.requests.lock();
+        requests.iter().map(|(_, head)| head.clone()).collect()
+    }
+
+    /// When they came.
+    pub(super) fn times(&self) -> Vec<Instant> {
+        self.requests.lock().iter().map(|(at, _)| *at).collect()
     }
 
     /// Connections that are open now.
@@ -140,7 +168,7 @@ async fn serve_tls(
     tls: &TlsAcceptor,
     stream: TcpStream,
     conduct: Conduct,
-    requests: &Mutex<Vec<String>>,
+    requests: &Mutex<Vec<(Instant, String)>>,
 ) -> io::Result<()> {
     let mut stream = tls.accept(stream).await?;
     answer(&mut stream, conduct, requests).await?;
@@ -150,7 +178,7 @@ async fn serve_tls(
 async fn serve(
     mut stream: TcpStream,
     conduct: Conduct,
-    requests: &Mutex<Vec<String>>,
+    requests: &Mutex<Vec<(Instant, String)>>,
 ) -> io::Result<()> {
     if let Conduct::Reset = conduct {
         stream.set_zero_linger()?;
@@ -161,7 +189,7 @@ async fn serve(
 async fn answer(
     stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
     conduct: Conduct,
-    requests: &Mutex<Vec<String>>,
+    requests: &Mutex<Vec<(Instant, String)>>,
 ) -> io::Result<()> {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -169,18 +197,22 @@ async fn answer(
             return Ok(());
         }
     }
-    requests
-        .lock()
-        .push(String::from_utf8_lossy(&head).into_owned());
+    let head = String::from_utf8_lossy(&head).into_owned();
+    let path = head.split(' ').nth(1).unwrap_or_default().to_owned();
+    requests.lock().push((Instant::now(), head));
     match conduct {
+        Conduct::ByPath(answers) => {
+            let path = path.split('?').next().unwrap_or_default();
+            let own = answers.into_iter().find(|(of, _)| *of == path);
+            let answer = own.map_or_else(ok, |(_, answer)| answer);
+            stream.write_all(answer.as_bytes()).await?;
+        }
         Conduct::Answer(answer) => stream.write_all(answer.as_bytes()).await?,
         Conduct::Hang => {}
         Conduct::Reset => return Ok(()),
         Conduct::Slow(delay) => {
             time::sleep(delay).await;
-            stream
-                .write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
-                .await?;
+            stream.write_all(ok().as_bytes()).await?;
         }
     }
     // Keeps the connection open, as servers do, until the client closes it.

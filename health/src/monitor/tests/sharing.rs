@@ -35,7 +35,7 @@ async fn equal_targets_are_one_endpoint() {
         (monitor.stats().endpoints, monitor.endpoints().len()),
         (4, 4)
     );
-    eventually("everybody's first probe", || {
+    eventually("news of everybody", || {
         others.iter().chain([&first]).all(was_probed)
     })
     .await;
@@ -78,7 +78,7 @@ async fn the_last_holder_ends_the_probing() {
 /// more probes than permitted.
 #[tokio::test]
 async fn many_endpoints_cost_one_task() {
-    let server = Server::start(Conduct::Hang).await;
+    let server = Server::start_everywhere(Conduct::Hang).await;
     let monitor = Monitor::new(MonitorConfig {
         max_concurrent_probes: 8,
         ..config()
@@ -90,9 +90,11 @@ async fn many_endpoints_cost_one_task() {
     let base = target(server.address, Some(patient));
     let tasks_before = Handle::current().metrics().num_alive_tasks();
     let held: Vec<_> = (0..20_000)
-        .map(|identity| {
+        .map(|number| {
             monitor.watch(Target {
-                identity,
+                url: format!("http://{}/health", server.at(number))
+                    .parse()
+                    .unwrap(),
                 ..base.clone()
             })
         })
@@ -121,19 +123,13 @@ async fn many_endpoints_cost_one_task() {
 /// Endpoints beyond the limit aren't forgotten: each is probed as another's probe ends.
 #[tokio::test]
 async fn those_beyond_the_limit_get_their_turn() {
-    let server = Server::start(Conduct::status("200 OK")).await;
+    let server = Server::start_everywhere(Conduct::status("200 OK")).await;
     let (monitor, _task) = start(MonitorConfig {
         max_concurrent_probes: 1,
         ..config()
     });
-    let base = target(server.address, Some(RARE));
     let held: Vec<_> = (0..10)
-        .map(|identity| {
-            monitor.watch(Target {
-                identity,
-                ..base.clone()
-            })
-        })
+        .map(|number| monitor.watch(target(server.at(number), Some(RARE))))
         .collect();
     eventually("all first probes", || held.iter().all(was_probed)).await;
     assert_eq!(monitor.stats().probes.ok, 10);

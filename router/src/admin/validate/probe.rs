@@ -2,6 +2,7 @@
 
 use std::{io, sync::Arc, time::Duration};
 
+use health::{MetricsPage, Product};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::{
@@ -10,14 +11,12 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use rustls::{ClientConfig, RootCertStore, pki_types::ServerName};
-use serde::Serialize;
 use tenant_store::model::{
     Deployment, Endpoint, EndpointProtocol, HealthCheck, Signal, UpstreamTls,
 };
 use tokio::{net::TcpStream, time::Instant};
 use tokio_rustls::TlsConnector;
 use tokio_util::either::Either;
-use utoipa::ToSchema;
 
 use super::EndpointCheck;
 use crate::{proxy::route::authorization, tls};
@@ -25,45 +24,8 @@ use crate::{proxy::route::authorization, tls};
 /// Bytes of an endpoint's metrics that are read at most.
 const METRICS_LIMIT: usize = 4 << 20;
 
-/// Longest version told, in characters.
-const VERSION_LIMIT: usize = 64;
-
-/// What an endpoint is, going by its own metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Product {
-    /// `VictoriaMetrics`, single or a component of a cluster.
-    VictoriaMetrics,
-    /// `VictoriaLogs`.
-    VictoriaLogs,
-    /// `VictoriaTraces`.
-    VictoriaTraces,
-    /// A `vmauth` in front of any of them.
-    Vmauth,
-    /// None of these, or it does not tell.
-    Unknown,
-}
-
-impl Product {
-    fn serves(self, signal: Signal) -> bool {
-        match self {
-            Self::VictoriaMetrics => signal == Signal::Metrics,
-            Self::VictoriaLogs => signal == Signal::Logs,
-            Self::VictoriaTraces => signal == Signal::Traces,
-            Self::Vmauth => true,
-            Self::Unknown => false,
-        }
-    }
-
-    fn name(self) -> &'static str {
-        match self {
-            Self::VictoriaMetrics => "VictoriaMetrics",
-            Self::VictoriaLogs => "VictoriaLogs",
-            Self::VictoriaTraces => "VictoriaTraces",
-            Self::Vmauth => "vmauth",
-            Self::Unknown => "an unknown product",
-        }
-    }
+fn serves(product: Product, signal: Signal) -> bool {
+    product == Product::Vmauth || product == expected(signal)
 }
 
 /// How a deployment's endpoints are spoken to.
@@ -137,13 +99,14 @@ impl Prober {
         let answer = connection.send(self.request(endpoint, "/metrics")?).await?;
         if answer.status() == StatusCode::OK {
             let page = read(answer, METRICS_LIMIT).await?;
-            (check.product, check.version) = recognize(&String::from_utf8_lossy(&page));
+            let page = MetricsPage::parse(&String::from_utf8_lossy(&page));
+            (check.product, check.version) = (page.product, page.version);
         }
-        if !check.product.serves(signal) {
+        if !serves(check.product, signal) {
             check.problems.push(format!(
                 "expected {} for {signal}, and it is {}, going by its /metrics",
-                expected(signal).name(),
-                check.product.name()
+                expected(signal),
+                check.product
             ));
         }
         Ok(())
@@ -286,47 +249,6 @@ async fn read(answer: Response<Incoming>, limit: usize) -> Result<Vec<u8>, Strin
     Ok(bytes)
 }
 
-/// What a page of metrics is of. Builds without a version are known by the names of their metrics.
-fn recognize(page: &str) -> (Product, Option<String>) {
-    let version = page
-        .lines()
-        .find_map(|line| line.strip_prefix("vm_app_version{version=\""))
-        .and_then(|rest| rest.split_once('"'))
-        .map(|(version, _)| version)
-        .filter(|version| !version.is_empty());
-    let named = version.and_then(|version| {
-        [
-            ("victoria-metrics", Product::VictoriaMetrics),
-            ("vmselect", Product::VictoriaMetrics),
-            ("vminsert", Product::VictoriaMetrics),
-            ("victoria-logs", Product::VictoriaLogs),
-            ("vlselect", Product::VictoriaLogs),
-            ("vlinsert", Product::VictoriaLogs),
-            ("victoria-traces", Product::VictoriaTraces),
-            ("vtselect", Product::VictoriaTraces),
-            ("vtinsert", Product::VictoriaTraces),
-            ("vmauth", Product::Vmauth),
-        ]
-        .into_iter()
-        .find(|(prefix, _)| version.starts_with(prefix))
-        .map(|(_, product)| product)
-    });
-    // VictoriaTraces has metrics of VictoriaLogs, too, and all of them have some of `vm_`.
-    let by_metrics = || {
-        [
-            ("vmauth_", Product::Vmauth),
-            ("vt_", Product::VictoriaTraces),
-            ("vl_", Product::VictoriaLogs),
-            ("vm_rows", Product::VictoriaMetrics),
-        ]
-        .into_iter()
-        .find(|(prefix, _)| page.lines().any(|line| line.starts_with(prefix)))
-        .map_or(Product::Unknown, |(_, product)| product)
-    };
-    let version = version.map(|version| version.chars().take(VERSION_LIMIT).collect());
-    (named.unwrap_or_else(by_metrics), version)
-}
-
 fn expected(signal: Signal) -> Product {
     match signal {
         Signal::Metrics => Product::VictoriaMetrics,
@@ -337,42 +259,4 @@ fn expected(signal: Signal) -> Product {
 
 fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1_000_000.0).round() / 1000.0
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn products_are_known_by_version_or_by_their_metrics() {
-        for (page, product, version) in [
-            (
-                "vm_app_version{version=\"victoria-metrics-20260101-v1.150.0\", short_version=\"v1.150.0\"} 1\n",
-                Product::VictoriaMetrics,
-                Some("victoria-metrics-20260101-v1.150.0"),
-            ),
-            (
-                "vl_rows 1\nvt_rows_ingested_total 1\nvm_app_version{version=\"victoria-traces-v0.11.0\"} 1\n",
-                Product::VictoriaTraces,
-                Some("victoria-traces-v0.11.0"),
-            ),
-            (
-                "vm_app_version{version=\"\", short_version=\"\"} 1\nvm_rows_inserted_total 4\n",
-                Product::VictoriaMetrics,
-                None,
-            ),
-            (
-                "vm_app_start_timestamp 1\nvl_rows 1\n",
-                Product::VictoriaLogs,
-                None,
-            ),
-            ("vl_rows 1\nvt_rows 1\n", Product::VictoriaTraces, None),
-            ("vmauth_user_requests_total 1\n", Product::Vmauth, None),
-            ("go_goroutines 7\n", Product::Unknown, None),
-            ("", Product::Unknown, None),
-        ] {
-            let (found, told) = recognize(page);
-            assert_eq!((found, told.as_deref()), (product, version), "{page}");
-        }
-    }
 }

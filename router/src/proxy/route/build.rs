@@ -3,7 +3,7 @@
 //! Runs on the control runtime; it reads secret and certificate files.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     fs,
     hash::{DefaultHasher, Hash, Hasher},
     io,
@@ -14,7 +14,7 @@ use std::{
     },
 };
 
-use health::{Monitor, Target};
+use health::{DeepCheck, Monitor, Target};
 use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
@@ -47,12 +47,15 @@ pub struct RouteBuilder {
     clear_client: reqwest::Client,
     picking: Picking,
     peers: Mutex<HashMap<PeerKey, Weak<Peer>>>,
+    /// Nearly all endpoints of a signal are looked at in the same way.
+    deep_checks: Mutex<HashSet<Arc<DeepCheck>>>,
     next_peer: AtomicU64,
 }
 
 /// What the endpoints of a deployment have in common, read once for all of them.
 struct Checked<'a> {
     deployment: &'a Deployment,
+    signal: Signal,
     check: &'a HealthCheck,
     terms: Option<Arc<health::ProbeTerms>>,
     authorization: Option<HeaderValue>,
@@ -116,6 +119,7 @@ impl RouteBuilder {
             clear_client,
             picking: Picking::default(),
             peers,
+            deep_checks: Mutex::default(),
             next_peer,
         })
     }
@@ -168,7 +172,7 @@ impl RouteBuilder {
     ) -> DeploymentRoute {
         let shared = before.map_or_else(|| self.state(tenant, signal), |b| b.shared.clone());
         let check = deployment.health_check.inherit(tenant.health, tier.health);
-        let (endpoints, fault) = match self.endpoints(deployment, &check) {
+        let (endpoints, fault) = match self.endpoints(deployment, signal, &check) {
             Ok(endpoints) => (endpoints, None),
             Err(fault) => {
                 tracing::error!(tenant = %tenant.id, %signal, error = %fault, "deployment can't be spoken to");
@@ -207,10 +211,12 @@ impl RouteBuilder {
     fn endpoints(
         &self,
         deployment: &Deployment,
+        signal: Signal,
         check: &HealthCheck,
     ) -> Result<Box<[EndpointRoute]>, RouteFault> {
         let checked = Checked {
             deployment,
+            signal,
             check,
             terms: probe::terms(check),
             authorization: deployment.auth.as_ref().map(authorization).transpose()?,
@@ -243,6 +249,7 @@ impl RouteBuilder {
             name: name.clone(),
             probe: probe::spec(check),
             terms: checked.terms.clone(),
+            deep: probe::deep(check, checked.signal, endpoint).map(|deep| self.shared(deep)),
             client: self.probe_client(&peer)?,
             authorization: authorization.clone(),
             identity: identity(&Self::key(endpoint, tls), authorization.as_ref()),
@@ -257,6 +264,20 @@ impl RouteBuilder {
             authorization,
             health,
         })
+    }
+
+    /// The one deep check like this.
+    fn shared(&self, check: DeepCheck) -> Arc<DeepCheck> {
+        let mut checks = self.deep_checks.lock();
+        if let Some(known) = checks.get(&check) {
+            return known.clone();
+        }
+        if checks.len() > 1024 && checks.len().is_power_of_two() {
+            checks.retain(|check| Arc::strong_count(check) > 1);
+        }
+        let check = Arc::new(check);
+        checks.insert(check.clone());
+        check
     }
 
     /// The one peer for this endpoint, shared with all that mean the same.

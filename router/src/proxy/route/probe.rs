@@ -2,11 +2,13 @@
 
 use std::{net::SocketAddr, sync::Arc};
 
-use health::{ProbeSpec, ProbeTerms};
-use http::{HeaderName, HeaderValue};
+use health::{ProbeSpec, ProbeTerms, Product};
+use http::{HeaderName, HeaderValue, Method};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use rustls::ClientConfig;
-use tenant_store::model::{EndpointUrl, HealthCheck, UpstreamTls};
+use tenant_store::model::{
+    Endpoint, EndpointProtocol, EndpointUrl, HealthCheck, Signal, UpstreamTls,
+};
 use url::Url;
 
 use super::peer::{PeerHost, PeerTls};
@@ -50,6 +52,48 @@ pub(super) fn terms(check: &HealthCheck) -> Option<Arc<ProbeTerms>> {
         start_grace: start_grace.unwrap_or_default().0,
     };
     (terms != ProbeTerms::default()).then(|| Arc::new(terms))
+}
+
+/// What is looked at more closely, where an endpoint speaks HTTP/1.1: those that don't take gRPC.
+pub(super) fn deep(
+    check: &HealthCheck,
+    signal: Signal,
+    endpoint: &Endpoint,
+) -> Option<health::DeepCheck> {
+    if !check.enabled || !check.deep.enabled || endpoint.protocol != EndpointProtocol::Http1 {
+        return None;
+    }
+    // Empty writes go as far as real ones, and leave nothing behind.
+    let (product, query, method, ingestion) = match signal {
+        Signal::Metrics => (
+            Product::VictoriaMetrics,
+            "/api/v1/query?query=1",
+            Method::POST,
+            "/api/v1/import/prometheus",
+        ),
+        Signal::Logs => (
+            Product::VictoriaLogs,
+            "/select/logsql/query?query=_time:1m&limit=1",
+            Method::POST,
+            "/insert/jsonline",
+        ),
+        Signal::Traces => (
+            Product::VictoriaTraces,
+            "/select/logsql/query?query=_time:1m&limit=1",
+            Method::GET,
+            "/insert/ready",
+        ),
+    };
+    let base = endpoint.url.base_path();
+    Some(health::DeepCheck {
+        interval: check.deep.interval.0,
+        product,
+        min_version: check.deep.min_version.as_deref().map(Into::into),
+        query: format!("{base}{query}").into(),
+        ingestion: (method, format!("{base}{ingestion}").into()),
+        min_free_disk_percent: check.deep.min_free_disk_percent,
+        max_clock_skew: check.deep.max_clock_skew.0,
+    })
 }
 
 /// Where an endpoint is probed: under the name it is verified with.

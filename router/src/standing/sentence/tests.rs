@@ -29,6 +29,7 @@ fn endpoint(name: &str, condition: EndpointCondition, why: Reason) -> EndpointVi
             last_failure: None,
             probing: true,
             last_probe: None,
+            deep: None,
             consecutive_probe_successes: 0,
             consecutive_probe_failures: 0,
             consecutive_request_failures: 0,
@@ -63,6 +64,7 @@ fn a_refusing_endpoint_and_who_serves_instead() {
         ok: false,
         error: Some("can't connect: Connection refused (os error 111)".into()),
         latency_ms: 0.3,
+        shared: false,
     });
     let well = endpoint(
         "vm-acme-1:8428",

@@ -20,6 +20,8 @@ pub(crate) struct Victoria {
 enum Kind {
     Metrics,
     Logs,
+    /// A `VictoriaMetrics` that takes any free space for too little.
+    FullDisk,
 }
 
 impl Victoria {
@@ -31,6 +33,11 @@ impl Victoria {
     /// Starts a `VictoriaLogs`.
     pub(crate) async fn logs() -> Self {
         Self::start(Kind::Logs).await
+    }
+
+    /// Starts a `VictoriaMetrics` that has too little disk space to take data.
+    pub(crate) async fn with_full_disk() -> Self {
+        Self::start(Kind::FullDisk).await
     }
 
     /// Its URL.
@@ -118,7 +125,7 @@ impl Victoria {
 
 fn spawn(kind: Kind, port: &Port, folder: &TempDir) -> Process {
     let (name, program) = match kind {
-        Kind::Metrics => (
+        Kind::Metrics | Kind::FullDisk => (
             "metrics",
             tool(&["victoria-metrics", "victoria-metrics-prod"]),
         ),
@@ -136,6 +143,9 @@ fn spawn(kind: Kind, port: &Port, folder: &TempDir) -> Process {
             "-memory.allowedBytes=64MB",
             "-loggerLevel=WARN",
         ]);
+    if kind == Kind::FullDisk {
+        command.arg("-storage.minFreeDiskSpaceBytes=1PB");
+    }
     Process::spawn(name, &mut command, folder.path())
 }
 
