@@ -7,8 +7,10 @@
 mod condition;
 mod event;
 mod follow;
+mod news;
 mod overview;
 mod record;
+mod reread;
 mod sentence;
 mod sight;
 mod states;

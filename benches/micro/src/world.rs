@@ -11,6 +11,7 @@ use router::{
         context::ProxyContext,
         route::{RouteBuilder, TenantRoute},
     },
+    standing::Standing,
     telemetry::Telemetry,
     tiers::Tiers,
     tls,
@@ -109,9 +110,21 @@ impl World {
     ///
     /// # Panics
     /// No store can be opened.
-    #[expect(clippy::expect_used, reason = "nothing can be measured without")]
     pub fn tenants(&self, count: u32) -> Arc<TenantCache<TenantRoute>> {
-        let file = self.folder.path().join(format!("{count}.db"));
+        self.tenants_with(count, 1)
+    }
+
+    /// What tells how so many tenants are that have so many endpoints for each signal.
+    ///
+    /// # Panics
+    /// No store can be opened.
+    pub fn standing(&self, count: u32, endpoints: usize) -> Arc<Standing> {
+        Standing::new(self.tenants_with(count, endpoints), self.telemetry.clone())
+    }
+
+    #[expect(clippy::expect_used, reason = "nothing can be measured without")]
+    fn tenants_with(&self, count: u32, endpoints: usize) -> Arc<TenantCache<TenantRoute>> {
+        let file = self.folder.path().join(format!("{count}-{endpoints}.db"));
         let repository = self.runtime.block_on(SqliteRepository::open(&file));
         let builder = self.builder.clone();
         let cache = TenantCache::new(
@@ -121,7 +134,7 @@ impl World {
             move |record, previous| builder.build(record, previous),
         );
         for number in 0..count {
-            cache.store(&self.record(&format!("tenant-{number:05}"), 1));
+            cache.store(&self.record(&format!("tenant-{number:05}"), endpoints));
         }
         cache
     }

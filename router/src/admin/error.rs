@@ -260,6 +260,14 @@ const KEY_IN_FLIGHT: Nature = nature(
     "request in flight",
 );
 
+const READ_ONLY: Nature = nature(StatusCode::FORBIDDEN, "read-only", "the store is read-only");
+
+const LAST_ENDPOINT: Nature = nature(
+    StatusCode::CONFLICT,
+    "last-endpoint",
+    "no endpoint would be left",
+);
+
 impl ApiError {
     /// One fault is a whole answer.
     pub(super) fn fault(
@@ -300,15 +308,9 @@ impl ApiError {
             Self::InUse(_) | Self::NoKeySecret => {
                 nature(S::CONFLICT, "conflict", "not as things are")
             }
-            Self::LastEndpoint { .. } => {
-                nature(S::CONFLICT, "last-endpoint", "no endpoint would be left")
-            }
+            Self::LastEndpoint { .. } => LAST_ENDPOINT,
             Self::ReadOnly(_) => nature(S::FORBIDDEN, "read-only", "the store is read-only"),
-            Self::PreconditionFailed(_) => nature(
-                S::PRECONDITION_FAILED,
-                "precondition-failed",
-                "not as the condition says",
-            ),
+            Self::PreconditionFailed(_) => PRECONDITION_FAILED,
             Self::PreconditionRequired(_) => nature(
                 S::PRECONDITION_REQUIRED,
                 "precondition-required",

@@ -5,6 +5,7 @@ mod changes;
 mod described;
 mod idempotency;
 mod keys;
+mod out_of_use;
 mod patches;
 mod refusals;
 mod roles;

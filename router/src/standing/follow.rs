@@ -22,7 +22,8 @@ use super::{
     Standing,
     condition::Condition,
     event::{Cause, HealthEvent, Kind, News},
-    record::{Record, Reread},
+    record::Record,
+    reread::Reread,
     sight::{self, Sight},
 };
 use crate::proxy::route::TenantRoute;
@@ -77,9 +78,9 @@ impl Standing {
         self.nudged.notify_one();
     }
 
-    /// Looks at every tenant once, tells what is new, and has those read again that none is left
-    /// of.
-    pub(crate) fn look(&self) {
+    /// Looks at every tenant once, tells what is new, and has those read again that no endpoint is
+    /// left of. Linear in the number of tenants; takes locks: not for the request path.
+    pub fn look(&self) {
         let now = Timestamp::now();
         let mut news = Vec::new();
         let mut records = self.records.lock();
@@ -116,24 +117,21 @@ impl Standing {
             return;
         }
         let maintenance = sight::maintenance(route, now);
-        let record = match known {
-            Some(known) => known,
-            None => {
-                let ideal = Record::ideal(route, entry.revision());
-                records.by_tenant.entry(id.clone()).or_insert(ideal)
-            }
+        let record = if let Some(known) = known {
+            known
+        } else {
+            let ideal = Record::ideal(route, entry.revision());
+            records.by_tenant.entry(id.clone()).or_insert(ideal)
         };
         record.seen_in = look;
         if !record.still_holds(route, entry.revision(), maintenance) {
             let health = self.view(entry, now);
             news.extend(record.renew(&health, now));
         }
-        if !is_left(route) {
-            if Reread::is_due(&mut record.reread, Instant::now()) {
-                self.tenants.invalidate(id);
-            }
-        } else {
+        if is_left(route) {
             record.reread = None;
+        } else if Reread::is_due(&mut record.reread, Instant::now()) {
+            self.tenants.invalidate(id);
         }
         let is_well = is_calm && record.condition <= Condition::Healthy;
         if is_well && record.maintenance.is_none() {

@@ -30,9 +30,12 @@ impl Sight {
 
     /// As it would be if nothing were the matter with any of its endpoints.
     pub(crate) fn ideal(deployment: &DeploymentRoute) -> Self {
-        let calm = |endpoint: &EndpointRoute| match endpoint.is_draining() {
-            true => EndpointCondition::Draining,
-            false => EndpointCondition::Healthy,
+        let calm = |endpoint: &EndpointRoute| {
+            if endpoint.is_draining() {
+                EndpointCondition::Draining
+            } else {
+                EndpointCondition::Healthy
+            }
         };
         Self::judged(
             deployment,

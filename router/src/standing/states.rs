@@ -49,7 +49,11 @@ fn of_deployment(deployment: &DeploymentRoute) -> DeploymentState {
             endpoint: endpoint.name().to_owned(),
             up: health.availability() == Availability::Up,
             condition: condition.as_str(),
-            findings: health.findings().iter().map(|f| f.as_str()).collect(),
+            findings: health
+                .findings()
+                .iter()
+                .map(health::Finding::as_str)
+                .collect(),
         };
         let best = ports
             .entry(endpoint.name())

@@ -17,7 +17,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Acme, with this many equal endpoints for metrics that nobody probes.
-fn unprobed(id: &str, first_port: u16, count: u16) -> Value {
+pub(super) fn unprobed(id: &str, first_port: u16, count: u16) -> Value {
     let endpoints: Vec<_> = (0..count)
         .map(|n| json!({"url": format!("http://127.0.0.1:{}", first_port + n), "priority": n}))
         .collect();
@@ -32,7 +32,7 @@ fn unprobed(id: &str, first_port: u16, count: u16) -> Value {
 }
 
 /// The health of a tenant's endpoint for metrics.
-fn endpoint(admin: &Admin, id: &str, position: usize) -> Arc<EndpointHealth> {
+pub(super) fn endpoint(admin: &Admin, id: &str, position: usize) -> Arc<EndpointHealth> {
     let Known::Tenant(entry) = admin.control.tenants().known(id) else {
         panic!("{id} is not known");
     };
@@ -42,7 +42,7 @@ fn endpoint(admin: &Admin, id: &str, position: usize) -> Arc<EndpointHealth> {
 }
 
 /// Waits for the next event of a kind.
-async fn next(feed: &mut crate::standing::Feed, kind: Kind) -> Arc<HealthEvent> {
+pub(super) async fn next(feed: &mut crate::standing::Feed, kind: Kind) -> Arc<HealthEvent> {
     let wait = async {
         loop {
             let event = feed.recv().await.expect("an event");
@@ -55,13 +55,13 @@ async fn next(feed: &mut crate::standing::Feed, kind: Kind) -> Arc<HealthEvent> 
     event.unwrap_or_else(|_| panic!("no {kind} event"))
 }
 
-async fn health(admin: &Admin, id: &str) -> Value {
+pub(super) async fn health(admin: &Admin, id: &str) -> Value {
     let answer = admin.get(&format!("/api/v1/tenants/{id}/health")).await;
     assert_eq!(answer.status, StatusCode::OK, "{}", answer.body);
     answer.body
 }
 
-async fn metrics(admin: &Admin) -> String {
+pub(super) async fn metrics(admin: &Admin) -> String {
     let answer = Answer::of(admin.anonymous(Method::GET, "/metrics")).await;
     answer.body.as_str().expect("a text").to_owned()
 }
@@ -124,7 +124,19 @@ async fn a_failing_endpoint_is_told_of_at_every_level() {
     assert_eq!(deployment["endpoints"][0]["condition"], "unhealthy");
     assert_eq!(deployment["endpoints"][0]["cause"], "connect");
     assert_eq!(deployment["endpoints"][1]["condition"], "healthy");
+}
 
+/// Metrics tell the same, and a tenant that nothing is left of is read again at once.
+#[tokio::test]
+async fn metrics_tell_of_failing_endpoints() {
+    let admin = Admin::start().await;
+    admin.put(&unprobed("acme", 10_001, 2)).await;
+    for position in 0..2 {
+        endpoint(&admin, "acme", position).report_success();
+    }
+    let mut feed = admin.control.standing().feed();
+    endpoint(&admin, "acme", 0).report_failure(Failure::Connect);
+    next(&mut feed, Kind::Tenant).await;
     let text = metrics(&admin).await;
     for line in [
         "mirador_tenant_health{tenant=\"acme\",signal=\"metrics\"} 0.5",
@@ -242,6 +254,11 @@ async fn the_overview_puts_the_worst_first() {
         worst["signals"]["metrics"],
         json!({"condition": "unhealthy", "score": 0})
     );
+}
+
+#[tokio::test]
+async fn faulty_questions_are_refused_by_name() {
+    let admin = Admin::start().await;
     for (query, field) in [
         ("condition=ill", "condition"),
         ("signal=smoke", "signal"),
@@ -332,172 +349,6 @@ async fn events_are_streamed_and_caught_up_with() {
     let refused = Answer::of(faulty).await;
     assert_eq!(refused.status, StatusCode::BAD_REQUEST);
     assert_eq!(refused.body["errors"][0]["field"], "Last-Event-ID");
-}
-
-async fn drained(admin: &Admin, verb: &str, query: &str, body: Value) -> Answer {
-    let path = format!("/api/v1/tenants/acme/deployments/metrics/endpoints/{verb}{query}");
-    let request = admin.request(Method::POST, &path).header("If-Match", "*");
-    Answer::of(request.json(&body)).await
-}
-
-#[tokio::test]
-async fn an_endpoint_is_drained_unless_it_is_the_last() {
-    let admin = Admin::start().await;
-    admin.put(&unprobed("acme", 10_051, 2)).await;
-    for position in 0..2 {
-        endpoint(&admin, "acme", position).report_success();
-    }
-    let mut feed = admin.control.standing().feed();
-    let first = json!({"endpoint": "127.0.0.1:10051"});
-    let foretold = drained(&admin, "drain", "?dry_run=true", first.clone()).await;
-    assert_eq!(foretold.outcome(), "updated");
-    let done = drained(&admin, "drain", "", first.clone()).await;
-    assert_eq!(
-        (done.status, done.outcome()),
-        (StatusCode::OK, "updated"),
-        "{}",
-        done.body
-    );
-    let endpoints = &done.body["deployments"]["metrics"]["endpoints"];
-    assert_eq!(endpoints[0]["drain"], true);
-    assert_eq!(endpoints[1].get("drain"), None);
-    assert_eq!(
-        drained(&admin, "drain", "", first.clone()).await.outcome(),
-        "unchanged"
-    );
-    let told = next(&mut feed, Kind::Endpoint).await;
-    assert_eq!((&*told.to, told.cause.as_str()), ("draining", "drain"));
-    let now = health(&admin, "acme").await;
-    assert_eq!(
-        now["sentence"],
-        "metrics degraded: 127.0.0.1:10051 is being drained, reads and writes served by 127.0.0.1:10052"
-    );
-    assert_eq!(now["overall"], "healthy", "what is in use is up");
-
-    let last = json!({"endpoint": "http://127.0.0.1:10052/"});
-    let refused = drained(&admin, "drain", "", last.clone()).await;
-    assert_eq!(refused.status, StatusCode::CONFLICT);
-    assert_eq!(refused.body["type"], "/problems/last-endpoint");
-    let detail = refused.body["detail"].as_str().expect("a text");
-    assert!(detail.contains("all others are drained"), "{detail}");
-    let forced = json!({"endpoint": "127.0.0.1:10052", "force": true});
-    assert_eq!(
-        drained(&admin, "drain", "", forced).await.outcome(),
-        "updated"
-    );
-    let nothing = health(&admin, "acme").await;
-    assert_eq!(nothing["condition"], "unhealthy");
-
-    assert_eq!(
-        drained(&admin, "undrain", "", last.clone()).await.outcome(),
-        "updated"
-    );
-    assert_eq!(
-        drained(&admin, "undrain", "", first.clone())
-            .await
-            .outcome(),
-        "updated"
-    );
-    // The other one is down: going by the document alone it would serve.
-    endpoint(&admin, "acme", 1).report_failure(Failure::Connect);
-    let refused = drained(&admin, "drain", "", first).await;
-    assert_eq!(refused.status, StatusCode::CONFLICT);
-    let detail = refused.body["detail"].as_str().expect("a text");
-    assert!(
-        detail.contains("127.0.0.1:10052 could not be connected to since"),
-        "{detail}"
-    );
-
-    let strange = drained(&admin, "drain", "", json!({"endpoint": "10.9.8.7:1"})).await;
-    assert_eq!(strange.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(strange.body["errors"][0]["value"], "10.9.8.7:1");
-    let message = strange.body["errors"][0]["message"]
-        .as_str()
-        .expect("a text");
-    assert!(message.contains("http://127.0.0.1:10051"), "{message}");
-    let misspelt = drained(
-        &admin,
-        "drain",
-        "",
-        json!({"endpoint": "a:1", "forced": true}),
-    )
-    .await;
-    assert_eq!(misspelt.status, StatusCode::BAD_REQUEST);
-}
-
-/// Nobody is told of what happens meanwhile; what is left of it is told at the end.
-#[tokio::test]
-async fn maintenance_silences_a_tenant_until_it_is_over() {
-    let admin = Admin::start().await;
-    admin.put(&unprobed("acme", 10_061, 2)).await;
-    for position in 0..2 {
-        endpoint(&admin, "acme", position).report_success();
-    }
-    let path = "/api/v1/tenants/acme/maintenance";
-    let put = |body: Value| {
-        admin
-            .request(Method::PUT, path)
-            .header("If-Match", "*")
-            .json(&body)
-    };
-    let past = Answer::of(put(
-        json!({"reason": "disks", "until": "2020-01-01T00:00:00Z"}),
-    ))
-    .await;
-    assert_eq!(past.status, StatusCode::UNPROCESSABLE_ENTITY);
-    assert_eq!(past.body["errors"][0]["field"], "until");
-    let nameless = Answer::of(put(json!({"until": "2120-01-01T00:00:00Z"}))).await;
-    assert_eq!(nameless.status, StatusCode::BAD_REQUEST);
-
-    let mut feed = admin.control.standing().feed();
-    let begun = Answer::of(put(json!({"reason": "new disks"}))).await;
-    assert_eq!((begun.status, begun.outcome()), (StatusCode::OK, "updated"));
-    let told = next(&mut feed, Kind::Maintenance).await;
-    assert_eq!((&*told.from, &*told.to), ("healthy", "maintenance"));
-    let now = health(&admin, "acme").await;
-    assert_eq!(now["condition"], "maintenance");
-    assert_eq!(now["sentence"], "in maintenance: new disks");
-    assert_eq!(now["maintenance"]["reason"], "new disks");
-    assert!(
-        metrics(&admin)
-            .await
-            .contains("mirador_maintenance{tenant=\"acme\"} 1")
-    );
-    let page = admin.get("/api/v1/health?condition=maintenance").await.body;
-    assert_eq!(page["tenants"][0]["tenant"], "acme");
-
-    endpoint(&admin, "acme", 0).report_failure(Failure::Connect);
-    let looked = admin.control.standing();
-    looked.look();
-    assert!(feed.try_recv().is_err(), "nobody is to be woken");
-    assert_eq!(
-        health(&admin, "acme").await["deployments"]["metrics"]["condition"],
-        "degraded"
-    );
-
-    let end = admin.request(Method::DELETE, path).header("If-Match", "*");
-    assert_eq!(Answer::of(end).await.outcome(), "updated");
-    let over = next(&mut feed, Kind::Maintenance).await;
-    assert_eq!((&*over.from, &*over.to), ("maintenance", "degraded"));
-    let tenant = next(&mut feed, Kind::Tenant).await;
-    assert_eq!((&*tenant.from, &*tenant.to), ("healthy", "degraded"));
-}
-
-/// Nobody has to remember to end it.
-#[tokio::test]
-async fn maintenance_ends_by_the_clock() {
-    let admin = Admin::start().await;
-    admin.put(&unprobed("acme", 10_071, 2)).await;
-    let mut feed = admin.control.standing().feed();
-    let until = (jiff::Timestamp::now() + Duration::from_secs(3)).to_string();
-    let begin = admin.request(Method::PUT, "/api/v1/tenants/acme/maintenance");
-    let begin = begin.json(&json!({"reason": "new disks", "until": until}));
-    let begun = Answer::of(begin.header("If-Match", "*")).await;
-    assert_eq!(begun.status, StatusCode::OK, "{}", begun.body);
-    assert_eq!(&*next(&mut feed, Kind::Maintenance).await.to, "maintenance");
-    let over = next(&mut feed, Kind::Maintenance).await;
-    assert_eq!((&*over.from, &*over.to), ("maintenance", "unknown"));
-    assert_eq!(over.sentence, "maintenance is over: new disks");
 }
 
 /// Alerts about a tenant that is deleted have to end.

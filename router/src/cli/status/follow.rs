@@ -46,12 +46,12 @@ pub(super) async fn watch(
         }
         let until = Instant::now() + REDRAWN;
         tokio::select! {
-            line = events.next(client, status) => {
-                let line = line?;
+            told = events.next(client, status) => {
+                let told = told?;
                 if !live {
-                    terminal.say(&line)?;
+                    terminal.say(&told)?;
                 }
-                recent.push_back(line);
+                recent.push_back(told);
                 if recent.len() > RECENT {
                     recent.pop_front();
                 }
@@ -112,12 +112,11 @@ impl Events {
                 }
                 continue;
             };
-            match response.chunk().await {
-                Ok(Some(chunk)) => self.read.push(&chunk),
-                Ok(None) | Err(_) => {
-                    self.response = None;
-                    self.read = Lines::default();
-                }
+            if let Ok(Some(chunk)) = response.chunk().await {
+                self.read.push(&chunk);
+            } else {
+                self.response = None;
+                self.read = Lines::default();
             }
         }
     }

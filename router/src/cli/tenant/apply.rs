@@ -70,82 +70,90 @@ async fn take(
     let tag = revision.map_or_else(|| "*".to_owned(), |revision| format!("\"{revision}\""));
     let id = step.id().as_str();
     let query = [("dry_run", dry_run.to_string())];
-    let change = |method, path, body| Change {
-        method,
-        path,
+    let sender = Sender {
+        client,
         query: &query,
-        condition: Condition::Match(&tag),
-        body,
+        tag: &tag,
     };
     match step {
         Step::Put(tenant) => put(client, tenant, dry_run).await,
         Step::Patch(_, fields) => {
             let path = ["tenants", id];
-            client
-                .change(change(Method::PATCH, &path, Body::Patch(fields)))
-                .await
+            sender.send(Method::PATCH, &path, Body::Patch(fields)).await
         }
         Step::Delete(_, purge) => {
+            let purge = ("purge", purge.to_string());
+            let query = [query[0].clone(), purge];
+            let sender = Sender {
+                query: &query,
+                ..sender
+            };
             let path = ["tenants", id];
-            let query = [
-                ("dry_run", dry_run.to_string()),
-                ("purge", purge.to_string()),
-            ];
-            client
-                .change(Change {
-                    query: &query,
-                    ..change(Method::DELETE, &path, Body::None)
-                })
-                .await
+            sender.send(Method::DELETE, &path, Body::None).await
         }
-        Step::Suspend(_) => {
-            let path = ["tenants", id, "suspend"];
-            client.change(change(Method::POST, &path, Body::None)).await
-        }
-        Step::Restore(_) => {
-            let path = ["tenants", id, "restore"];
-            client.change(change(Method::POST, &path, Body::None)).await
-        }
+        Step::Suspend(_) => sender.post(&["tenants", id, "suspend"]).await,
+        Step::Restore(_) => sender.post(&["tenants", id, "restore"]).await,
+        Step::Activate(_) => sender.post(&["tenants", id, "activate"]).await,
         Step::Drain(drained) => {
             let (path, body) = (drained.path("drain"), drained.body());
-            client
-                .change(change(Method::POST, &path, Body::Json(&body)))
-                .await
+            sender.send(Method::POST, &path, Body::Json(&body)).await
         }
         Step::Undrain(drained) => {
             let (path, body) = (drained.path("undrain"), drained.body());
-            client
-                .change(change(Method::POST, &path, Body::Json(&body)))
-                .await
+            sender.send(Method::POST, &path, Body::Json(&body)).await
         }
         Step::Maintain(_, maintenance) => {
             let path = ["tenants", id, "maintenance"];
             let body = serde_json::to_value(maintenance).unwrap_or(Value::Null);
-            client
-                .change(change(Method::PUT, &path, Body::Json(&body)))
-                .await
+            sender.send(Method::PUT, &path, Body::Json(&body)).await
         }
         Step::EndMaintenance(_) => {
             let path = ["tenants", id, "maintenance"];
-            client
-                .change(change(Method::DELETE, &path, Body::None))
-                .await
+            sender.send(Method::DELETE, &path, Body::None).await
         }
-        Step::Activate(_) => {
-            let path = ["tenants", id, "activate"];
-            client.change(change(Method::POST, &path, Body::None)).await
-        }
-        Step::Invalidate(_) => {
-            let path = ["tenants", id, "cache", "invalidate"];
-            client
-                .change(Change {
-                    query: &[],
-                    condition: Condition::None,
-                    ..change(Method::POST, &path, Body::None)
-                })
-                .await
-        }
+        Step::Invalidate(_) => invalidate(client, id).await,
     }
+}
+
+/// Sends changes of what is there, each on the same condition.
+struct Sender<'s> {
+    client: &'s AdminClient,
+    query: &'s [(&'s str, String)],
+    tag: &'s str,
+}
+
+impl Sender<'_> {
+    async fn send(
+        &self,
+        method: Method,
+        path: &[&str],
+        body: Body<'_>,
+    ) -> Result<Changed, AdminError> {
+        let change = Change {
+            method,
+            path,
+            query: self.query,
+            condition: Condition::Match(self.tag),
+            body,
+        };
+        self.client.change(change).await
+    }
+
+    async fn post(&self, path: &[&str]) -> Result<Changed, AdminError> {
+        self.send(Method::POST, path, Body::None).await
+    }
+}
+
+/// Has a tenant read again: that changes nothing, so it takes no condition.
+async fn invalidate(client: &AdminClient, id: &str) -> Result<Changed, AdminError> {
+    let change = Change {
+        method: Method::POST,
+        path: &["tenants", id, "cache", "invalidate"],
+        query: &[],
+        condition: Condition::None,
+        body: Body::None,
+    };
+    client.change(change).await
 }
 
 /// Creates or replaces a tenant, whatever it was.
