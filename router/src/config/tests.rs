@@ -1,5 +1,6 @@
 mod files;
 mod identify;
+mod picking;
 mod reference;
 mod store;
 
