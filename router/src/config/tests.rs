@@ -1,6 +1,7 @@
 mod files;
 mod identify;
 mod notify;
+mod picking;
 mod reference;
 mod store;
 
