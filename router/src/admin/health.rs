@@ -62,7 +62,6 @@ fn filter(arguments: &mut Arguments) -> Filter {
         order: Order::Worst,
         limit: arguments.take_limit().into(),
         after: arguments.take::<Cursor>("cursor"),
-        ..Filter::default()
     }
 }
 
