@@ -26,7 +26,9 @@ use self::{
 use crate::{
     config::{NotableCondition, NotifySettings, ReceiverConfig},
     control::Control,
-    standing::{Condition, Filter, HealthEvent, Standing, TenantHealth},
+    standing::{
+        Condition, DeploymentHealth, EndpointCondition, Filter, HealthEvent, Standing, TenantHealth,
+    },
     telemetry::NotificationCounts,
 };
 
@@ -234,7 +236,16 @@ fn alerts(health: &TenantHealth, settings: &NotifySettings) -> Vec<Alert> {
         })
     };
     let ill = health.deployments.iter();
-    ill.filter(|(_, deployment)| notable(deployment.condition))
+    ill.filter(|(_, deployment)| notable(deployment.condition) && !is_as_wanted(deployment))
         .map(|(signal, deployment)| Alert::of(health, *signal, deployment, settings))
         .collect()
+}
+
+/// Whether all that is the matter is that an operator has drained endpoints: whoever did it knows.
+fn is_as_wanted(deployment: &DeploymentHealth) -> bool {
+    let mut endpoints = deployment.endpoints.iter();
+    deployment.condition == Condition::Degraded
+        && endpoints.all(|endpoint| {
+            endpoint.condition.is_calm() || endpoint.condition == EndpointCondition::Draining
+        })
 }

@@ -45,14 +45,13 @@ async fn until_told(hook: &Upstream, tenant: &str, status: &str, alerts: &[&str]
     eventually(
         &format!("{tenant} to be {status}: {alerts:?}"),
         async || {
-            let found = messages(hook).into_iter().find(|message| {
+            messages(hook).into_iter().find(|message| {
                 let names = message["alerts"].as_array().into_iter().flatten();
                 let names = names.map(|alert| alert["labels"]["alertname"].as_str().unwrap_or(""));
                 message["groupLabels"]["tenant"] == tenant
                     && message["status"] == status
                     && names.eq(alerts.iter().copied())
-            });
-            found
+            })
         },
     )
     .await
@@ -208,6 +207,27 @@ async fn maintenance_is_quiet() {
         (told.len() > before && last["status"] == "firing").then_some(())
     })
     .await;
+}
+
+/// Whoever drains an endpoint knows it. What then fails is told.
+#[tokio::test]
+async fn a_drain_is_no_news() {
+    let hook = Upstream::saying("thanks");
+    let mirador = telling(json!([{"kind": "webhook", "url": hook.url()}])).await;
+    let (first, mut second) = (Upstream::saying("a"), Upstream::saying("b"));
+    mirador.apply(&tenant("acme", &[&first, &second])).await;
+    second.until_probed(1).await;
+    let path = "/api/v1/tenants/acme/deployments/metrics/endpoints/drain";
+    let drain = mirador.admin(Method::POST, path).header("If-Match", "*");
+    let drained = drain.json(&json!({"endpoint": first.authority()})).send();
+    assert!(drained.await.expect("an answer").status().is_success());
+    let draining = [("tenant", "acme"), ("condition", "draining")];
+    mirador
+        .until_metric("mirador_endpoint_condition", &draining, |n| n == 1.0)
+        .await;
+    second.stop().await;
+    until_told(&hook, "acme", "firing", &[UNHEALTHY]).await;
+    assert_eq!(messages(&hook).len(), 1, "nothing was told before");
 }
 
 /// Receivers come by a reload, with their tokens, and know at once what is firing.
