@@ -46,10 +46,10 @@ impl PublicPage {
     /// The page, at most [`FRESH`] old; `None` if nobody writes it.
     pub async fn get(&self) -> Option<Bytes> {
         let mut latest = self.latest.subscribe();
-        if !is_fresh(&latest.borrow()) {
+        if !is_fresh(latest.borrow().as_ref()) {
             self.wanted.notify_one();
         }
-        let waiting = latest.wait_for(is_fresh);
+        let waiting = latest.wait_for(|written| is_fresh(written.as_ref()));
         let written = timeout(PATIENCE, waiting).await.ok()?.ok()?;
         written.as_ref().map(|written| written.html.clone())
     }
@@ -59,7 +59,7 @@ impl PublicPage {
         loop {
             self.wanted.notified().await;
             // Wanted again meanwhile, and written already.
-            if is_fresh(&self.latest.borrow()) {
+            if is_fresh(self.latest.borrow().as_ref()) {
                 continue;
             }
             let html = write(&standing).into();
@@ -70,9 +70,8 @@ impl PublicPage {
     }
 }
 
-fn is_fresh(written: &Option<Written>) -> bool {
-    let is_fresh = |written: &Written| written.at.elapsed() < FRESH;
-    written.as_ref().is_some_and(is_fresh)
+fn is_fresh(written: Option<&Written>) -> bool {
+    written.is_some_and(|written| written.at.elapsed() < FRESH)
 }
 
 fn write(standing: &Standing) -> String {

@@ -67,7 +67,6 @@ fn filter(arguments: &mut Arguments) -> Filter {
         order: Order::Worst,
         limit: arguments.take_limit().into(),
         after: arguments.take::<Cursor>("cursor"),
-        ..Filter::default()
     }
 }
 

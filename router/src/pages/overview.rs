@@ -110,7 +110,7 @@ impl Asked {
     }
 
     /// The same from the first page on.
-    fn from_start(&self) -> Self {
+    fn at_start(&self) -> Self {
         Self {
             cursor: None,
             ..self.clone()
@@ -119,7 +119,7 @@ impl Asked {
 
     /// With a condition asked for that was not, or the other way round.
     fn toggled(&self, condition: Condition) -> Self {
-        let mut asked = self.from_start();
+        let mut asked = self.at_start();
         if asked.conditions.contains(&condition) {
             asked.conditions.retain(|one| *one != condition);
         } else {
@@ -305,7 +305,7 @@ impl Page<'_> {
                     (marks::count(tenants as u64)) " of " (marks::counted(all as u64, "tenant", "tenants"))
                 }
                 @if self.asked.cursor.is_some() {
-                    a href=(self.link(&self.asked.from_start())) { "First page" }
+                    a href=(self.link(&self.asked.at_start())) { "First page" }
                 }
                 @if let (Some(next), Audience::Operators) = (&self.overview.next, self.audience) {
                     @let asked = Asked { cursor: Some(next.clone()), ..self.asked.clone() };
@@ -376,12 +376,15 @@ fn share(counts: &Counts) -> Markup {
         number => (number * WIDTH / total).max(THINNEST),
     });
     let all: usize = widths.iter().sum::<usize>().max(WIDTH);
-    let mut from = 0;
+    let starts = widths.iter().scan(0, |from, width| {
+        let start = *from;
+        *from += width;
+        Some(start)
+    });
     html! {
         svg.share viewBox={ "0 0 " (all) " 6" } preserveAspectRatio="none" aria-hidden="true" {
-            @for (condition, width) in CONDITIONS.into_iter().zip(widths) {
+            @for ((condition, width), from) in CONDITIONS.into_iter().zip(widths).zip(starts) {
                 rect class=(condition) x=(from) width=(width) height="6" {}
-                @let _ = from += width;
             }
         }
     }

@@ -60,8 +60,8 @@ pub(super) async fn page(
     Ok(Html(frame.around(&page.main()).into_string()))
 }
 
-fn text(text: impl ToString) -> Fact {
-    Fact::Text(text.to_string())
+fn text(text: impl Into<String>) -> Fact {
+    Fact::Text(text.into())
 }
 
 fn build(control: &Control) -> Part {
@@ -159,9 +159,10 @@ fn probes(control: &Control) -> Part {
     let failed: Vec<_> = failed
         .map(|(result, count)| format!("{result}: {count}"))
         .collect();
-    facts.push(match failed.is_empty() {
-        true => ("Of them failed", text("none")),
-        false => ("Of them failed", Fact::Several(failed)),
+    facts.push(if failed.is_empty() {
+        ("Of them failed", text("none"))
+    } else {
+        ("Of them failed", Fact::Several(failed))
     });
     if let Some(mean) = stats
         .probe_time
@@ -245,7 +246,7 @@ fn reloads(control: &Control) -> [(&'static str, Fact); 2] {
 fn listener(listener: &ListenerConfig) -> String {
     let mut text = listener.address.to_string();
     if let Some(signal) = listener.signal {
-        text.push_str(&format!(", {signal} only"));
+        text.extend([", ", signal.as_str(), " only"]);
     }
     if listener.tls.is_some() {
         text.push_str(", TLS");

@@ -27,7 +27,7 @@ struct Drawing<'a> {
 struct Line<'a> {
     label: &'a str,
     ink: &'a str,
-    values: Vec<Option<f32>>,
+    values: Vec<Option<f64>>,
 }
 
 /// The charts of one signal.
@@ -53,7 +53,7 @@ pub(super) fn card(signal: Signal, trend: Option<&Trend>) -> Markup {
 }
 
 fn requests(signal: Signal, trend: &Trend) -> Markup {
-    let rate = |count: u32| Some(count as f32 / EVERY.as_secs() as f32);
+    let rate = |count: u32| Some(rounded(f64::from(count) / EVERY.as_secs_f64()));
     let points = &trend.points;
     let drawing = Drawing {
         at: &trend.at,
@@ -85,7 +85,7 @@ fn errors(signal: Signal, trend: &Trend) -> Markup {
 }
 
 fn latency(signal: Signal, trend: &Trend) -> Markup {
-    let known = |value: f32| value.is_finite().then_some(value);
+    let known = |value: f32| value.is_finite().then(|| rounded(value.into()));
     let line = |label, ink, value: fn(&Stretch) -> f32| Line {
         label,
         ink,
@@ -118,8 +118,14 @@ fn figure(signal: Signal, what: &str, title: &Markup, drawing: &Drawing<'_>) -> 
     }
 }
 
-fn error_share(point: &Stretch) -> Option<f32> {
-    (point.answered > 0).then(|| point.failed as f32 / point.answered as f32)
+fn error_share(point: &Stretch) -> Option<f64> {
+    let share = || rounded(f64::from(point.failed) / f64::from(point.answered));
+    (point.answered > 0).then(share)
+}
+
+/// To what can be seen of it.
+fn rounded(value: f64) -> f64 {
+    (value * 1e4).round() / 1e4
 }
 
 /// The same in rows, for those who don't see drawings, and without a script.
