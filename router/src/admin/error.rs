@@ -262,6 +262,12 @@ const KEY_IN_FLIGHT: Nature = nature(
 
 const READ_ONLY: Nature = nature(StatusCode::FORBIDDEN, "read-only", "the store is read-only");
 
+const PRECONDITION_FAILED: Nature = nature(
+    StatusCode::PRECONDITION_FAILED,
+    "precondition-failed",
+    "not as the condition says",
+);
+
 const LAST_ENDPOINT: Nature = nature(
     StatusCode::CONFLICT,
     "last-endpoint",
@@ -309,7 +315,7 @@ impl ApiError {
                 nature(S::CONFLICT, "conflict", "not as things are")
             }
             Self::LastEndpoint { .. } => LAST_ENDPOINT,
-            Self::ReadOnly(_) => nature(S::FORBIDDEN, "read-only", "the store is read-only"),
+            Self::ReadOnly(_) => READ_ONLY,
             Self::PreconditionFailed(_) => PRECONDITION_FAILED,
             Self::PreconditionRequired(_) => nature(
                 S::PRECONDITION_REQUIRED,

@@ -35,6 +35,7 @@ fn endpoint(name: &str, condition: EndpointCondition, why: Reason) -> EndpointVi
             consecutive_request_failures: 0,
             ejections: 0,
             back_off_remaining_ms: None,
+            latency_ms: None,
             in_flight: 0,
         },
     }
