@@ -42,6 +42,18 @@ pub struct DeepCheck {
 }
 
 impl DeepCheck {
+    /// Whether the other finds the same in the same answers; paths are each one's own.
+    pub(crate) fn expects_as(&self, other: &Self) -> bool {
+        let expected = |check: &Self| {
+            (
+                check.product,
+                check.min_free_disk_percent,
+                check.max_clock_skew,
+            )
+        };
+        expected(self) == expected(other) && self.min_version == other.min_version
+    }
+
     pub(crate) fn interval(&self) -> Duration {
         self.interval.clamp(INTERVAL_MIN, INTERVAL_MAX)
     }

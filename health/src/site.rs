@@ -22,8 +22,12 @@ use parking_lot::Mutex;
 use tokio::time::Instant;
 
 use crate::{
-    deep::DeepReport, endpoint::EndpointHealth, probe::ProbeFailure, schedule::Slot,
-    snapshot::ProbeSnapshot, target::ByIdentity,
+    deep::{DeepCheck, DeepReport},
+    endpoint::EndpointHealth,
+    probe::ProbeFailure,
+    schedule::Slot,
+    snapshot::ProbeSnapshot,
+    target::ByIdentity,
 };
 
 /// The endpoints on one port, if there are several.
@@ -31,12 +35,13 @@ use crate::{
 pub(crate) struct Site {
     members: Mutex<HashMap<ByIdentity, Weak<EndpointHealth>>>,
     turns: Mutex<Turns<Weak<EndpointHealth>>>,
-    looked: Mutex<Option<Looked>>,
+    looked: Mutex<Vec<Looked>>,
 }
 
-/// The last deep check of one of them.
+/// The last deep check of those who expect the same.
 #[derive(Debug)]
 struct Looked {
+    check: Arc<DeepCheck>,
     at: Instant,
     report: Option<DeepReport>,
 }
@@ -55,21 +60,33 @@ impl Site {
         self.members.lock().get(key).and_then(Weak::upgrade)
     }
 
-    /// Whose it is to look more closely now: nobody's if somebody did since `interval` ago.
-    pub(crate) fn claim_look(&self, now: Instant, interval: Duration) -> Claim {
+    /// Whose it is to look more closely now: nobody's if somebody who expects the same did within
+    /// the last interval.
+    pub(crate) fn claim_look(&self, check: &Arc<DeepCheck>, now: Instant) -> Claim {
         let mut looked = self.looked.lock();
-        if let Some(last) = &*looked
-            && now < last.at + interval
-        {
-            return Claim::Settled(last.report.clone());
+        looked.retain(|last| now < last.at + last.check.interval() * 2);
+        let same = looked.iter_mut().find(|last| last.check.expects_as(check));
+        match same {
+            Some(last) if now < last.at + check.interval() => Claim::Settled(last.report.clone()),
+            Some(last) => {
+                last.at = now;
+                Claim::Yours
+            }
+            None => {
+                looked.push(Looked {
+                    check: Arc::clone(check),
+                    at: now,
+                    report: None,
+                });
+                Claim::Yours
+            }
         }
-        let report = looked.take().and_then(|last| last.report);
-        *looked = Some(Looked { at: now, report });
-        Claim::Yours
     }
 
-    pub(crate) fn looked(&self, report: &DeepReport) {
-        if let Some(last) = &mut *self.looked.lock() {
+    pub(crate) fn looked(&self, check: &DeepCheck, report: &DeepReport) {
+        let mut looked = self.looked.lock();
+        let same = looked.iter_mut().find(|last| last.check.expects_as(check));
+        if let Some(last) = same {
             last.report = Some(report.clone());
         }
     }

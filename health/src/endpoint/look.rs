@@ -32,7 +32,7 @@ impl Look {
         };
         if let Some(report) = report {
             if let Some(site) = health.site() {
-                site.looked(&report);
+                site.looked(&self.check, &report);
             }
             health.take_in(report);
         }
@@ -61,7 +61,7 @@ impl EndpointHealth {
         }
         let claim = self
             .site()
-            .map(|site| site.claim_look(Instant::now(), check.interval()));
+            .map(|site| site.claim_look(&check, Instant::now()));
         if let Some(Claim::Settled(report)) = claim {
             if let Some(report) = report {
                 let before = self.core.lock().deep.clone();

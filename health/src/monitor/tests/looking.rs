@@ -162,6 +162,17 @@ async fn one_look_serves_a_crowd() {
     }
     let pages = |request: &&String| request.starts_with("GET /metrics ");
     assert_eq!(server.requests().iter().filter(pages).count(), 1);
+    let logs = monitor.watch(Target {
+        deep: Some(Arc::new(DeepCheck {
+            product: Product::VictoriaLogs,
+            ..DeepCheck::clone(base.deep.as_ref().unwrap())
+        })),
+        ..base
+    });
+    let look = logs.start_look();
+    look.expect("who expects something else looks for itself")
+        .run()
+        .await;
     let found = |finding| {
         held.iter()
             .filter(|h| h.findings().contains(finding))

@@ -144,7 +144,7 @@ fn spawn(kind: Kind, port: &Port, folder: &TempDir) -> Process {
             "-loggerLevel=WARN",
         ]);
     if kind == Kind::FullDisk {
-        command.arg("-storage.minFreeDiskSpaceBytes=1PB");
+        command.arg("-storage.minFreeDiskSpaceBytes=1000TB");
     }
     Process::spawn(name, &mut command, folder.path())
 }
