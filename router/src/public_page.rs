@@ -43,7 +43,7 @@ struct Written {
 }
 
 impl PublicPage {
-    /// The page, at most [`FRESH`] old; `None` if nobody writes it.
+    /// The page, a few seconds old at most; `None` if nobody writes it.
     pub async fn get(&self) -> Option<Bytes> {
         let mut latest = self.latest.subscribe();
         if !is_fresh(latest.borrow().as_ref()) {

@@ -14,7 +14,7 @@ use super::{eventually, tools::tool, within_time};
 const DRIVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/it/pages/driver.py");
 
 /// How long one step may take on a busy machine: starting a browser, or looking all over a page.
-const STEP: std::time::Duration = std::time::Duration::from_secs(60);
+const STEP: std::time::Duration = std::time::Duration::from_mins(1);
 
 /// One tab of a browser with nothing remembered. Ends with its test.
 #[derive(Debug)]
