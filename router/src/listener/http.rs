@@ -47,12 +47,12 @@ pub(super) async fn serve<S: HangUp + 'static>(
                 None => return Ok(()),
             },
             Some(Protocol::Http2) => return serve_http2(stream, connection, reception).await,
-            None => return leave(stream).await,
+            None => return Box::pin(leave(stream)).await,
         }
     }
 }
 
-/// Ends a connection in order.
+/// Ends a connection in order. Boxed where it is awaited: those that rest would hold the room for it.
 async fn leave<S: HangUp>(mut stream: Watched<S>) -> Result<(), Fault> {
     let shut = timeout(GOOD_BYE, stream.shutdown()).await;
     Ok(shut.unwrap_or(Ok(()))?)
@@ -83,7 +83,7 @@ async fn serve_http1<S: HangUp + 'static>(
         Driven::CutOff => Ok(None),
         Driven::Idle => match dismantle(*protocol) {
             (stream, true) => Ok(Some(stream)),
-            (stream, false) => leave(stream).await.map(|()| None),
+            (stream, false) => Box::pin(leave(stream)).await.map(|()| None),
         },
     }
 }
