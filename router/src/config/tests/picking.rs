@@ -34,10 +34,7 @@ fn the_zone_and_the_cap_take_a_restart() {
     let differing = config.restart_only_differences(&defaults());
     assert_eq!(differing, ["zone", "health"]);
     let slow_start = good("health: {slow_start: 30s}");
-    assert_eq!(
-        slow_start.restart_only_differences(&defaults()),
-        ["health"]
-    );
+    assert_eq!(slow_start.restart_only_differences(&defaults()), ["health"]);
 }
 
 #[test]
