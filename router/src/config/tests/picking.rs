@@ -34,10 +34,7 @@ fn the_zone_and_the_cap_take_a_restart() {
     let differing = config.restart_only_differences(&defaults());
     assert_eq!(differing, ["zone", "health"]);
     let slow_start = good("health: {slow_start: 30s}");
-    assert_eq!(
-        slow_start.restart_only_differences(&defaults()),
-        ["health"]
-    );
+    assert_eq!(slow_start.restart_only_differences(&defaults()), ["health"]);
 }
 
 #[test]
@@ -52,14 +49,14 @@ health:
 ",
         &[
             (1, "zone", "expected a name as in the endpoints' `zone`"),
-            (2, "upstream.hedge.budget_burst", "expected 0 to 100000"),
             (2, "upstream.hedge.budget_ratio", "0 to 1, not 7"),
-            (2, "upstream.hedge.initial_delay", "expected 1ms to 1m"),
             (2, "upstream.hedge.min_delay", "expected 1ms to 1m"),
+            (2, "upstream.hedge.initial_delay", "expected 1ms to 1m"),
+            (2, "upstream.hedge.budget_burst", "expected 0 to 100000"),
             (4, "health.ejection.max_ejected", "0 to 1, not 2"),
             (5, "health.outliers.failure_ratio", "0 to 1, not -1"),
-            (5, "health.outliers.min_requests", "expected 1 to 1000000"),
             (5, "health.outliers.window", "expected 1s to 1h"),
+            (5, "health.outliers.min_requests", "expected 1 to 1000000"),
             (6, "health.slow_start", "expected 0s to 1h"),
         ],
     );

@@ -41,7 +41,7 @@ fn tenant(near: &str, far: &str) -> Tenant {
 }
 
 /// What clients get of it.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy)]
 enum Seen {
     /// The answer of the far endpoint.
     Other,
@@ -72,94 +72,79 @@ struct Case {
     ejects: bool,
 }
 
-fn cases() -> Vec<Case> {
-    let case = |name, steps, write, read, ejects| Case {
-        name,
-        steps,
-        write,
-        read,
-        ejects,
-    };
-    let broken = Seen::Error(502, "upstream_broken");
-    let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
-    let mut cases = vec![
-        case("reset", vec![Step::Reset], broken, Seen::Other, true),
-        case(
+/// One after the other failures of reads that another endpoint answers, and of writes that none does.
+fn failing() -> Vec<Case> {
+    let broken = (502, "upstream_broken");
+    let late = (504, "upstream_timeout");
+    let garbage = (502, "upstream_protocol");
+    let half = || send("HTTP/1.1 200 O");
+    let cases = [
+        ("reset", vec![Step::Reset], broken),
+        (
             "reset after the body",
             vec![Step::ReadBody, Step::Reset],
             broken,
-            Seen::Other,
-            true,
         ),
-        case(
+        (
             "closed after the body",
             vec![Step::ReadBody, Step::Fin],
             broken,
-            Seen::Other,
-            true,
         ),
-        case(
+        (
             "half a head",
-            vec![Step::ReadBody, send("HTTP/1.1 200 O"), Step::Fin],
+            vec![Step::ReadBody, half(), Step::Fin],
             broken,
-            Seen::Other,
-            true,
         ),
-        case(
+        (
             "half a head, then nothing",
-            vec![Step::ReadBody, send("HTTP/1.1 200 O"), Step::Hang],
-            Seen::Error(504, "upstream_timeout"),
-            Seen::Other,
-            true,
+            vec![Step::ReadBody, half(), Step::Hang],
+            late,
         ),
-        case(
+        (
             "garbage",
             vec![Step::ReadBody, send("220 mail ESMTP\r\n\r\n"), Step::Fin],
-            Seen::Error(502, "upstream_protocol"),
-            Seen::Other,
-            true,
+            garbage,
         ),
-        case(
-            "hangs",
-            vec![Step::ReadBody, Step::Hang],
-            Seen::Error(504, "upstream_timeout"),
-            Seen::Other,
-            true,
-        ),
-        case(
-            "does not even read",
-            vec![Step::Hang],
-            Seen::Error(504, "upstream_timeout"),
-            Seen::Other,
-            true,
-        ),
-        case(
-            "breaks off its answer",
-            vec![Step::ReadBody, send(half), Step::Fin],
-            Seen::Broken,
-            Seen::Broken,
-            true,
-        ),
+        ("hangs", vec![Step::ReadBody, Step::Hang], late),
+        ("does not even read", vec![Step::Hang], late),
     ];
-    for status in [502, 504] {
-        let steps = reply(status, "", "own");
-        cases.push(case(
-            "bad gateway",
+    cases
+        .map(|(name, steps, (status, reason))| Case {
+            name,
             steps,
-            Seen::Own(status),
-            Seen::Own(status),
-            true,
-        ));
-    }
-    for status in [429, 500, 503] {
+            write: Seen::Error(status, reason),
+            read: Seen::Other,
+            ejects: true,
+        })
+        .into()
+}
+
+/// Answers that have begun are the client's, whatever they are.
+fn answering() -> Vec<Case> {
+    let half = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nhalf";
+    let truncated = vec![Step::ReadBody, send(half), Step::Fin];
+    let answer = |name, steps, seen, ejects| Case {
+        name,
+        steps,
+        write: seen,
+        read: seen,
+        ejects,
+    };
+    let mut cases = vec![answer(
+        "breaks off its answer",
+        truncated,
+        Seen::Broken,
+        true,
+    )];
+    for (status, ejects) in [
+        (502, true),
+        (504, true),
+        (429, false),
+        (500, false),
+        (503, false),
+    ] {
         let steps = reply(status, "", "own");
-        cases.push(case(
-            "busy",
-            steps,
-            Seen::Own(status),
-            Seen::Own(status),
-            false,
-        ));
+        cases.push(answer("a status", steps, Seen::Own(status), ejects));
     }
     cases
 }
@@ -172,7 +157,7 @@ async fn each_failure_costs_what_it_did_or_less() {
         write,
         read,
         ejects,
-    } in cases()
+    } in failing().into_iter().chain(answering())
     {
         let failing = Upstream::start(move |_| steps.clone());
         let other = Upstream::saying("other");
