@@ -352,13 +352,13 @@ impl Config {
                 self.settings.log.format != other.settings.log.format,
             ),
             ("cache", self.cache != other.cache),
-            ("history", self.history != other.history),
             ("zone", self.picking.zone != other.picking.zone),
             (
                 "health",
                 self.health != other.health
                     || self.picking.max_ejected.to_bits() != other.picking.max_ejected.to_bits(),
             ),
+            ("history", self.history != other.history),
             ("metrics.max_tenants", self.max_tenants != other.max_tenants),
             ("tenants", self.tenants != other.tenants),
         ];

@@ -33,7 +33,7 @@ use crate::{
 };
 
 /// How often all tenants are looked at, whatever events say.
-const ROUND: Duration = Duration::from_secs(60);
+const ROUND: Duration = Duration::from_mins(1);
 /// How soon changed settings are noticed.
 const LOOK_AROUND: Duration = Duration::from_secs(1);
 /// Tenants asked for at a time.

@@ -2,6 +2,7 @@
 //! input, and how the measuring process starts it and tells it.
 
 use std::{
+    fmt::Write as _,
     net::{Ipv4Addr, SocketAddr},
     process::{Command as Program, Stdio},
     sync::{
@@ -148,8 +149,11 @@ fn page() -> Vec<u8> {
          vm_storage_is_read_only{path=\"/data\"} 0\n",
     );
     for number in 0..680 {
-        lines += "vm_http_requests_total{path=\"/api/v1/some/path/of/the/api\", protocol=\"x";
-        lines += &format!("{number:03}\"}} 0\n");
+        // A String takes whatever is written to it.
+        let _ = writeln!(
+            lines,
+            "vm_http_requests_total{{path=\"/api/v1/some/path/of/the/api\", protocol=\"x{number:03}\"}} 0"
+        );
     }
     let length = lines.len();
     format!("HTTP/1.1 200 OK\r\ncontent-length: {length}\r\n\r\n{lines}").into_bytes()

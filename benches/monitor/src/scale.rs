@@ -11,6 +11,7 @@ use health::{Monitor, MonitorConfig, ProbeSpec};
 use crate::{deep_check, endpoints::Endpoints, proc, start, target, tell};
 
 /// Measures for `seconds`, after everybody has been probed.
+#[expect(clippy::too_many_lines, reason = "one measurement, told line by line")]
 pub(crate) async fn measure(
     endpoints: u32,
     interval: Duration,
@@ -36,7 +37,7 @@ pub(crate) async fn measure(
     let begun = Instant::now();
     while monitor.stats().probes.total() < u64::from(endpoints) {
         ensure!(
-            begun.elapsed() < 3 * interval + Duration::from_secs(60),
+            begun.elapsed() < 3 * interval + Duration::from_mins(1),
             "too slow"
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -45,15 +46,18 @@ pub(crate) async fn measure(
     // Over one interval the second round has become as even as the first.
     tokio::time::sleep(interval).await;
 
-    let (cpu, stats, begun) = (proc::cpu_time()?, monitor.stats(), Instant::now());
-    let (mut least, mut most, mut last) = (u64::MAX, 0, stats.probes.total());
+    let (cpu_before, stats, begun) = (proc::cpu_time()?, monitor.stats(), Instant::now());
+    let (mut least, mut most, mut so_far) = (u64::MAX, 0, stats.probes.total());
     while begun.elapsed() < seconds {
         tokio::time::sleep(Duration::from_secs(1)).await;
         let total = monitor.stats().probes.total();
-        (least, most) = (least.min(total - last), most.max(total - last));
-        last = total;
+        (least, most) = (least.min(total - so_far), most.max(total - so_far));
+        so_far = total;
     }
-    let (took, cpu) = (begun.elapsed(), proc::cpu_time()? - cpu);
+    let (took, cpu) = (
+        begun.elapsed(),
+        proc::cpu_time()?.saturating_sub(cpu_before),
+    );
     let probes = monitor.stats().probes.total() - stats.probes.total();
     let failed = monitor.stats().probes.total() - monitor.stats().probes.ok;
     let resident = proc::resident()?;

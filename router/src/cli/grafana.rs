@@ -44,7 +44,7 @@ pub(super) struct GrafanaCommand {
 
 #[derive(Debug, Subcommand)]
 enum Action {
-    Provision(Provision),
+    Provision(Box<Provision>),
     /// Write the dashboards of this version: all tenants, one tenant, the routers
     Dashboards {
         /// The folder that Grafana's provider reads; it has to be there

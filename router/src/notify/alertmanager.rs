@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::alert::{Alert, Fingerprint, Firing};
 
 /// How often it is told of what goes on, as by Prometheus.
-const REFRESH: Duration = Duration::from_secs(60);
+const REFRESH: Duration = Duration::from_mins(1);
 /// After so long without a word it takes an alert for over: three messages may be lost.
 const VALIDITY: SignedDuration = SignedDuration::from_secs(240);
 /// Alerts in one message.

@@ -24,7 +24,7 @@ use crate::{
 /// Between two tries of a message that does not arrive.
 const PAUSES: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 /// The longest wait for something to say.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_mins(1);
 
 /// Why a message did not arrive.
 #[derive(Debug, Error)]
@@ -71,7 +71,7 @@ enum Message {
 pub(super) async fn tell(
     receiver: ReceiverConfig,
     pace: Pace,
-    page: Option<Url>,
+    page_url: Option<Url>,
     mut firing: watch::Receiver<Arc<Firing>>,
     counts: NotificationCounts,
 ) {
@@ -92,7 +92,7 @@ pub(super) async fn tell(
             }
             continue;
         };
-        match post(&receiver, &mut client, &message, page.as_ref()).await {
+        match post(&receiver, &mut client, &message, page_url.as_ref()).await {
             Ok(()) => {
                 counts.sent.inc();
                 pause = PAUSES.0;

@@ -14,7 +14,7 @@ use std::sync::{
     atomic::{AtomicU32, Ordering},
 };
 
-use health::EndpointHealth;
+use health::{Availability, EndpointHealth};
 use http::{HeaderValue, uri::Authority};
 use tenant_store::model::{
     BalancingPolicy, EndpointProtocol, Feature, Features, Maintenance, Objective, Signal, Status,
@@ -285,12 +285,7 @@ impl DeploymentRoute {
 
     /// Whether any endpoint takes requests.
     pub fn is_available(&self) -> bool {
-        let mut drained = Tried::default();
-        let positions = self.endpoints.iter().enumerate();
-        positions
-            .filter(|(_, endpoint)| endpoint.draining)
-            .for_each(|(position, _)| drained.mark(position));
-        self.fault.is_none() && self.pick(drained, true).is_some()
+        self.fault.is_none() && self.pick(Tried::default(), true).is_some()
     }
 
     /// Whether it is time to read the tenant's record again because all endpoints fail: at most
@@ -328,6 +323,11 @@ impl EndpointRoute {
         self.priority
     }
 
+    /// Whether it stands in the router's own zone.
+    pub fn is_near(&self) -> bool {
+        self.is_near
+    }
+
     /// Whether an operator took it out of use.
     pub fn is_draining(&self) -> bool {
         self.draining
@@ -347,7 +347,11 @@ impl EndpointRoute {
         let health = self.health();
         let in_flight = || health.in_flight() as u64;
         Candidate {
-            availability: health.availability(),
+            availability: if self.draining {
+                Availability::Down
+            } else {
+                health.availability()
+            },
             priority: self.priority,
             weight: self.weight,
             share: health.share(),

@@ -73,8 +73,11 @@ impl Serving {
                     condition.serves() && endpoint.upstream().protocol() == protocol
                 })
             };
-            let best = up().map(|(_, (endpoint, _))| endpoint.priority()).min();
-            let equals = up().filter(|(_, (endpoint, _))| Some(endpoint.priority()) == best);
+            let by_zone = deployment.policy() == BalancingPolicy::Nearest;
+            let rank =
+                |endpoint: &EndpointRoute| (endpoint.priority(), by_zone && !endpoint.is_near());
+            let best = up().map(|(_, (endpoint, _))| rank(endpoint)).min();
+            let equals = up().filter(|(_, (endpoint, _))| Some(rank(endpoint)) == best);
             let several = deployment.policy() != BalancingPolicy::FirstAvailable;
             let most = if several { usize::MAX } else { 1 };
             for (position, _) in equals.take(most) {

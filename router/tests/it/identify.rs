@@ -158,10 +158,13 @@ async fn health_paths_are_the_routers_own_without_a_tenant_and_a_check_of_it_wit
     };
     upstream.until_probed(1).await;
     upstream.set_health(503);
-    eventually("acme to be found ill", async || {
-        (status("X-Tenant-ID: acme\r\n", "/health").await == 503).then_some(())
-    })
-    .await;
+    // Each signal's endpoint is watched for itself, as different products are expected there.
+    for path in ["/vm/health", "/vl/health", "/vt/health"] {
+        eventually("acme to be found ill", async || {
+            (status("X-Tenant-ID: acme\r\n", path).await == 503).then_some(())
+        })
+        .await;
+    }
     for path in [
         "/health",
         "/-/healthy",

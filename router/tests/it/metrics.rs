@@ -40,6 +40,18 @@ async fn every_metric_the_dashboard_needs_is_there_and_of_its_type() {
     let mirador = acme(&upstream, json!({})).await;
     assert_eq!(get(&mirador, "acme", "/api/v1/query").await, 200);
     assert_eq!(get(&mirador, "nobody", "/api/v1/query").await, 403);
+    let (mut one, other) = (Upstream::saying("one"), Upstream::saying("other"));
+    let beta = Tenant::new("beta").metrics(&[one.url(), other.url()]);
+    mirador.apply(&beta).await;
+    one.until_probed(1).await;
+    one.stop().await;
+    for _ in 0..2 {
+        assert_eq!(get(&mirador, "beta", "/api/v1/query").await, 200);
+    }
+    let failovers = "mirador_deployment_failovers_total";
+    mirador
+        .until_metric(failovers, &[("tenant", "beta")], |count| count > 0.0)
+        .await;
     let page = mirador.metrics().await;
     for metric in monitoring::metrics() {
         let line = format!("# TYPE {} {}\n", metric.name, metric.kind);

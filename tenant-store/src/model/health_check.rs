@@ -62,6 +62,7 @@ pub struct HealthCheck {
         skip_serializing_if = "Option::is_none",
         deserialize_with = "start_grace"
     )]
+    #[cfg_attr(feature = "openapi", schema(schema_with = super::schema::start_grace, required = false))]
     pub start_grace: Option<HumanDuration>,
     /// What is looked at less often, and more closely.
     #[serde(skip_serializing_if = "DeepCheck::is_default")]

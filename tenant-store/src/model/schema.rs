@@ -42,6 +42,10 @@ const VARIABLE: &str = "^[A-Za-z_][A-Za-z0-9_]{0,100}$";
 
 /// A year, in milliseconds.
 const YEAR: u64 = 365 * 24 * 3600 * 1000;
+/// Likewise a day.
+const DAY: u64 = 24 * 60 * 60 * 1000;
+/// What is written of a duration of at most a day.
+const WITHIN_A_DAY: &str = "^(1d|(([1-9]|1[0-9]|2[0-3])h)?(([1-9]|[1-5][0-9])m)?(([1-9]|[1-5][0-9])s)?([1-9][0-9]{0,2}ms)?)$";
 
 /// A text that looks like this.
 fn text(description: &str, pattern: &str, lengths: (usize, usize), example: &str) -> ObjectBuilder {
@@ -143,7 +147,16 @@ pub(super) fn perhaps_probe_interval() -> RefOr<Schema> {
     nullable(probe_interval())
 }
 
+/// Perhaps how long an endpoint may take to start.
+pub(super) fn start_grace() -> RefOr<Schema> {
+    nullable(duration_up_to(WITHIN_A_DAY, 0, DAY))
+}
+
 fn duration(pattern: &str, least: u64) -> RefOr<Schema> {
+    duration_up_to(pattern, least, YEAR)
+}
+
+fn duration_up_to(pattern: &str, least: u64, most: u64) -> RefOr<Schema> {
     let written = text(
         "`30s`, `1m30s`, `250ms`; read in some more forms.",
         pattern,
@@ -154,7 +167,7 @@ fn duration(pattern: &str, least: u64) -> RefOr<Schema> {
         .schema_type(Type::Integer)
         .description(Some("Milliseconds; written back as a text."))
         .minimum(Some(least))
-        .maximum(Some(YEAR));
+        .maximum(Some(most));
     OneOfBuilder::new().item(written).item(milliseconds).into()
 }
 
