@@ -49,7 +49,7 @@ pub enum ProbeFailure {
     #[error("redirected to another address")]
     Redirected,
     /// It answered with a status that isn't expected: other than 2xx, or than its
-    /// [`ProbeTerms`] say.
+    /// [`ProbeTerms`](crate::ProbeTerms) say.
     #[error("unexpected status {0}")]
     Status(u16),
     /// No reply in time: no head, or not enough of the body where that matters.

@@ -82,8 +82,8 @@ async fn the_rules_find_what_is_wrong_by_tier_and_not_in_maintenance() {
 
     let path = "/api/v1/tenants/acme/maintenance";
     let begin = mirador.admin(Method::PUT, path).header("If-Match", "*");
-    let begun = begin.json(&json!({"reason": "disks"})).send().await;
-    assert!(begun.expect("an answer").status().is_success());
+    let maintained = begin.json(&json!({"reason": "disks"})).send().await;
+    assert!(maintained.expect("an answer").status().is_success());
     until_found(&prometheus, &unhealthy[0], &[]).await;
     until_found(&prometheus, &down[0], &[]).await;
     let forgotten = expressions("MaintenanceForgotten");

@@ -13,10 +13,10 @@ use crate::support::{
 
 /// A router that tells these receivers, without delay.
 async fn telling(receivers: Value) -> Mirador {
-    Mirador::with(notify(receivers)).await
+    Mirador::with(notify(&receivers)).await
 }
 
-fn notify(receivers: Value) -> Value {
+fn notify(receivers: &Value) -> Value {
     json!({"notify": {
         "receivers": receivers, "wait": 0, "interval": "1s", "instance": "r1",
         "labels": {"cluster": "eu-1"}, "page_url": "https://mirador.example/x/",
@@ -128,10 +128,8 @@ async fn alertmanager_is_told_what_is_ill_and_that_it_is_over() {
         .await;
     let metrics = mirador.metrics().await;
     for result in ["failed", "dropped"] {
-        assert_eq!(
-            metrics.sum("mirador_notifications_total", &[("result", result)]),
-            0.0
-        );
+        let count = metrics.sum("mirador_notifications_total", &[("result", result)]);
+        assert!(count < 0.5, "{count} {result}");
     }
 }
 
@@ -159,16 +157,13 @@ async fn messages_are_repeated_until_they_are_taken_or_refused() {
     assert!(fingerprint(0).is_some() && fingerprint(0) == fingerprint(2));
     mirador
         .until_metric("mirador_notifications_total", &[("result", "sent")], |n| {
-            n == 1.0
+            n > 0.0
         })
         .await;
     let metrics = mirador.metrics().await;
     for (result, count) in [("failed", 2.0), ("dropped", 1.0)] {
-        assert_eq!(
-            metrics.sum("mirador_notifications_total", &[("result", result)]),
-            count,
-            "{result}"
-        );
+        let counted = metrics.sum("mirador_notifications_total", &[("result", result)]);
+        assert!((counted - count).abs() < 0.5, "{counted} {result}");
     }
     assert_eq!(refusing.asked().len(), 1, "a refusal is final");
     assert!(
@@ -194,8 +189,8 @@ async fn maintenance_is_quiet() {
 
     let path = "/api/v1/tenants/acme/maintenance";
     let begin = mirador.admin(Method::PUT, path).header("If-Match", "*");
-    let begun = begin.json(&json!({"reason": "disks"})).send().await;
-    assert!(begun.expect("an answer").status().is_success());
+    let maintained = begin.json(&json!({"reason": "disks"})).send().await;
+    assert!(maintained.expect("an answer").status().is_success());
     until_told(&hook, "acme", "resolved", &[UNHEALTHY]).await;
     let before = messages(&hook).len();
 
@@ -223,7 +218,7 @@ async fn a_drain_is_no_news() {
     assert!(drained.await.expect("an answer").status().is_success());
     let draining = [("tenant", "acme"), ("condition", "draining")];
     mirador
-        .until_metric("mirador_endpoint_condition", &draining, |n| n == 1.0)
+        .until_metric("mirador_endpoint_condition", &draining, |n| n > 0.0)
         .await;
     second.stop().await;
     until_told(&hook, "acme", "firing", &[UNHEALTHY]).await;
@@ -245,7 +240,7 @@ async fn a_reload_brings_receivers_and_takes_them_away() {
         .await;
 
     let one = json!({"kind": "webhook", "url": first.url(), "token_file": "hook.token"});
-    mirador.rewrite_config(notify(json!([one])));
+    mirador.rewrite_config(notify(&json!([one])));
     reload(&mirador).await;
     until_told(&first, "acme", "firing", &[UNHEALTHY]).await;
     let asked = first.only();
@@ -254,17 +249,17 @@ async fn a_reload_brings_receivers_and_takes_them_away() {
 
     // The one that stays is not told again.
     mirador.rewrite_config(notify(
-        json!([one, {"kind": "webhook", "url": second.url()}]),
+        &json!([one, {"kind": "webhook", "url": second.url()}]),
     ));
     reload(&mirador).await;
     until_told(&second, "acme", "firing", &[UNHEALTHY]).await;
     assert_eq!(first.asked().len(), 1);
 
-    mirador.rewrite_config(notify(json!([])));
+    mirador.rewrite_config(notify(&json!([])));
     reload(&mirador).await;
     backend.listen(|_| ok("a"));
     mirador
-        .until_metric("mirador_endpoint_up", &[("tenant", "acme")], |up| up == 1.0)
+        .until_metric("mirador_endpoint_up", &[("tenant", "acme")], |up| up > 0.0)
         .await;
     assert_eq!(first.asked().len(), 1);
 }

@@ -71,7 +71,7 @@ impl Events {
             if let Some((event, rest)) = self.text.split_once("\n\n") {
                 let data = event.lines().find_map(|line| line.strip_prefix("data: "));
                 let told = data.map(|data| serde_json::from_str(data).expect("JSON"));
-                self.text = rest.to_owned();
+                self.text = rest.into();
                 match told {
                     Some(told) => return told,
                     None => continue, // a comment
