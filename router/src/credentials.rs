@@ -5,6 +5,9 @@ use std::sync::Arc;
 
 use crate::{attempts::Attempts, keyring::Keyrings, keys::KeyRing};
 
+/// The cookie that names an operator's session on the health pages. It is never sent to backends.
+pub const SESSION_COOKIE: &str = "mirador_session";
+
 /// What credentials are checked by. Outlives every reload.
 #[derive(Debug, Default)]
 pub struct Credentials {

@@ -13,10 +13,7 @@ use axum::http::{HeaderMap, HeaderValue, Method, header};
 use base64::{Engine, prelude::BASE64_URL_SAFE_NO_PAD};
 use parking_lot::Mutex;
 
-use crate::config::TokenHash;
-
-/// The name of the cookie.
-const COOKIE: &str = "mirador_session";
+use crate::{config::TokenHash, credentials::SESSION_COOKIE as COOKIE};
 
 /// How long a session lasts at most: a shift.
 const LIFETIME: Duration = Duration::from_hours(12);

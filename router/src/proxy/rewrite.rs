@@ -16,6 +16,8 @@ use http::{
 };
 use smallvec::SmallVec;
 
+use crate::credentials::SESSION_COOKIE;
+
 pub use self::prefix::{Front, restore};
 
 /// The request's id, taken from a client or made here, on both legs.
@@ -174,14 +176,16 @@ impl<'a> Forward<'a> {
         mut put: impl FnMut(&HeaderName, &[u8]),
     ) {
         let headers = &self.head.headers;
-        let splits_cookies = self.head.version == Version::HTTP_2;
+        let mut has_cookies = false;
         for (name, value) in headers {
-            if self.goes_on(name) && !(splits_cookies && *name == header::COOKIE) {
+            if *name == header::COOKIE {
+                has_cookies = true;
+            } else if self.goes_on(name) {
                 put(name, value.as_bytes());
             }
         }
-        if splits_cookies && let Some(cookies) = joined(headers, &header::COOKIE, b"; ", None) {
-            put(&header::COOKIE, &cookies);
+        if has_cookies && self.goes_on(&header::COOKIE) {
+            put_cookies(headers, &mut put);
         }
         if let Some(authorization) = authorization {
             put(&header::AUTHORIZATION, authorization.as_bytes());
@@ -332,9 +336,8 @@ fn declared(headers: &HeaderMap) -> Vec<&[u8]> {
         .collect()
 }
 
-/// All values of a header, on however many lines they stand, and another one. HTTP/2 splits
-/// `Cookie` for compression, while HTTP/1.1 wants it whole (RFC 9113 section 8.2.3). `None` without
-/// any in the headers.
+/// All values of a header, on however many lines they stand, and another one. `None` without any in
+/// the headers.
 fn joined(
     headers: &HeaderMap,
     name: &HeaderName,
@@ -345,6 +348,33 @@ fn joined(
     let values = headers.get_all(name).iter().map(HeaderValue::as_bytes);
     let values: SmallVec<[&[u8]; 4]> = values.chain(more).collect();
     Some(values.join(separator))
+}
+
+/// Calls `put` with a client's cookies on one line, as HTTP/1.1 wants them, while HTTP/2 splits them
+/// for compression (RFC 9113 section 8.2.3), but for the one that names an operator's session:
+/// browsers send it to every port of the host whose health pages they show.
+fn put_cookies(headers: &HeaderMap, put: &mut impl FnMut(&HeaderName, &[u8])) {
+    let is_ours = |cookie: &[u8]| {
+        let name = cookie.split(|byte| *byte == b'=').next();
+        name.is_some_and(|name| name.trim_ascii() == SESSION_COOKIE.as_bytes())
+    };
+    let cookies = || {
+        let lines = headers.get_all(header::COOKIE).iter();
+        lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'))
+    };
+    let mut lines = headers.get_all(header::COOKIE).iter();
+    match (lines.next(), lines.next()) {
+        (Some(line), None) if !cookies().any(is_ours) => put(&header::COOKIE, line.as_bytes()),
+        _ => {
+            let theirs: SmallVec<[&[u8]; 4]> = cookies()
+                .map(<[u8]>::trim_ascii)
+                .filter(|cookie| !cookie.is_empty() && !is_ours(cookie))
+                .collect();
+            if !theirs.is_empty() {
+                put(&header::COOKIE, &theirs.join(&b"; "[..]));
+            }
+        }
+    }
 }
 
 fn accepts_trailers(headers: &HeaderMap) -> bool {
