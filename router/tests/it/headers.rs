@@ -8,6 +8,7 @@ use serde_json::json;
 use crate::support::{
     acme::{acme, of_acme},
     client::ask,
+    eventually,
     mirador::Mirador,
     tenant::Tenant,
     upstream::{Asked, Upstream, reply},
@@ -241,7 +242,15 @@ async fn credentials_that_can_not_be_read_stop_requests_without_telling_of_the_f
     assert!(answer.body.text().contains("misconfigured"), "{answer:?}");
     assert!(!answer.body.text().contains("nowhere"), "{answer:?}");
     assert!(upstream.asked().is_empty());
-    assert!(mirador.process.log().contains("/nowhere/acme.token"));
+    // Lines are written beside the workers.
+    let told = async || {
+        mirador
+            .process
+            .log()
+            .contains("/nowhere/acme.token")
+            .then_some(())
+    };
+    eventually("the log to tell of the file", told).await;
 }
 
 #[tokio::test]

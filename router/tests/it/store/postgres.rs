@@ -43,16 +43,21 @@ impl Database {
         Self { server, folder }
     }
 
+    /// A router that waits for the database as long as it takes on a busy machine.
     async fn router(&self) -> Mirador {
+        self.router_that_waits("10s").await
+    }
+
+    async fn router_that_waits(&self, timeout: &str) -> Mirador {
         Mirador::with(json!({
             "store": {
                 "kind": "postgres",
                 "path": null,
                 "url_file": self.folder.path().join("url"),
                 "tls": "off",
-                "timeout": "500ms",
+                "timeout": timeout,
             },
-            "cache": {"soft_ttl": "1s", "load_timeout": "500ms", "negative_ttl": "100ms"},
+            "cache": {"soft_ttl": "1s", "load_timeout": timeout, "negative_ttl": "100ms"},
             "identify": {"sources": ["header", "api_key"]},
             "keys": {"secret_file": self.folder.path().join("secret")},
         }))
@@ -137,7 +142,10 @@ async fn suspend(router: &Mirador, tenant: &Tenant) -> reqwest::Result<Response>
 async fn an_outage_of_the_database_fails_no_known_tenant() {
     let upstream = Upstream::saying("fine");
     let database = Database::start().await;
-    let (first, second) = (database.router().await, database.router().await);
+    let (first, second) = (
+        database.router_that_waits("500ms").await,
+        database.router_that_waits("500ms").await,
+    );
     let acme = Tenant::new("acme").metrics(&[upstream.url()]);
     first.apply(&acme).await;
     until_status(&second, 200).await;

@@ -17,7 +17,10 @@ pub(super) async fn keys_and_tiers_hold(here: &Mirador, there: &Mirador, bound: 
     let tier = json!({"name": "gold", "features": {"exports": false}});
     let put = here.admin(Method::PUT, "/api/v1/tiers/gold").json(&tier);
     let put = put.header("If-None-Match", "*").send().await;
-    assert_eq!(put.expect("an answer").status(), StatusCode::CREATED);
+    let put = put.expect("an answer");
+    let status = put.status();
+    let told = put.text().await;
+    assert_eq!(status, StatusCode::CREATED, "{told:?}");
     let acme = Tenant::new("acme").metrics(&[upstream.url()]);
     here.apply(&acme.set("/tier", "gold")).await;
     let served = async || (asked(there, "acme", READ).await.status() == 200).then_some(());
