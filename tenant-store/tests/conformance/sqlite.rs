@@ -128,7 +128,13 @@ async fn many_open_a_new_file_at_once() {
     for number in 0..8 {
         let path = file.path();
         opening.spawn(async move {
-            let store = Repository::new(SqliteRepository::open(&path).await.unwrap());
+            // Seven others bring the schema up to date before the last one does.
+            let options = SqliteOptions {
+                busy_timeout: Duration::from_secs(30),
+                ..SqliteOptions::default()
+            };
+            let store = SqliteRepository::open_with(&path, options).await;
+            let store = Repository::new(store.unwrap());
             let tenant = tenant(&format!("t-{number}"));
             put(&store, tenant, Expect::Absent).await.unwrap();
         });
