@@ -223,7 +223,10 @@ fn launch(lab: &Lab, setup: &Setup, store: &Path, tenants: &[PathBuf]) -> Result
         "admin": { "token_file": token_file },
         "store": { "kind": "sqlite", "path": store },
         "workers": setup.workers,
-        "upstream": { "max_idle": limits.max_idle },
+        "upstream": {
+            "max_idle": limits.max_idle,
+            "hedge": { "enabled": setup.hedging },
+        },
         "metrics": { "max_tenants": limits.max_tenants },
         "tenants": tenants,
     });

@@ -22,6 +22,9 @@ pub(crate) struct Setup {
     /// Whether tenants have logs at their endpoints, which can be tailed, and not metrics alone.
     /// Means nothing to peers that do not tell them apart.
     pub(crate) live_tails: bool,
+    /// Whether a read that waits for its answer is sent to a second endpoint as well. Means nothing to
+    /// peers that have no such thing by default.
+    pub(crate) hedging: bool,
 }
 
 /// PEM files of a certificate and its key.
@@ -45,6 +48,7 @@ impl Setup {
             tls: None,
             workers: 1,
             live_tails: false,
+            hedging: false,
         }
     }
 

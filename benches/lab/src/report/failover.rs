@@ -8,10 +8,12 @@ use crate::scenario::{
 
 pub(super) fn failover(failover: &Failover) -> String {
     format!(
-        "Killed (SIGKILL):\n\n{}\nHung for {} s (SIGSTOP, then SIGCONT):\n\n{}",
+        "Killed (SIGKILL):\n\n{}\nHung for {hang} s (SIGSTOP, then SIGCONT):\n\n{}\n\
+         Hung for {hang} s, with `upstream.hedge.enabled`:\n\n{}",
         outcomes(&failover.killed),
-        failover.hang,
-        outcomes(&failover.hung)
+        outcomes(&failover.hung),
+        outcomes(&failover.hung_with_hedging),
+        hang = failover.hang,
     )
 }
 

@@ -321,6 +321,7 @@ fn failover(records: &Records) -> Vec<Goal> {
     };
     let killed = all.map(|all| all.killed.as_slice());
     let hung = all.map(|all| all.hung.as_slice());
+    let hedged = all.map(|all| all.hung_with_hedging.as_slice());
     let failed: fn(&Outcome) -> f64 = |seen| number(seen.failed);
     let timeouts = 2.0 * f64::from(CHECK_SECONDS) * 1e3;
     vec![
@@ -351,6 +352,20 @@ fn failover(records: &Records) -> Vec<Goal> {
             "ms",
             1,
             worst(hung, |seen| seen.p99_ms),
+        ),
+        Goal::amount(
+            "reads that failed when an endpoint hung, with hedging, any round",
+            0.0,
+            "",
+            0,
+            worst(hedged, failed),
+        ),
+        Goal::amount(
+            "p99 when an endpoint hung, with hedging, any round",
+            250.0,
+            "ms",
+            1,
+            worst(hedged, |seen| seen.p99_ms),
         ),
     ]
 }

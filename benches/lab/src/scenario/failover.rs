@@ -85,6 +85,8 @@ pub(crate) struct Failover {
     pub(crate) after: u32,
     pub(crate) killed: Vec<Rounds<Outcome>>,
     pub(crate) hung: Vec<Rounds<Outcome>>,
+    /// Of Mirador alone, which does it if asked to.
+    pub(crate) hung_with_hedging: Vec<Rounds<Outcome>>,
 }
 
 /// What became of the reads that were under way at the event, or due from then on.
@@ -108,6 +110,7 @@ pub(crate) struct Outcome {
 enum Event {
     Death,
     Hang,
+    HangWithHedging,
 }
 
 pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Failover, BenchError> {
@@ -115,6 +118,9 @@ pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Failover, Bench
     let killed = restarted("an endpoint is killed", &PEERS, extent.rounds, death).await?;
     let stop = async |kind| watch(lab, kind, extent, Event::Hang).await;
     let hung = restarted("an endpoint hangs", &PEERS, extent.rounds, stop).await?;
+    let hedged = async |kind| watch(lab, kind, extent, Event::HangWithHedging).await;
+    let what = "an endpoint hangs, with hedging";
+    let hung_with_hedging = restarted(what, &[Kind::Mirador], extent.rounds, hedged).await?;
     Ok(Failover {
         connections: extent.connections,
         rate: extent.rate,
@@ -122,6 +128,7 @@ pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Failover, Bench
         after: extent.after,
         killed,
         hung,
+        hung_with_hedging,
     })
 }
 
@@ -129,10 +136,17 @@ async fn watch(lab: &Lab, kind: Kind, extent: Extent, event: Event) -> Result<Ou
     let (lasting, failing) = (lab.upstream().await?, lab.upstream().await?);
     // The first one, which is in use wherever one is preferred.
     let endpoints = vec![failing.address(), lasting.address()];
-    let mut peer = Peer::start(lab, kind, &Setup::with_endpoints(vec![endpoints])).await?;
+    let setup = Setup {
+        hedging: event == Event::HangWithHedging,
+        ..Setup::with_endpoints(vec![endpoints])
+    };
+    let mut peer = Peer::start(lab, kind, &setup).await?;
     sleep(SETTLE).await;
     peer.measure(lab, WARM_UP).await?;
-    let hang = if event == Event::Hang { extent.hang } else { 0 };
+    let hang = match event {
+        Event::Death => 0,
+        Event::Hang | Event::HangWithHedging => extent.hang,
+    };
     let job = Job::Paced(Spec {
         target: peer.target(),
         connections: extent.connections,
@@ -147,7 +161,7 @@ async fn watch(lab: &Lab, kind: Kind, extent: Extent, event: Event) -> Result<Ou
     let at = began.elapsed();
     match event {
         Event::Death => failing.process.signal(Signal::KILL)?,
-        Event::Hang => {
+        Event::Hang | Event::HangWithHedging => {
             let frozen = failing.process.freeze()?;
             sleep(Duration::from_secs(hang.into())).await;
             drop(frozen);
