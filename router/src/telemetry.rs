@@ -11,9 +11,11 @@ mod count;
 mod counts;
 mod histogram;
 mod labels;
+mod ledger;
 pub mod logs;
 mod scrape;
 mod series;
+mod served;
 mod traffic;
 mod worker;
 
@@ -31,7 +33,7 @@ use tenant_store::{
 use self::{counts::Book, worker::Workers};
 
 pub use block::{Finished, Service};
-pub use counts::{LocalCounts, SignalCounts};
+pub use counts::{LocalCounts, Overflow, SignalCounts, TenantCounts};
 pub use scrape::{DeploymentState, EndpointState, Scrape, TenantState};
 pub use traffic::{Stretch, Traffic};
 pub use worker::{Connections, Hedge, Resting, WorkerCounts};
@@ -121,9 +123,9 @@ impl Telemetry {
         Ok(telemetry.into())
     }
 
-    /// The counts of a tenant's signal that there is a deployment for, under the tenant's own
+    /// Where a tenant's signal is counted that there is a deployment for: under the tenant's own
     /// label if there is room.
-    pub fn deployed(&self, tenant: &TenantId, signal: Signal) -> Arc<SignalCounts> {
+    pub fn deployed(&self, tenant: &TenantId, signal: Signal) -> TenantCounts {
         self.book.deployed(tenant, signal)
     }
 
@@ -149,7 +151,7 @@ impl Telemetry {
     }
 
     /// Requests that were served, and that were not, since the start: of each tenant's signal that
-    /// has counts of its own.
+    /// was asked, whether or not it has a label.
     pub fn service(&self) -> Vec<(TenantId, Signal, Tally)> {
         self.book.service()
     }

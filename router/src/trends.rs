@@ -154,7 +154,7 @@ fn push<T>(points: &mut VecDeque<T>, point: T) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::telemetry::{Finished, Service};
+    use crate::telemetry::{Finished, Overflow, Service};
 
     fn tenant(n: usize) -> TenantId {
         format!("t{n}").parse().expect("an id")
@@ -163,7 +163,7 @@ mod tests {
     fn answer(telemetry: &Telemetry, tenant: &TenantId, code: u16) {
         let endpoint: [Arc<str>; 1] = ["vm:1".into()];
         let counts = telemetry.deployed(tenant, Signal::Logs);
-        let local = counts.open(endpoint.iter());
+        let local = counts.open(endpoint.iter(), &Overflow::new());
         local.begin();
         local.finish(&Finished {
             code,

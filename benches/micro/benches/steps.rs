@@ -18,7 +18,7 @@ use router::{
         rewrite::{self, BodyLength, Forward, Hop},
         route::{DeploymentRoute, TenantRoute},
     },
-    telemetry::{Finished, Service},
+    telemetry::{Finished, Overflow, Service},
 };
 use tenant_store::{
     cache::Known,
@@ -292,7 +292,7 @@ fn rewrites(criterion: &mut Criterion) {
 fn counts(criterion: &mut Criterion) {
     let world = World::new();
     let route = world.route(TENANT, 1);
-    let counts = metrics_of(&route).open_counts();
+    let counts = metrics_of(&route).open_counts(&Overflow::new());
     let finished = Finished {
         code: 200,
         took: Duration::from_millis(12),

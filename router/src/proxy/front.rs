@@ -13,7 +13,7 @@ use tenant_store::{cache::Entry, model::TenantId};
 use tokio::time::Instant;
 
 use super::route::{DeploymentRoute, TenantRoute};
-use crate::telemetry::LocalCounts;
+use crate::telemetry::{LocalCounts, Overflow};
 
 /// Routes held at most. What does not fit is asked of the tenant cache.
 const CAPACITY: usize = 16_384;
@@ -24,20 +24,18 @@ const FRESH: Duration = Duration::from_secs(1);
 #[derive(Debug, Default)]
 pub(super) struct FrontCache {
     routes: RefCell<HashMap<TenantId, Fronted>>,
-    overflow: Rc<Overflow>,
+    overflow: Rc<[Overflow; 3]>,
 }
 
 /// A tenant's route as one worker holds it, with what the worker counts of the tenant.
 #[derive(Debug)]
 pub struct LocalRoute {
     entry: Arc<Entry<TenantRoute>>,
-    counts: [OnceCell<Rc<LocalCounts>>; 3],
-    overflow: Rc<Overflow>,
+    /// Boxed, as most tenants have one or two of the three.
+    counts: [OnceCell<Box<LocalCounts>>; 3],
+    /// What all tenants without a label share, by signal.
+    overflow: Rc<[Overflow; 3]>,
 }
-
-/// The counts that all tenants without a label of their own share.
-#[derive(Debug, Default)]
-struct Overflow([OnceCell<Rc<LocalCounts>>; 3]);
 
 #[derive(Debug)]
 struct Fronted {
@@ -64,13 +62,7 @@ impl LocalRoute {
     /// Where the worker counts requests to a deployment of this route.
     pub fn counts(&self, deployment: &DeploymentRoute) -> &LocalCounts {
         let signal = deployment.signal() as usize;
-        self.counts[signal].get_or_init(|| {
-            let open = || Rc::new(deployment.open_counts());
-            if deployment.counts().is_overflow() {
-                return self.overflow.0[signal].get_or_init(open).clone();
-            }
-            open()
-        })
+        self.counts[signal].get_or_init(|| Box::new(deployment.open_counts(&self.overflow[signal])))
     }
 }
 

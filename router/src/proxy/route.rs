@@ -27,7 +27,7 @@ use super::{
 };
 use crate::{
     config::{HedgePolicy, RetryPolicy},
-    telemetry::{LocalCounts, SignalCounts, Telemetry},
+    telemetry::{LocalCounts, Overflow, Telemetry, TenantCounts},
 };
 
 use self::pace::Pace;
@@ -76,7 +76,7 @@ pub(super) struct DeploymentState {
     tenant: TenantId,
     signal: Signal,
     telemetry: Arc<Telemetry>,
-    counts: OnceLock<Arc<SignalCounts>>,
+    counts: OnceLock<TenantCounts>,
     budget: RetryBudget,
     /// Made when a read is hedged for the first time, which it never is by default.
     hedging: OnceLock<Box<Hedging>>,
@@ -193,17 +193,18 @@ impl DeploymentRoute {
     }
 
     /// Where its requests are counted. Tenants that are never asked cost nothing there.
-    pub fn counts(&self) -> &Arc<SignalCounts> {
+    pub fn counts(&self) -> &TenantCounts {
         let shared = &self.shared;
         shared
             .counts
             .get_or_init(|| shared.telemetry.deployed(&shared.tenant, shared.signal))
     }
 
-    /// Opens a worker's own counts of its requests.
-    pub fn open_counts(&self) -> LocalCounts {
+    /// Opens a worker's own counts of its requests; `overflow` is where it counts those of tenants
+    /// without a label.
+    pub fn open_counts(&self, overflow: &Overflow) -> LocalCounts {
         let names = self.endpoints.iter().map(|e| &e.upstream.name);
-        self.counts().open(names)
+        self.counts().open(names, overflow)
     }
 
     /// Whether one more request may be sent a second time.

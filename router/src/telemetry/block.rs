@@ -6,24 +6,22 @@ use std::{
     time::Duration,
 };
 
-use tenant_store::history::Tally;
-
 use super::{
     codes::{CodeCounts, CodeTotals},
     count::Count,
     histogram::{Histogram, HistogramTotals},
+    ledger::Join,
+    served::Served,
 };
 
 /// One worker's counts. The allocator gives each thread pages of its own, which is what keeps them
 /// off the lines that others write.
 #[derive(Debug, Default)]
 pub(super) struct Block {
-    begun: Count,
+    served: Served,
     request_bytes: Count,
     response_bytes: Count,
     failovers: Count,
-    served: Count,
-    unserved: Count,
     codes: CodeCounts,
     duration: Histogram,
     first_byte: Histogram,
@@ -91,21 +89,8 @@ impl Block {
         self.names().eq(endpoints)
     }
 
-    /// What both come to. Neither may have a writer.
-    pub(super) fn joined_by(self: Arc<Self>, other: &Self) -> Arc<Self> {
-        if other.names().all(|name| self.names().any(|n| n == name)) {
-            self.take_in(other);
-            return self;
-        }
-        let names: BTreeSet<_> = self.names().chain(other.names()).cloned().collect();
-        let joined = Self::new(names.into_iter());
-        joined.take_in(&self);
-        joined.take_in(other);
-        Arc::new(joined)
-    }
-
     pub(super) fn begin(&self) {
-        self.begun.add(1);
+        self.served.begin();
     }
 
     /// The endpoint at this position answers. Those beyond the last share its counts.
@@ -126,11 +111,7 @@ impl Block {
         if request.moved_on {
             self.failovers.add(1);
         }
-        match request.service {
-            Service::Served => self.served.add(1),
-            Service::Unserved => self.unserved.add(1),
-            Service::Silent => {}
-        }
+        self.served.finish(request.service);
         self.codes.count(request.code);
     }
 
@@ -139,16 +120,9 @@ impl Block {
         self.codes.count(code);
     }
 
-    pub(super) fn begun(&self) -> u64 {
-        self.begun.get()
-    }
-
-    /// Requests that were served, and that were not.
-    pub(super) fn tally(&self) -> Tally {
-        Tally {
-            good: self.served.get(),
-            bad: self.unserved.get(),
-        }
+    /// Requests that began, and were served.
+    pub(super) fn served(&self) -> &Served {
+        &self.served
     }
 
     fn names(&self) -> impl Iterator<Item = &Arc<str>> {
@@ -157,12 +131,10 @@ impl Block {
 
     /// Adds what another one counted, which had the same endpoints or fewer.
     fn take_in(&self, other: &Self) {
-        self.begun.add(other.begun.get());
+        self.served.take_in(&other.served);
         self.request_bytes.add(other.request_bytes.get());
         self.response_bytes.add(other.response_bytes.get());
         self.failovers.add(other.failovers.get());
-        self.served.add(other.served.get());
-        self.unserved.add(other.unserved.get());
         self.codes.take_in(&other.codes);
         self.duration.take_in(&other.duration);
         self.first_byte.take_in(&other.first_byte);
@@ -174,11 +146,25 @@ impl Block {
     }
 }
 
+impl Join for Block {
+    fn joined_by(self: Arc<Self>, other: &Self) -> Arc<Self> {
+        if other.names().all(|name| self.names().any(|n| n == name)) {
+            self.take_in(other);
+            return self;
+        }
+        let names: BTreeSet<_> = self.names().chain(other.names()).cloned().collect();
+        let joined = Self::new(names.into_iter());
+        joined.take_in(&self);
+        joined.take_in(other);
+        Arc::new(joined)
+    }
+}
+
 impl Totals {
     /// The codes are read first, so that no request seems to have ended before it began.
     pub(super) fn take_in(&mut self, block: &Block) {
         self.codes.take_in(&block.codes);
-        self.begun += block.begun.get();
+        self.begun += block.served.begun();
         self.request_bytes += block.request_bytes.get();
         self.response_bytes += block.response_bytes.get();
         self.failovers += block.failovers.get();

@@ -1,11 +1,14 @@
-//! What is counted by tenant and signal: where the workers' blocks are found to be added up.
+//! What is counted by tenant and signal.
 //!
 //! A worker opens a block when it first serves a tenant's signal, writes to it alone, and closes it
 //! when it has not served it for a while; only then, and for scrapes, is anything locked.
+//!
+//! Labels in metrics are bounded. The tenants beyond share one block per worker; how many of their
+//! requests were served is counted of each nevertheless, as that is what their availability is.
 
 use std::{
-    collections::BTreeMap,
-    marker::PhantomData,
+    cell::OnceCell,
+    collections::{BTreeMap, btree_map::Entry},
     rc::Rc,
     sync::{
         Arc,
@@ -24,31 +27,57 @@ use super::{
     OVERFLOW_TENANT,
     block::{Block, Finished, Totals},
     labels::{Label, TenantLabels},
+    ledger::Ledger,
+    served::{Served, SignalServed},
 };
 
-/// The counts of one tenant's one signal, whose revision and whichever worker counted.
+/// Tenants' signals without a label of which it is known nevertheless how many requests were served:
+/// some 250 bytes each.
+const UNLABELLED: usize = 100_000;
+
+/// The counts under one label of one signal, whose revision and whichever worker counted.
 #[derive(Debug)]
 pub struct SignalCounts {
     pub(super) tenant: Label,
     pub(super) signal: Signal,
     /// Whether there ever was a deployment. Until then requests by code are all there is to tell.
     is_deployed: AtomicBool,
-    ledger: Mutex<Ledger>,
+    ledger: Ledger<Block>,
 }
 
-#[derive(Debug, Default)]
-struct Ledger {
-    open: Vec<Arc<Block>>,
-    /// What closed blocks came to: the next worker goes on from there.
-    closed: Option<Arc<Block>>,
+/// Where one tenant's one signal is counted.
+#[derive(Debug)]
+pub struct TenantCounts {
+    /// Its own, or what all share that have no label.
+    counts: Arc<SignalCounts>,
+    /// What is known of it alone, if it shares those.
+    served: Option<Arc<SignalServed>>,
 }
 
 /// One worker's counts of one tenant's one signal. It can't be sent to another thread.
 #[derive(Debug)]
 pub struct LocalCounts {
-    shared: Arc<SignalCounts>,
     block: Arc<Block>,
-    of_one_thread: PhantomData<Rc<()>>,
+    owner: Owner,
+}
+
+/// What the tenants without a label share on one worker, of one signal.
+pub type Overflow = OnceCell<Rc<LocalCounts>>;
+
+/// Whose block it is.
+#[derive(Debug)]
+enum Owner {
+    /// Theirs alone, and closed with the local counts.
+    Alone(Arc<SignalCounts>),
+    /// All's that have no label.
+    Shared(Box<Shared>),
+}
+
+#[derive(Debug)]
+struct Shared {
+    /// Keeps the block open.
+    _all: Rc<LocalCounts>,
+    own: Option<(Arc<SignalServed>, Arc<Served>)>,
 }
 
 /// All that is counted by tenant.
@@ -56,40 +85,27 @@ pub struct LocalCounts {
 pub(super) struct Book {
     pub(super) labels: TenantLabels,
     counts: Mutex<BTreeMap<(Label, Signal), Arc<SignalCounts>>>,
+    unlabelled: Mutex<BTreeMap<(TenantId, Signal), Arc<SignalServed>>>,
 }
 
 impl SignalCounts {
-    /// Whether all tenants without a label of their own count here.
-    pub fn is_overflow(&self) -> bool {
-        self.tenant == Label::Overflow
-    }
-
-    /// Requests that have begun, ever. Takes a lock: for requests that failed.
-    pub fn begun(&self) -> u64 {
-        let ledger = self.ledger.lock();
-        ledger.blocks().map(|block| block.begun()).sum()
-    }
-
     /// Opens this worker's block for requests to endpoints of these names.
     pub fn open<'e>(
         self: &Arc<Self>,
         endpoints: impl Iterator<Item = &'e Arc<str>>,
     ) -> LocalCounts {
-        let mut names: SmallVec<[Arc<str>; 4]> = if self.is_overflow() {
+        let names: SmallVec<[Arc<str>; 4]> = if self.is_overflow() {
             smallvec![OVERFLOW_TENANT.into()]
         } else {
             endpoints.cloned().collect()
         };
-        let mut ledger = self.ledger.lock();
-        let closed = ledger.closed.take_if(|closed| closed.is_for(&names));
-        let block = closed.unwrap_or_else(|| Arc::new(Block::new(names.drain(..))));
-        // Most tenants are one worker's.
-        ledger.open.reserve_exact(1);
-        ledger.open.push(block.clone());
+        let block = self.ledger.open(
+            |closed| closed.is_for(&names),
+            || Block::new(names.iter().cloned()),
+        );
         LocalCounts {
-            shared: self.clone(),
             block,
-            of_one_thread: PhantomData,
+            owner: Owner::Alone(self.clone()),
         }
     }
 
@@ -100,19 +116,8 @@ impl SignalCounts {
 
     pub(super) fn totals(&self) -> Totals {
         let mut totals = Totals::default();
-        for block in self.ledger.lock().blocks() {
-            totals.take_in(block);
-        }
+        self.ledger.each(|block| totals.take_in(block));
         totals
-    }
-
-    /// Requests that were served, and that were not, ever.
-    fn tally(&self) -> Tally {
-        let mut tally = Tally::default();
-        for block in self.ledger.lock().blocks() {
-            tally += block.tally();
-        }
-        tally
     }
 
     fn new(tenant: Label, signal: Signal) -> Self {
@@ -120,30 +125,64 @@ impl SignalCounts {
             tenant,
             signal,
             is_deployed: AtomicBool::new(false),
-            ledger: Mutex::default(),
+            ledger: Ledger::default(),
         }
     }
 
-    fn close(&self, block: &Arc<Block>) {
-        let mut ledger = self.ledger.lock();
-        ledger.open.retain(|open| !Arc::ptr_eq(open, block));
-        ledger.closed = Some(match ledger.closed.take() {
-            None => block.clone(),
-            Some(closed) => closed.joined_by(block),
-        });
+    fn is_overflow(&self) -> bool {
+        self.tenant == Label::Overflow
+    }
+
+    fn begun(&self) -> u64 {
+        let mut begun = 0;
+        self.ledger.each(|block| begun += block.served().begun());
+        begun
+    }
+
+    fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        self.ledger.each(|block| tally += block.served().tally());
+        tally
     }
 }
 
-impl Ledger {
-    fn blocks(&self) -> impl Iterator<Item = &Arc<Block>> {
-        self.open.iter().chain(&self.closed)
+impl TenantCounts {
+    /// Requests that have begun, ever. Takes a lock: for requests that failed.
+    pub fn begun(&self) -> u64 {
+        match &self.served {
+            Some(served) => served.begun(),
+            None => self.counts.begun(),
+        }
+    }
+
+    /// Opens this worker's block for requests to endpoints of these names, or joins in `overflow`.
+    pub fn open<'e>(
+        &self,
+        endpoints: impl Iterator<Item = &'e Arc<str>>,
+        overflow: &Overflow,
+    ) -> LocalCounts {
+        if !self.counts.is_overflow() {
+            return self.counts.open(endpoints);
+        }
+        let all = overflow.get_or_init(|| Rc::new(self.counts.open(endpoints)));
+        let own = self.served.as_ref();
+        LocalCounts {
+            block: all.block.clone(),
+            owner: Owner::Shared(Box::new(Shared {
+                _all: all.clone(),
+                own: own.map(|served| (served.clone(), served.open())),
+            })),
+        }
     }
 }
 
 impl LocalCounts {
     /// A request begins.
     pub fn begin(&self) {
-        self.block.begin();
+        self.block.served().begin();
+        if let Some(own) = self.own() {
+            own.begin();
+        }
     }
 
     /// The endpoint at this position of its deployment answers.
@@ -153,6 +192,10 @@ impl LocalCounts {
 
     /// A request that began has ended.
     pub fn finish(&self, request: &Finished) {
+        // First, as whoever sees the request among the codes sees all else of it.
+        if let Some(own) = self.own() {
+            own.finish(request.service);
+        }
         self.block.finish(request);
     }
 
@@ -160,11 +203,26 @@ impl LocalCounts {
     pub fn refused(&self, code: u16) {
         self.block.code(code);
     }
+
+    /// The tenant's own numbers, if it shares the others.
+    fn own(&self) -> Option<&Served> {
+        match &self.owner {
+            Owner::Alone(_) => None,
+            Owner::Shared(shared) => shared.own.as_ref().map(|(_, own)| &**own),
+        }
+    }
 }
 
 impl Drop for LocalCounts {
     fn drop(&mut self) {
-        self.shared.close(&self.block);
+        match &self.owner {
+            Owner::Alone(counts) => counts.ledger.close(&self.block),
+            Owner::Shared(shared) => {
+                if let Some((served, own)) = &shared.own {
+                    served.close(own);
+                }
+            }
+        }
     }
 }
 
@@ -174,14 +232,19 @@ impl Book {
         Self {
             labels: TenantLabels::new(most),
             counts: Mutex::default(),
+            unlabelled: Mutex::default(),
         }
     }
 
     /// The counts of a tenant's signal that there is a deployment for.
-    pub(super) fn deployed(&self, tenant: &TenantId, signal: Signal) -> Arc<SignalCounts> {
+    pub(super) fn deployed(&self, tenant: &TenantId, signal: Signal) -> TenantCounts {
         let counts = self.signal(self.labels.label(tenant), signal);
         counts.is_deployed.store(true, Relaxed);
-        counts
+        let served = counts.is_overflow().then(|| self.served(tenant, signal));
+        TenantCounts {
+            counts,
+            served: served.flatten(),
+        }
     }
 
     /// The counts of requests that name no known tenant.
@@ -192,11 +255,10 @@ impl Book {
     /// Counts a request of a known tenant that reached no deployment.
     pub(super) fn unrouted(&self, tenant: &TenantId, signal: Signal, code: u16) {
         let counts = self.signal(self.labels.label(tenant), signal);
-        let mut ledger = counts.ledger.lock();
-        // Under the lock, it has no other writer.
-        let closed = ledger.closed.get_or_insert_default();
-        closed.begin();
-        closed.code(code);
+        counts.ledger.count(|block| {
+            block.served().begin();
+            block.code(code);
+        });
     }
 
     /// Everything in the book, by label and signal.
@@ -204,17 +266,21 @@ impl Book {
         self.counts.lock().values().cloned().collect()
     }
 
-    /// Requests that were served, and that were not, of each tenant's signal that has counts of its
-    /// own and a deployment.
+    /// Requests that were served, and that were not, of each tenant's signal that was asked and has
+    /// a deployment, label or not.
     pub(super) fn service(&self) -> Vec<(TenantId, Signal, Tally)> {
         let all = self.all();
-        let own = all.iter().filter_map(|counts| match &counts.tenant {
+        let labelled = all.iter().filter_map(|counts| match &counts.tenant {
             Label::Own(tenant) if counts.is_deployed() => {
                 Some((tenant.clone(), counts.signal, counts.tally()))
             }
             _ => None,
         });
-        own.collect()
+        let others: Vec<_> = self.unlabelled.lock().values().cloned().collect();
+        let others = others
+            .iter()
+            .map(|served| (served.tenant.clone(), served.signal, served.tally()));
+        labelled.chain(others).collect()
     }
 
     fn signal(&self, label: Label, signal: Signal) -> Arc<SignalCounts> {
@@ -223,6 +289,20 @@ impl Book {
         known
             .or_insert_with(|| Arc::new(SignalCounts::new(label, signal)))
             .clone()
+    }
+
+    /// What is known of a tenant's signal that has no label, while there is room.
+    fn served(&self, tenant: &TenantId, signal: Signal) -> Option<Arc<SignalServed>> {
+        let mut unlabelled = self.unlabelled.lock();
+        let is_full = unlabelled.len() >= UNLABELLED;
+        match unlabelled.entry((tenant.clone(), signal)) {
+            Entry::Occupied(known) => Some(known.get().clone()),
+            Entry::Vacant(_) if is_full => None,
+            Entry::Vacant(place) => {
+                let served = Arc::new(SignalServed::new(tenant.clone(), signal));
+                Some(place.insert(served).clone())
+            }
+        }
     }
 }
 
@@ -257,7 +337,9 @@ mod tests {
         let book = Book::new(10);
         let counts = book.deployed(&tenant("acme"), Signal::Metrics);
         let endpoints: [Arc<str>; 1] = ["vm:1".into()];
-        let (one, other) = (counts.open(endpoints.iter()), counts.open(endpoints.iter()));
+        let none = Overflow::new();
+        let open = || counts.open(endpoints.iter(), &none);
+        let (one, other) = (open(), open());
         for local in [&one, &other, &one] {
             local.begin();
             local.answered(0, 200);
@@ -265,7 +347,7 @@ mod tests {
         one.finish(&finished(200));
         other.finish(&finished(503));
         let told = || {
-            let totals = counts.totals();
+            let totals = counts.counts.totals();
             let codes: Vec<_> = totals.codes.occurred().collect();
             let answers = totals.answers["vm:1"].sum();
             (codes, totals.in_flight(), totals.response_bytes, answers)
@@ -286,12 +368,10 @@ mod tests {
         let codes = vec![("200", 2), ("400", 1), ("503", 1)];
         assert_eq!(told(), (codes.clone(), 0, 8, 3));
         assert_eq!(counts.begun(), 3);
-        assert!(counts.ledger.lock().open.is_empty());
-        let again = counts.open(endpoints.iter());
-        assert!(
-            counts.ledger.lock().closed.is_none(),
-            "it goes on from there"
-        );
+        let ledger = &counts.counts.ledger;
+        assert!(!ledger.is_open());
+        let again = open();
+        assert!(!ledger.has_closed(), "it goes on from there");
         again.begin();
         again.answered(0, 204);
         assert_eq!(told(), (codes, 0, 8, 4));
@@ -303,12 +383,12 @@ mod tests {
         let counts = book.deployed(&tenant("acme"), Signal::Metrics);
         let [before, after]: [Arc<str>; 2] = ["vm:1", "vm:2"].map(Into::into);
         for (name, answers) in [(&before, 1), (&after, 2), (&before, 4)] {
-            let local = counts.open([name].into_iter());
+            let local = counts.open([name].into_iter(), &Overflow::new());
             for _ in 0..answers {
                 local.answered(0, 200);
             }
         }
-        let totals = counts.totals();
+        let totals = counts.counts.totals();
         let told: Vec<_> = totals
             .answers
             .iter()
@@ -318,24 +398,52 @@ mod tests {
     }
 
     #[test]
-    fn tenants_beyond_the_limit_are_one() {
+    fn tenants_beyond_the_limit_share_all_but_how_they_are_served() {
         let book = Book::new(1);
         let [first, second, third] = ["t1", "t2", "t3"].map(tenant);
-        assert!(!book.deployed(&first, Signal::Logs).is_overflow());
-        let shared = book.deployed(&second, Signal::Logs);
-        assert!(Arc::ptr_eq(&shared, &book.deployed(&third, Signal::Logs)));
+        let [_, second, third] =
+            [&first, &second, &third].map(|tenant| book.deployed(tenant, Signal::Logs));
+        assert!(Arc::ptr_eq(&second.counts, &third.counts));
         let endpoints: [Arc<str>; 2] = ["vm:1".into(), "vm:2".into()];
-        let local = shared.open(endpoints.iter());
-        local.answered(1, 200);
-        let totals = shared.totals();
-        let names: Vec<_> = totals.answers.keys().map(|name| &**name).collect();
-        assert_eq!(names, [OVERFLOW_TENANT]);
-        assert_eq!(totals.answers[OVERFLOW_TENANT].sum(), 1);
+        let worker = Overflow::new();
+        let [two, three] = [&second, &third].map(|counts| counts.open(endpoints.iter(), &worker));
+        assert!(Arc::ptr_eq(&two.block, &three.block), "one for each worker");
+        for (local, code) in [(&two, 200), (&two, 200), (&three, 503)] {
+            local.begin();
+            local.answered(1, code);
+            local.finish(&finished(code));
+        }
+        let totals = || second.counts.totals();
+        let names: Vec<_> = totals().answers.into_keys().collect();
+        assert_eq!(names, [OVERFLOW_TENANT.into()]);
+        let told = || {
+            let service = book.service().into_iter();
+            let service: Vec<_> = service
+                .map(|(t, _, tally)| (t.to_string(), tally))
+                .collect();
+            (service, totals().codes.sum(), second.begun(), third.begun())
+        };
+        let tally = |good, bad| Tally { good, bad };
+        let service = |second, third| {
+            [("t1", tally(0, 0)), ("t2", second), ("t3", third)].map(|(t, n)| (t.to_owned(), n))
+        };
+        let before = service(tally(2, 0), tally(0, 1)).to_vec();
+        assert_eq!(told(), (before.clone(), 3, 2, 1));
+        drop((two, three, worker));
+        assert!(!second.counts.ledger.is_open());
+        assert_eq!(told(), (before, 3, 2, 1), "closing loses nothing");
+        let elsewhere = Overflow::new();
+        let again = third.open(endpoints.iter(), &elsewhere);
+        again.begin();
+        again.finish(&finished(200));
+        let after = service(tally(2, 0), tally(1, 1)).to_vec();
+        assert_eq!(told(), (after, 4, 2, 2));
     }
 
     #[test]
     fn it_is_small() {
         let bytes = size_of::<SignalCounts>() + size_of::<((Label, Signal), Arc<SignalCounts>)>();
         assert!(bytes <= 160, "{bytes} bytes beside the blocks");
+        assert!(size_of::<LocalCounts>() <= 24);
     }
 }

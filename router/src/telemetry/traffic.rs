@@ -74,7 +74,7 @@ mod tests {
     use std::{sync::Arc, time::Duration};
 
     use super::*;
-    use crate::telemetry::{Finished, Service};
+    use crate::telemetry::{Finished, Overflow, Service};
 
     #[test]
     fn what_came_between_is_told_and_no_more() {
@@ -83,7 +83,7 @@ mod tests {
         let endpoint: [Arc<str>; 1] = ["vm:1".into()];
         let [acme, globex]: [TenantId; 2] = names;
         let local = telemetry.deployed(&acme, Signal::Metrics);
-        let local = local.open(endpoint.iter());
+        let local = local.open(endpoint.iter(), &Overflow::new());
         let answer = |code, milliseconds| {
             local.begin();
             local.finish(&Finished {

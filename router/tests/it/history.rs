@@ -226,6 +226,33 @@ async fn the_last_counts_are_written_at_the_end() {
     until_served(&mirador, 4, 0).await;
 }
 
+/// Metrics have labels for one tenant only; how the others are served is known all the same.
+#[tokio::test]
+async fn tenants_without_a_label_have_an_availability_too() {
+    let mut config = soon();
+    config["metrics"] = json!({"max_tenants": 1});
+    let (mirador, upstream) = (Mirador::with(config).await, Upstream::saying("fine"));
+    let first = Tenant::new("globex").metrics(&[upstream.url()]);
+    mirador.apply(&first).await;
+    mirador.text("globex", READ).await;
+    let status = Arc::new(AtomicU16::new(200));
+    let own = answering(&status);
+    let acme = Tenant::new("acme").metrics(&[own.url()]);
+    mirador.apply(&acme).await;
+    ask(&mirador, 3).await;
+    status.store(503, Relaxed);
+    ask(&mirador, 2).await;
+    until_served(&mirador, 3, 2).await;
+    let overflow = [
+        ("tenant", "__overflow__"),
+        ("signal", "metrics"),
+        ("code", "200"),
+    ];
+    mirador
+        .until_metric("mirador_requests_total", &overflow, |value| value > 2.5)
+        .await;
+}
+
 #[tokio::test]
 async fn nothing_counts_while_the_backends_are_worked_on() {
     let (mirador, upstream) = (Mirador::with(soon()).await, Upstream::saying("fine"));

@@ -1,0 +1,102 @@
+//! What is counted of each tenant, label or not: how many requests began, and were served.
+
+use std::sync::Arc;
+
+use tenant_store::{
+    history::Tally,
+    model::{Signal, TenantId},
+};
+
+use super::{
+    block::Service,
+    count::Count,
+    ledger::{Join, Ledger},
+};
+
+/// Of one tenant's one signal that has no label in metrics, whichever worker counted.
+#[derive(Debug)]
+pub(super) struct SignalServed {
+    pub(super) tenant: TenantId,
+    pub(super) signal: Signal,
+    ledger: Ledger<Served>,
+}
+
+/// One worker's numbers.
+#[derive(Debug, Default)]
+pub(super) struct Served {
+    begun: Count,
+    served: Count,
+    unserved: Count,
+}
+
+impl SignalServed {
+    pub(super) fn new(tenant: TenantId, signal: Signal) -> Self {
+        Self {
+            tenant,
+            signal,
+            ledger: Ledger::default(),
+        }
+    }
+
+    pub(super) fn open(&self) -> Arc<Served> {
+        self.ledger.open(|_| true, Served::default)
+    }
+
+    pub(super) fn close(&self, block: &Arc<Served>) {
+        self.ledger.close(block);
+    }
+
+    /// Requests that have begun, ever.
+    pub(super) fn begun(&self) -> u64 {
+        let mut begun = 0;
+        self.ledger.each(|block| begun += block.begun());
+        begun
+    }
+
+    /// Requests that were served, and that were not, ever.
+    pub(super) fn tally(&self) -> Tally {
+        let mut tally = Tally::default();
+        self.ledger.each(|block| tally += block.tally());
+        tally
+    }
+}
+
+impl Served {
+    pub(super) fn begin(&self) {
+        self.begun.add(1);
+    }
+
+    pub(super) fn finish(&self, service: Service) {
+        match service {
+            Service::Served => self.served.add(1),
+            Service::Unserved => self.unserved.add(1),
+            Service::Silent => {}
+        }
+    }
+
+    pub(super) fn begun(&self) -> u64 {
+        self.begun.get()
+    }
+
+    /// Requests that were served, and that were not.
+    pub(super) fn tally(&self) -> Tally {
+        Tally {
+            good: self.served.get(),
+            bad: self.unserved.get(),
+        }
+    }
+
+    /// Adds what another one counted.
+    pub(super) fn take_in(&self, other: &Self) {
+        self.begun.add(other.begun.get());
+        self.served.add(other.served.get());
+        self.unserved.add(other.unserved.get());
+    }
+}
+
+impl Join for Served {
+    fn joined_by(self: Arc<Self>, other: &Self) -> Arc<Self> {
+        self.take_in(other);
+        self
+    }
+}
