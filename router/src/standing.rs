@@ -89,10 +89,7 @@ impl Standing {
 
     /// All there is to tell of a tenant that this router knows; `None` if it doesn't. Asks no store.
     pub fn tenant(&self, id: &TenantId) -> Option<TenantHealth> {
-        match self.tenants.known(id.as_str()) {
-            tenant_store::cache::Known::Tenant(entry) => Some(self.of_entry(&entry)),
-            _ => None,
-        }
+        self.tenants.held(id).map(|entry| self.of_entry(&entry))
     }
 
     /// All there is to tell of a tenant that the cache has handed out.

@@ -71,7 +71,7 @@ pub enum Known<R> {
     Tenant(Arc<Entry<R>>),
     /// There is none, or was none a moment ago.
     NoSuchTenant,
-    /// Only [`TenantCache::get`] can tell.
+    /// Only [`TenantCache::fetch`] can tell.
     NeverAsked,
 }
 
@@ -177,8 +177,26 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         match self.known(id.as_str()) {
             Known::Tenant(entry) => Ok(Some(entry)),
             Known::NoSuchTenant => Ok(None),
-            Known::NeverAsked => landed(id, self.join(id)?).await,
+            Known::NeverAsked => self.fetch(id).await,
         }
+    }
+
+    /// The tenant from the store, for whoever has just heard from [`known`](Self::known) that it was
+    /// never asked for; otherwise as [`get`](Self::get).
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn fetch(
+        self: &Arc<Self>,
+        id: &TenantId,
+    ) -> Result<Option<Arc<Entry<R>>>, LookupError> {
+        landed(id, self.join(id)?).await
+    }
+
+    /// A tenant that is known this moment. Counts as no use of it, and refreshes nothing: for those
+    /// who look on.
+    pub fn held(&self, id: &TenantId) -> Option<Arc<Entry<R>>> {
+        self.peek(id).flatten()
     }
 
     /// Takes in a record that was just written here: from this call on, it is what is known. One

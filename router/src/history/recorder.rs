@@ -7,7 +7,7 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use tenant_store::{
-    cache::{Known, TenantCache},
+    cache::TenantCache,
     history::{HistoryEntry, Horizon, NewEntry},
     model::TenantId,
     repository::RepositoryError,
@@ -155,12 +155,10 @@ impl History {
     fn count(&self, sources: &Sources) {
         let totals = sources.telemetry.service();
         let now = Timestamp::now();
-        let counts = |tenant: &TenantId| match sources.tenants.known(tenant.as_str()) {
-            Known::Tenant(entry) => {
-                let maintenance = entry.route().maintenance();
-                !maintenance.is_some_and(|maintenance| maintenance.is_on(now))
-            }
-            _ => true,
+        let counts = |tenant: &TenantId| {
+            let entry = sources.tenants.held(tenant);
+            let maintenance = entry.as_ref().and_then(|entry| entry.route().maintenance());
+            !maintenance.is_some_and(|maintenance| maintenance.is_on(now))
         };
         self.pending.lock().count(totals, now, counts);
     }

@@ -221,7 +221,7 @@ impl ProxyContext {
                     return Ok(None);
                 };
                 // Boxed, as what is rare would make every request's future larger.
-                match Box::pin(self.tenants.get(&id)).await {
+                match Box::pin(self.tenants.fetch(&id)).await {
                     Ok(Some(entry)) => entry,
                     Ok(None) => return Ok(None),
                     Err(error) => {

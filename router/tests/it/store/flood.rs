@@ -79,4 +79,9 @@ async fn a_flood_of_unknown_ids_costs_bounded_memory_and_nobody_else_anything() 
         (counted - f64::from(IDS + warm_up)).abs() < 0.5,
         "{counted}"
     );
+    let misses = metrics.sum("mirador_tenant_cache_misses_total", &[]);
+    assert!(
+        (misses - counted).abs() < 0.5,
+        "{misses} look-ups had to ask the store, for {counted} requests"
+    );
 }

@@ -10,7 +10,7 @@ use super::{
     until,
 };
 use crate::{
-    cache::{CacheConfig, CacheStats, LookupError},
+    cache::{CacheConfig, CacheStats, Known, LookupError},
     model::Status,
 };
 
@@ -87,6 +87,23 @@ async fn tenants_over_capacity_are_evicted_and_no_longer_current() {
         let again = world.cache.get(&id(&format!("t-{number}"))).await;
         assert_eq!(again.unwrap().unwrap().revision().0, 1);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn who_asks_in_two_steps_is_counted_once_and_who_looks_on_not_at_all() {
+    let world = World::new();
+    world.store.write("acme");
+    let acme = id("acme");
+    assert!(world.cache.held(&acme).is_none());
+    assert!(matches!(world.cache.known("acme"), Known::NeverAsked));
+    let fetched = world.cache.fetch(&acme).await.unwrap().unwrap();
+    tokio::time::advance(CacheConfig::default().soft_ttl).await;
+    let held = world.cache.held(&acme).expect("it is known");
+    assert!(Arc::ptr_eq(&held, &fetched));
+    let stats = world.cache.stats();
+    let asked = (stats.hits, stats.stale, stats.misses, stats.loads_ok);
+    assert_eq!(asked, (0, 0, 1, 1));
+    assert_eq!(world.store.gets(), 1, "looking on refreshes nothing");
 }
 
 #[tokio::test(start_paused = true)]
