@@ -52,10 +52,14 @@ impl Counts {
         let upstream = Upstream::start().await?;
         let stage = Stage::set(upstream.address()).await?;
         let mut dumps = BTreeMap::new();
-        let (missing, known): (Vec<Scenario>, Vec<Scenario>) = scenarios
-            .iter()
-            .partition(|scenario| scenario.tenants == Tenants::Miss);
-        for (tenants, scenarios) in [(Tenants::Hit, known), (Tenants::Miss, missing)] {
+        // All but these can be asked of one router.
+        let apart = [Tenants::Miss, Tenants::Hedged];
+        for tenants in [Tenants::Hit].into_iter().chain(apart) {
+            let of_this = |scenario: &&Scenario| match tenants {
+                Tenants::Hit => !apart.contains(&scenario.tenants),
+                tenants => scenario.tenants == tenants,
+            };
+            let scenarios: Vec<Scenario> = scenarios.iter().filter(of_this).copied().collect();
             if scenarios.is_empty() {
                 continue;
             }

@@ -25,6 +25,8 @@ use crate::{callgrind::Callgrind, error::CountError, progress, scenario::Tenants
 const TENANTS: u32 = 1000;
 /// For writing all tenants into the store, and for starting under valgrind.
 const START_LIMIT: Duration = Duration::from_mins(2);
+/// The tenant whose reads can be hedged.
+const TWO_ENDPOINTS: &str = "two-endpoints";
 /// The variable that names a program to measure.
 const GIVEN: &str = "MIRADOR_BIN";
 /// What stands before the address in the line that the router prints when it is ready.
@@ -64,15 +66,18 @@ impl Stage {
     pub(crate) async fn start(&self, tenants: Tenants) -> Result<Router, CountError> {
         // Room for one tenant only: all others have to be read from the store.
         let capacity = match tenants {
-            Tenants::Hit | Tenants::First => 100_000,
+            Tenants::Hit | Tenants::First | Tenants::Hedged => 100_000,
             Tenants::Miss => 1,
         };
-        let name = format!("router-{capacity}");
+        let hedging = tenants == Tenants::Hedged;
+        let name = format!("router-{capacity}-{hedging}");
         let config = json!({
             "listen": { "public": "127.0.0.1:0", "admin": "none" },
             "store": { "path": self.store() },
             "workers": 1,
             "cache": { "soft_ttl": "1h", "capacity": capacity },
+            // Under valgrind nothing is quick: none of the reads is late.
+            "upstream": { "hedge": { "enabled": hedging, "initial_delay": "1m", "min_delay": "1m" } },
         });
         let config = self.write(&format!("{name}.yaml"), &config.to_string())?;
         let callgrind = Callgrind::find(self.folder.path(), &name)?;
@@ -113,6 +118,12 @@ impl Stage {
                 tenant_id(number)
             );
         }
+        // Its second endpoint is never asked.
+        let _ = write!(
+            documents,
+            "---\nid: {TWO_ENDPOINTS}\ndeployments: {{metrics: {{endpoints: [\"http://{upstream}\", \
+             \"http://127.0.0.1:1\"], health_check: {{enabled: false}}}}}}\n"
+        );
         let documents = self.write("tenants.yaml", &documents)?;
         let config = json!({
             "listen": { "public": "127.0.0.1:0", "admin": "none" },
@@ -213,11 +224,14 @@ impl Router {
         count: u32,
     ) -> impl Iterator<Item = String> + use<> {
         let (first, step) = match tenants {
-            Tenants::Hit => (0, 0),
+            Tenants::Hit | Tenants::Hedged => (0, 0),
             Tenants::First | Tenants::Miss => (self.next_tenant, 1),
         };
         self.next_tenant += count * step;
-        (0..count).map(move |number| tenant_id(first + number * step))
+        (0..count).map(move |number| match tenants {
+            Tenants::Hedged => TWO_ENDPOINTS.into(),
+            _ => tenant_id(first + number * step),
+        })
     }
 
     pub(crate) async fn stop(mut self) -> Result<(), CountError> {

@@ -57,10 +57,13 @@ pub(crate) enum Tenants {
     First,
     /// Each request is the first of its tenant, which has to be read from the store.
     Miss,
+    /// One tenant with two endpoints asks all the time, and would have reads hedged that take long;
+    /// none does.
+    Hedged,
 }
 
 impl Scenario {
-    pub(crate) const ALL: [Self; 14] = [
+    pub(crate) const ALL: [Self; 15] = [
         Self::of(Act::Get, Protocol::Http1, Tenants::Hit),
         Self::of(Act::Post, Protocol::Http1, Tenants::Hit),
         Self::of(Act::Get, Protocol::Http2, Tenants::Hit),
@@ -75,6 +78,7 @@ impl Scenario {
         Self::of(Act::Post, Protocol::Http1, Tenants::Miss),
         Self::of(Act::Get, Protocol::Http2, Tenants::Miss),
         Self::of(Act::Post, Protocol::Http2, Tenants::Miss),
+        Self::of(Act::Get, Protocol::Http1, Tenants::Hedged),
     ];
 
     /// The one with the least that could hide the worker.
@@ -91,7 +95,7 @@ impl Scenario {
     /// Requests that are sent before counting, so that what is done once is done.
     pub(crate) fn warm_up(self) -> u32 {
         match self.tenants {
-            Tenants::Hit => 50,
+            Tenants::Hit | Tenants::Hedged => 50,
             Tenants::First | Tenants::Miss => 10,
         }
     }
@@ -101,7 +105,7 @@ impl Scenario {
     pub(crate) fn requests(self) -> u32 {
         match (self.tenants, self.act) {
             (Tenants::First | Tenants::Miss, _) | (Tenants::Hit, Act::Download) => 200,
-            (Tenants::Hit, _) => 1000,
+            (Tenants::Hit | Tenants::Hedged, _) => 1000,
         }
     }
 
@@ -186,8 +190,9 @@ impl Scenario {
     pub(crate) fn name(self) -> &'static str {
         use Act::{Download, Get, Import, Post};
         use Protocol::{Http1, Http2};
-        use Tenants::{First, Hit, Miss};
+        use Tenants::{First, Hedged, Hit, Miss};
         match (self.act, self.protocol, self.tenants) {
+            (_, _, Hedged) => "get-h1-hedged",
             (Get, Http1, Hit) => "get-h1-hit",
             (Get, Http1, First) => "get-h1-first",
             (Get, Http1, Miss) => "get-h1-miss",
