@@ -16,6 +16,7 @@ pub(crate) struct Dump {
     pub(crate) thread: u32,
     functions: Vec<Function>,
     calls: Vec<Call>,
+    files: Vec<SourceFile>,
 }
 
 /// What a function cost by itself.
@@ -23,6 +24,13 @@ pub(crate) struct Dump {
 struct Function {
     name: String,
     own: Cost,
+}
+
+/// What the lines of a file cost, wherever the compiler put them.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct SourceFile {
+    path: String,
+    instructions: u64,
 }
 
 /// Calls of one function by another, from one place.
@@ -104,6 +112,21 @@ impl Dump {
         asked.map(|call| call.times).sum()
     }
 
+    /// Instructions by the library they were written in, the costliest first. What was inlined counts
+    /// where it was written, not where it was put.
+    pub(crate) fn libraries(&self) -> Vec<(&str, u64)> {
+        let mut libraries: Vec<(&str, u64)> = Vec::new();
+        for file in &self.files {
+            let name = library(&file.path);
+            match libraries.iter_mut().find(|(known, _)| *known == name) {
+                Some((_, instructions)) => *instructions += file.instructions,
+                None => libraries.push((name, file.instructions)),
+            }
+        }
+        libraries.sort_by_key(|(_, instructions)| Reverse(*instructions));
+        libraries
+    }
+
     /// Who called a function, the costliest first.
     pub(crate) fn callers(&self, function: &str) -> Vec<Caller<'_>> {
         let mut callers: Vec<Caller<'_>> = Vec::new();
@@ -176,12 +199,11 @@ impl Cost {
 #[derive(Debug, Default)]
 struct Reader {
     dump: Dump,
-    /// Position of the function of that name.
-    by_name: HashMap<String, usize>,
-    /// The name that an abbreviation such as `(12)` stands for, by position.
-    by_number: HashMap<String, usize>,
+    functions: Names,
     caller: Option<usize>,
     callee: Option<usize>,
+    files: Names,
+    file: Option<usize>,
 }
 
 impl Reader {
@@ -189,34 +211,42 @@ impl Reader {
         match key {
             "fn" => self.caller = Some(self.function(value)?),
             "cfn" => self.callee = Some(self.function(value)?),
-            // Files and objects are told apart by nobody here.
+            "fl" | "fi" | "fe" => self.file = Some(self.file(value)?),
+            // Only so that the name is known where it is abbreviated.
+            "cfi" | "cfl" => drop(self.file(value)?),
+            // Objects are told apart by nobody here.
             _ => {}
         }
         Some(())
     }
 
-    /// `(12) name` where it comes first, then `(12)`.
     fn function(&mut self, text: &str) -> Option<usize> {
-        let (number, name) = text.split_once(')')?;
-        let name = name.trim();
-        if name.is_empty() {
-            return self.by_number.get(number).copied();
-        }
         let functions = &mut self.dump.functions;
-        let position = *self.by_name.entry(name.to_owned()).or_insert_with(|| {
+        self.functions.position(text, |name| {
             functions.push(Function {
                 name: name.to_owned(),
                 own: Cost::default(),
             });
             functions.len() - 1
-        });
-        self.by_number.insert(number.to_owned(), position);
-        Some(position)
+        })
+    }
+
+    fn file(&mut self, text: &str) -> Option<usize> {
+        let files = &mut self.dump.files;
+        self.files.position(text, |path| {
+            files.push(SourceFile {
+                path: path.to_owned(),
+                instructions: 0,
+            });
+            files.len() - 1
+        })
     }
 
     fn own(&mut self, line: &str) -> Option<()> {
+        let cost = Cost::parse(line)?;
         let own = &mut self.dump.functions[self.caller?].own;
-        *own = own.plus(Cost::parse(line)?);
+        *own = own.plus(cost);
+        self.dump.files[self.file?].instructions += cost.instructions;
         Some(())
     }
 
@@ -229,6 +259,53 @@ impl Reader {
         });
         Some(())
     }
+}
+
+/// Names that are written once and then abbreviated.
+#[derive(Debug, Default)]
+struct Names {
+    /// Position of what has that name.
+    by_name: HashMap<String, usize>,
+    /// What an abbreviation such as `(12)` stands for.
+    by_number: HashMap<String, usize>,
+}
+
+impl Names {
+    /// `(12) name` where it comes first, then `(12)`. `add` makes a place for what is new.
+    fn position(&mut self, text: &str, add: impl FnOnce(&str) -> usize) -> Option<usize> {
+        let (number, name) = text.split_once(')')?;
+        let name = name.trim();
+        if name.is_empty() {
+            return self.by_number.get(number).copied();
+        }
+        let known = self.by_name.get(name).copied();
+        let position = known.unwrap_or_else(|| add(name));
+        self.by_name.insert(name.to_owned(), position);
+        self.by_number.insert(number.to_owned(), position);
+        Some(position)
+    }
+}
+
+/// Whose source a file is: of Mirador, of the standard library, or of a crate by its name. C sources
+/// have short paths, and what has no debug information has none.
+fn library(path: &str) -> &str {
+    if path.contains("/library/") && path.starts_with("/rustc/") {
+        return "the standard library";
+    }
+    let Some((_, rest)) = path.split_once("/registry/src/") else {
+        const OWN: [&str; 3] = ["router/src/", "health/src/", "tenant-store/src/"];
+        let is_own = OWN.iter().any(|part| path.contains(part));
+        return if is_own {
+            "Mirador"
+        } else {
+            "the C library and others"
+        };
+    };
+    // `index.example-0123456789abcdef/hyper-1.8.1/src/…`
+    let name = rest.split('/').nth(1).unwrap_or(rest);
+    let version = |at: &usize| name[at + 1..].starts_with(|c: char| c.is_ascii_digit());
+    let end = name.match_indices('-').map(|(at, _)| at).find(version);
+    &name[..end.unwrap_or(name.len())]
 }
 
 /// The allocator's doors: mimalloc's, which is the router's, and the system's.
@@ -333,6 +410,21 @@ totals: 1200 7 9100
                 system_calls: 2,
             }
         );
+    }
+
+    #[test]
+    fn what_was_inlined_counts_where_it_was_written() {
+        let text = TEXT.replace("/src/mod.rs", "/rustc/abc/library/core/src/mod.rs");
+        let text = text.replace("/src/proxy.rs", "/home/x/mirador/router/src/proxy.rs");
+        let dump = Dump::parse(&text).expect("a dump");
+        let libraries = dump.libraries();
+        let of = |name| libraries.iter().find(|(known, _)| *known == name);
+        assert_eq!(of("Mirador"), Some(&("Mirador", 150)));
+        let total: u64 = libraries.iter().map(|(_, instructions)| instructions).sum();
+        assert_eq!(total, dump.total().instructions);
+        let crates = "/r/registry/src/index-1a2b/hyper-util-0.1.17/src/rt/tokio.rs";
+        assert_eq!(library(crates), "hyper-util");
+        assert_eq!(library("???"), "the C library and others");
     }
 
     #[test]

@@ -7,6 +7,8 @@ use crate::{
     dump::{Dump, Share},
 };
 
+/// Libraries shown of a profile.
+const LIBRARIES: usize = 15;
 /// Functions shown of a profile.
 const SHOWN: usize = 40;
 /// Those of them whose callers are shown, and how many.
@@ -71,6 +73,7 @@ pub(crate) fn comparisons(comparisons: &[Comparison]) -> String {
 pub(crate) fn profile(dump: &Dump, requests: u32) -> String {
     let mut shares = dump.shares();
     let mut text = String::new();
+    libraries(&mut text, dump, requests);
     shares.sort_by_key(|share| Reverse(share.own.instructions));
     functions(&mut text, "by themselves", &shares, requests);
     for share in shares.iter().take(EXPLAINED) {
@@ -80,6 +83,19 @@ pub(crate) fn profile(dump: &Dump, requests: u32) -> String {
     shares.sort_by_key(|share| Reverse(share.inclusive.instructions));
     functions(&mut text, "with all they call", &shares, requests);
     text
+}
+
+fn libraries(text: &mut String, dump: &Dump, requests: u32) {
+    // Writing into a `String` does not fail.
+    let _ = writeln!(
+        text,
+        "{:>9}  instructions per request, by whose code it is",
+        ""
+    );
+    for (name, instructions) in dump.libraries().iter().take(LIBRARIES) {
+        let _ = writeln!(text, "{:>9.0}  {name}", each(*instructions, requests));
+    }
+    text.push('\n');
 }
 
 fn functions(text: &mut String, title: &str, shares: &[Share<'_>], requests: u32) {
