@@ -17,11 +17,14 @@ mod tenants;
 use self::{origin::Origin, table::Table};
 use crate::{
     error::BenchError,
-    peer::{Kind, mirador::DEFAULT_LIMITS},
+    peer::{
+        Kind,
+        mirador::{DEFAULT_LIMITS, MOST_ASKED},
+    },
     record::Record,
     scenario::{
-        Records, bystanders, change, latency, memory, reload, rounds::Rounds, tenants as levels,
-        throughput,
+        Records, beyond, bystanders, change, latency, memory, reload, rounds::Rounds,
+        tenants as levels, throughput,
     },
     stats::Spread,
     upstream::BODY,
@@ -83,6 +86,10 @@ fn tables(usual: &Origin, records: &Records) -> Vec<(&'static str, String)> {
             section(usual, records.memory.as_ref(), |all| tenants::memory(all)),
         ),
         (
+            "beyond",
+            section(usual, records.beyond.as_ref(), tenants::beyond),
+        ),
+        (
             "change",
             section(usual, records.change.as_ref(), tenants::change),
         ),
@@ -96,6 +103,7 @@ fn numbers(records: &Records) -> Vec<(&'static str, String)> {
     let tenants = extent(records.tenants.as_ref(), levels::Extent::FULL);
     let reload = extent(records.reload.as_ref(), reload::Extent::FULL);
     let memory = extent(records.memory.as_ref(), memory::Extent::FULL);
+    let beyond = extent(records.beyond.as_ref(), beyond::Extent::FULL);
     let change = extent(records.change.as_ref(), change::Extent::FULL);
     let others: bystanders::Extent = reload.bystanders;
     vec![
@@ -126,6 +134,9 @@ fn numbers(records: &Records) -> Vec<(&'static str, String)> {
         ("memory_requests", grouped(memory.volume.requests)),
         ("memory_rounds", memory.rounds.to_string()),
         ("rest", memory.rest.as_secs().to_string()),
+        ("beyond_stored", grouped(beyond.stored)),
+        ("beyond_capacity", grouped(beyond.capacity)),
+        ("beyond_labels", grouped(MOST_ASKED)),
         ("change_tenants", grouped(change.tenants)),
     ]
 }

@@ -1,6 +1,7 @@
 //! The scenarios, and how much of each.
 
 pub(crate) mod begin;
+pub(crate) mod beyond;
 pub(crate) mod bystanders;
 pub(crate) mod change;
 pub(crate) mod connections;
@@ -52,6 +53,8 @@ pub(crate) enum Scenario {
     Reload,
     /// Memory by number of tenants
     Memory,
+    /// Memory with far more tenants in the store than a router holds
+    Beyond,
     /// Time for a tenant's change to take effect
     Change,
     /// Long bodies: CPU time by size, and memory, beside the peers
@@ -81,6 +84,7 @@ impl Scenario {
             Self::Tenants => "tenants",
             Self::Reload => "reload",
             Self::Memory => "memory",
+            Self::Beyond => "beyond",
             Self::Change => "change",
             Self::Streaming => "streaming",
             Self::Tls => "tls",
@@ -117,6 +121,10 @@ impl Scenario {
             Self::Memory => {
                 let extent = size.memory;
                 desk.keep(self, extent, memory::measure(lab, extent)).await
+            }
+            Self::Beyond => {
+                let extent = size.beyond;
+                desk.keep(self, extent, beyond::measure(lab, extent)).await
             }
             Self::Change => {
                 let extent = size.change;
@@ -201,6 +209,7 @@ pub(crate) struct Size {
     tenants: tenants::Extent,
     reload: reload::Extent,
     memory: memory::Extent,
+    beyond: beyond::Extent,
     change: change::Extent,
     streaming: streaming::Extent,
     tls: tls::Extent,
@@ -220,6 +229,7 @@ impl Size {
         tenants: tenants::Extent::FULL,
         reload: reload::Extent::FULL,
         memory: memory::Extent::FULL,
+        beyond: beyond::Extent::FULL,
         change: change::Extent::FULL,
         streaming: streaming::Extent::FULL,
         tls: tls::Extent::FULL,
@@ -238,6 +248,7 @@ impl Size {
         tenants: tenants::Extent::QUICK,
         reload: reload::Extent::QUICK,
         memory: memory::Extent::QUICK,
+        beyond: beyond::Extent::QUICK,
         change: change::Extent::QUICK,
         streaming: streaming::Extent::QUICK,
         tls: tls::Extent::QUICK,
@@ -260,6 +271,7 @@ pub(crate) struct Records {
     pub(crate) tenants: Kept<tenants::Extent, Vec<tenants::Level>>,
     pub(crate) reload: Kept<reload::Extent, reload::Reload>,
     pub(crate) memory: Kept<memory::Extent, Vec<memory::Level>>,
+    pub(crate) beyond: Kept<beyond::Extent, beyond::Beyond>,
     pub(crate) change: Kept<change::Extent, change::Change>,
     pub(crate) streaming: Kept<streaming::Extent, streaming::Streaming>,
     pub(crate) tls: Kept<tls::Extent, tls::Tls>,
@@ -280,6 +292,7 @@ impl Records {
             tenants: shelf.find(Scenario::Tenants)?,
             reload: shelf.find(Scenario::Reload)?,
             memory: shelf.find(Scenario::Memory)?,
+            beyond: shelf.find(Scenario::Beyond)?,
             change: shelf.find(Scenario::Change)?,
             streaming: shelf.find(Scenario::Streaming)?,
             tls: shelf.find(Scenario::Tls)?,

@@ -27,7 +27,7 @@ use crate::{
 /// The variable that names a program to measure.
 const GIVEN: &str = "MIRADOR_BIN";
 /// For writing all tenants into a new store.
-const FILL_LIMIT: Duration = Duration::from_mins(5);
+const FILL_LIMIT: Duration = Duration::from_mins(20);
 
 /// Tenants that are asked at most, of however many a store holds.
 pub(crate) const MOST_ASKED: u32 = 10_000;
@@ -222,6 +222,7 @@ fn launch(lab: &Lab, setup: &Setup, store: &Path, tenants: &[PathBuf]) -> Result
         "listen": { "public": listener, "admin": admin.address() },
         "admin": { "token_file": token_file },
         "store": { "kind": "sqlite", "path": store },
+        "cache": { "capacity": setup.capacity },
         "workers": setup.workers,
         "upstream": {
             "max_idle": limits.max_idle,

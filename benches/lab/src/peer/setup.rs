@@ -9,6 +9,9 @@ use crate::lab::Lab;
 /// peer sends any.
 pub(crate) const CHECK_SECONDS: u32 = 1;
 
+/// What `cache.capacity` is by default.
+const DEFAULT_CAPACITY: u32 = 100_000;
+
 /// Alike for every peer of a comparison, but for the port of the upstream.
 #[derive(Debug, Clone)]
 pub(crate) struct Setup {
@@ -25,6 +28,8 @@ pub(crate) struct Setup {
     /// Whether a read that waits for its answer is sent to a second endpoint as well. Means nothing to
     /// peers that have no such thing by default.
     pub(crate) hedging: bool,
+    /// Tenants that a router holds at most, and that means nothing to other peers.
+    pub(crate) capacity: u32,
 }
 
 /// PEM files of a certificate and its key.
@@ -49,6 +54,7 @@ impl Setup {
             workers: 1,
             live_tails: false,
             hedging: false,
+            capacity: DEFAULT_CAPACITY,
         }
     }
 

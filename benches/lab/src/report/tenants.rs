@@ -2,7 +2,9 @@
 
 use super::{NOTHING, Table, grouped, mib, number, ours, told, whole};
 use crate::{
+    procfs::Memory,
     scenario::{
+        beyond::Beyond,
         bystanders::Bystanders,
         change::{Change, Times},
         memory,
@@ -132,6 +134,26 @@ pub(super) fn memory(levels: &[memory::Level]) -> String {
         ]);
     }
     table.to_string()
+}
+
+pub(super) fn beyond(beyond: &Beyond) -> String {
+    let mut table = Table::new([
+        "tenants asked",
+        "resident MiB",
+        "peak MiB",
+        "CPU µs per request",
+    ]);
+    let mut row = |asked: &str, memory: &Memory, cpu: Option<f64>| {
+        let held = |kib| format!("{:.1}", mib(kib));
+        let cpu = cpu.map_or_else(|| NOTHING.into(), |cpu| format!("{cpu:.1}"));
+        table.row([asked, &held(memory.resident), &held(memory.peak), &cpu]);
+    };
+    row("none", &beyond.known, None);
+    for asked in &beyond.asked {
+        row(&grouped(asked.tenants), &asked.memory, asked.cpu_us);
+    }
+    let filling = beyond.filling.as_secs_f64();
+    format!("{table}\nFilling the store took {filling:.0} s.\n")
 }
 
 pub(super) fn change(change: &Change) -> String {
