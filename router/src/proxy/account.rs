@@ -219,8 +219,7 @@ impl Exchange {
                 .is_some_and(|principal| self.context.is_revoked(principal))
     }
 
-    /// The request is answered with an error of the router's own.
-    /// It named this tenant, if it named one.
+    /// The request, which may have named a tenant, is answered with an error of the router's own.
     pub fn refused(
         &mut self,
         error: &ProxyError,
