@@ -89,10 +89,6 @@ impl Block {
         self.names().eq(endpoints)
     }
 
-    pub(super) fn begin(&self) {
-        self.served.begin();
-    }
-
     /// The endpoint at this position answers. Those beyond the last share its counts.
     pub(super) fn answered(&self, position: usize, code: u16) {
         if let Some((_, codes)) = self.answers.get(position).or(self.answers.last()) {

@@ -66,10 +66,8 @@ pub(crate) struct Asked {
 
 pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Beyond, BenchError> {
     progress(&format!("beyond: {} tenants", extent.stored));
-    let setup = Setup {
-        capacity: extent.capacity,
-        ..Setup::dedicated(lab, Kind::Mirador, extent.stored)
-    };
+    let mut setup = Setup::dedicated(lab, Kind::Mirador, extent.stored);
+    setup.capacity = extent.capacity;
     let store = mirador::fill(lab, &setup).await?;
     let probes = Probes::expect(lab, extent.capacity).await?;
     let mut peer = mirador::start_on(lab, &store, &setup).await?;

@@ -136,10 +136,8 @@ async fn watch(lab: &Lab, kind: Kind, extent: Extent, event: Event) -> Result<Ou
     let (lasting, failing) = (lab.upstream().await?, lab.upstream().await?);
     // The first one, which is in use wherever one is preferred.
     let endpoints = vec![failing.address(), lasting.address()];
-    let setup = Setup {
-        hedging: event == Event::HangWithHedging,
-        ..Setup::with_endpoints(vec![endpoints])
-    };
+    let mut setup = Setup::with_endpoints(vec![endpoints]);
+    setup.hedging = event == Event::HangWithHedging;
     let mut peer = Peer::start(lab, kind, &setup).await?;
     sleep(SETTLE).await;
     peer.measure(lab, WARM_UP).await?;
