@@ -63,6 +63,8 @@ struct Running {
 struct Shared {
     manners: Mutex<Manners>,
     data: Mutex<Data>,
+    /// By class: listings so far that were not behind.
+    fresh_listings: Mutex<BTreeMap<String, usize>>,
 }
 
 #[derive(Debug, Default)]
@@ -98,6 +100,7 @@ impl Weaviate {
         let shared = Arc::new(Shared {
             manners: Mutex::new(manners),
             data: Mutex::default(),
+            fresh_listings: Mutex::default(),
         });
         let (running, address) = run(shared.clone(), ([127, 0, 0, 1], 0).into());
         Self {
@@ -141,6 +144,13 @@ impl Weaviate {
         let data = lock(&self.shared.data);
         let objects = data.objects.get(class).into_iter().flatten();
         objects.filter(|(_, object)| object.now().is_some()).count()
+    }
+
+    /// How many listings of a class have shown all of it as it was by then.
+    #[allow(dead_code, reason = "not for every test program")]
+    pub(crate) fn fresh_listings(&self, class: &str) -> usize {
+        let counts = lock(&self.shared.fresh_listings);
+        counts.get(class).copied().unwrap_or_default()
     }
 
     /// A class as it is defined.

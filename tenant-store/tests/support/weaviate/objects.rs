@@ -160,6 +160,12 @@ pub(super) async fn list(State(shared): App, Query(arguments): Arguments) -> Res
         return unprocessable(&format!("class {class} not present"));
     }
     let objects = data.objects.get(class).into_iter().flatten();
+    let mut all = objects.clone();
+    if all.all(|(_, object)| object.ago(lag) == object.now()) {
+        *lock(&shared.fresh_listings)
+            .entry(class.to_owned())
+            .or_default() += 1;
+    }
     let objects: Vec<Value> = objects
         .filter(|(id, _)| **id > after)
         .filter_map(|(id, object)| Some((id, object.ago(lag)?)))
