@@ -34,7 +34,7 @@ use tokio::time::timeout;
 use self::{
     account::{Exchange, Opening},
     body::RequestBody,
-    classify::{Classified, Dialect, Operation, Verdict, classify},
+    classify::{Classified, Dialect, Operation, Served, Verdict, classify},
     context::{ProxyContext, Stance},
     error::{Answerable, ProxyError},
     identify::{Asked, TenantName, TenantPath, client},
@@ -58,14 +58,13 @@ pub async fn handle(
 ) -> Response<ResponseBody> {
     let (head, body) = request.into_parts();
     let settings = context.settings();
-    if settings.public_page
-        && head.uri.path().starts_with("/health")
-        && let Some(page) = status_page::answer(context, &head).await
-    {
-        return page;
-    }
     let path = settings.identity.divide(head.uri.path());
-    let classified = classify(path.rest(), connection.signal());
+    let served = Served {
+        signal: connection.signal(),
+        // Not below a tenant's name: that is the tenant's path.
+        status_page: settings.public_page && path.length() == 0,
+    };
+    let classified = classify(path.rest(), served);
     let version = head.version;
     let busy = connection.busy(version);
     let trusts = |ip| settings.trusts(ip);
@@ -83,6 +82,9 @@ pub async fn handle(
     let mut response = match classified.verdict {
         Verdict::HealthCheck if !connection.has_ambiguous_framing() => {
             health_check::answer(context, &line.asked(), classified.signal).await
+        }
+        Verdict::StatusPage if !connection.has_ambiguous_framing() => {
+            status_page::answer(context, &head).await
         }
         _ => walk_the_line(&line, busy, body).await,
     };
@@ -152,7 +154,9 @@ impl<'a> Line<'a> {
         let (operation, strip) = match self.classified.verdict {
             Verdict::Forward { operation, strip } => (operation, self.path.length() + strip),
             Verdict::Malformed => return Err(ProxyError::MalformedPath),
-            Verdict::Denied | Verdict::HealthCheck => return Err(ProxyError::PathDenied),
+            Verdict::Denied | Verdict::HealthCheck | Verdict::StatusPage => {
+                return Err(ProxyError::PathDenied);
+            }
         };
         admit::permit(who.scopes, signal, operation)?;
         let local = self
@@ -221,7 +225,9 @@ impl<'a> Line<'a> {
     fn operation(&self) -> Option<Operation> {
         match self.classified.verdict {
             Verdict::Forward { operation, .. } => Some(operation),
-            Verdict::HealthCheck | Verdict::Denied | Verdict::Malformed => None,
+            Verdict::HealthCheck | Verdict::StatusPage | Verdict::Denied | Verdict::Malformed => {
+                None
+            }
         }
     }
 
@@ -294,7 +300,7 @@ impl<'a> Line<'a> {
     fn restore_paths(&self, answer: &mut response::Parts, exchange: &Exchange) {
         let strip = match self.classified.verdict {
             Verdict::Forward { strip, .. } => self.path.length() + strip,
-            Verdict::HealthCheck | Verdict::Denied | Verdict::Malformed => 0,
+            Verdict::HealthCheck | Verdict::StatusPage | Verdict::Denied | Verdict::Malformed => 0,
         };
         let prefix = self.head.uri.path().get(..strip).unwrap_or_default();
         let Some(endpoint) = exchange.endpoint().filter(|_| !prefix.is_empty()) else {
@@ -346,7 +352,7 @@ fn refuse(
 ) -> Response<ResponseBody> {
     let ingestion = match classified.verdict {
         Verdict::Forward { operation, .. } => operation.is_ingestion(),
-        Verdict::HealthCheck | Verdict::Denied | Verdict::Malformed => false,
+        Verdict::HealthCheck | Verdict::StatusPage | Verdict::Denied | Verdict::Malformed => false,
     };
     let request_id = exchange.request_id().clone();
     let response = error::answer(

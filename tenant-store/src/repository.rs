@@ -16,6 +16,7 @@ mod kept;
 mod mirror;
 pub mod postgres;
 mod record;
+mod rows;
 pub mod sqlite;
 mod store;
 mod typed;

@@ -12,7 +12,7 @@ use router::{
     connection::framing::Framing,
     proxy::{
         admit::admit,
-        classify::classify,
+        classify::{Served, classify},
         identify::{Asked, Identity},
         pick::Tried,
         rewrite::{self, BodyLength, Forward, Hop},
@@ -83,7 +83,7 @@ fn classifies(criterion: &mut Criterion) {
         "/an/unknown/path",
     ] {
         group.bench_function(path, |bencher| {
-            bencher.iter(|| classify(black_box(path), None));
+            bencher.iter(|| classify(black_box(path), Served::default()));
         });
     }
     group.finish();

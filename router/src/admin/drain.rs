@@ -9,7 +9,10 @@ use axum::{
     response::Response,
 };
 use serde::Deserialize;
-use tenant_store::model::{Endpoint, Signal, Tenant, TenantId, TenantRecord};
+use tenant_store::{
+    model::{Endpoint, Signal, Tenant, TenantId, TenantRecord},
+    repository::Author,
+};
 use utoipa::ToSchema;
 
 use super::{
@@ -63,28 +66,22 @@ pub(super) struct DrainBody {
 )]
 pub(super) async fn begin(
     State(control): State<Arc<Control>>,
-    DeploymentPath(id, signal): DeploymentPath,
+    of: DeploymentPath,
     arguments: Arguments,
     condition: Match,
     By(author): By,
     JsonBody(body): JsonBody<DrainBody>,
 ) -> Result<Response, ApiError> {
-    let dry_run = tenants::only_dry_run(arguments)?;
-    let health = control.tenants().get(&id).await?;
-    let health = health.map(|entry| control.standing().of_entry(&entry));
-    let seen = health.and_then(|mut health| health.deployments.remove(&signal));
-    let edit = |tenant: &Tenant| {
-        let mut tenant = tenant.clone();
-        let drained = find(&mut tenant, signal, &body.endpoint)?;
-        let is_news = !std::mem::replace(&mut drained.drain, true);
-        if is_news && !body.force {
-            check_others(&tenant, signal, &body.endpoint, seen.as_ref())?;
-        }
-        Ok(tenant)
-    };
-    let written = tenants::change(&control, &id, condition, dry_run, &author, edit).await?;
-    control.standing().nudge();
-    Ok(tenants::answer(written))
+    change(
+        &control,
+        Use::Drained,
+        of,
+        arguments,
+        condition,
+        author,
+        body,
+    )
+    .await
 }
 
 /// Take an endpoint back into use
@@ -107,21 +104,63 @@ pub(super) async fn begin(
 )]
 pub(super) async fn end(
     State(control): State<Arc<Control>>,
-    DeploymentPath(id, signal): DeploymentPath,
+    of: DeploymentPath,
     arguments: Arguments,
     condition: Match,
     By(author): By,
     JsonBody(body): JsonBody<DrainBody>,
 ) -> Result<Response, ApiError> {
+    change(&control, Use::InUse, of, arguments, condition, author, body).await
+}
+
+/// What an endpoint is to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Use {
+    Drained,
+    InUse,
+}
+
+async fn change(
+    control: &Control,
+    to: Use,
+    DeploymentPath(id, signal): DeploymentPath,
+    arguments: Arguments,
+    condition: Match,
+    author: Author,
+    body: DrainBody,
+) -> Result<Response, ApiError> {
     let dry_run = tenants::only_dry_run(arguments)?;
+    let is_guarded = to == Use::Drained && !body.force;
+    let seen = if is_guarded {
+        see(control, &id, signal).await?
+    } else {
+        None
+    };
     let edit = |tenant: &Tenant| {
         let mut tenant = tenant.clone();
-        find(&mut tenant, signal, &body.endpoint)?.drain = false;
+        let meant = find(&mut tenant, signal, &body.endpoint)?;
+        let is_news = !std::mem::replace(&mut meant.drain, to == Use::Drained);
+        if is_guarded && is_news {
+            check_others(&tenant, signal, &body.endpoint, seen.as_ref())?;
+        }
         Ok(tenant)
     };
-    let written = tenants::change(&control, &id, condition, dry_run, &author, edit).await?;
+    let written = tenants::change(control, &id, condition, dry_run, &author, edit).await?;
     control.standing().nudge();
     Ok(tenants::answer(written))
+}
+
+/// How the deployment is, as this router sees it.
+async fn see(
+    control: &Control,
+    id: &TenantId,
+    signal: Signal,
+) -> Result<Option<DeploymentHealth>, ApiError> {
+    let Some(entry) = control.tenants().get(id).await? else {
+        return Ok(None);
+    };
+    let mut health = control.standing().of_entry(&entry);
+    Ok(health.deployments.remove(&signal))
 }
 
 /// The endpoint that is meant: by its URL, or by `host:port` if only one is there.

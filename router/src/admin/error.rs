@@ -1,101 +1,20 @@
 //! What a refused admin request is told: one problem document (RFC 9457) for every refusal.
-//!
-//! The only place here that maps causes to statuses.
 
-use std::{error::Error as _, sync::Arc};
+mod nature;
+mod problem;
 
-use axum::{
-    http::{HeaderValue, Method, StatusCode, Uri, header},
-    response::{IntoResponse, Response},
-};
-use serde::Serialize;
+use std::sync::Arc;
+
+use axum::http::{Method, Uri};
 use tenant_store::{
     cache::LookupError,
-    document,
     model::{ApiKeyId, Signal, TenantId, Tier},
     repository::RepositoryError,
 };
 use thiserror::Error;
-use utoipa::ToSchema;
 
+pub(super) use self::problem::{Fault, PROBLEM_JSON, Problem, complete, take_refusal};
 use crate::{config::Role, control::ReloadError, jwt::TokenFault};
-
-/// The media type of a problem document.
-pub(super) const PROBLEM_JSON: &str = "application/problem+json";
-
-/// Why a request was refused (RFC 9457). Nothing has changed.
-#[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Problem {
-    /// What kind of problem this is, for programs: `/problems/precondition-failed` and its kin.
-    #[serde(rename = "type")]
-    #[schema(example = "/problems/malformed", format = "uri-reference")]
-    kind: String,
-    /// The kind in words: the same for every problem of it.
-    title: &'static str,
-    /// The answer's status.
-    #[schema(minimum = 400, maximum = 599)]
-    status: u16,
-    /// What is wrong this time, and what to do about it.
-    detail: String,
-    /// The request's id, as in `X-Request-Id`, the log and the audit.
-    instance: String,
-    /// Every fault of the request, where it is at fault.
-    #[serde(skip_serializing_if = "<[Fault]>::is_empty")]
-    #[schema(value_type = Vec<Fault>)]
-    errors: Arc<[Fault]>,
-}
-
-/// What is wrong with one field of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub(super) struct Fault {
-    /// Where it stands: a path into the body, the name of an argument or of a header; empty for
-    /// the whole body.
-    pub(super) field: String,
-    /// The line of the body or file, from 1.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) line: Option<u32>,
-    /// What stands there, if it can be shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub(super) value: Option<String>,
-    /// What is wrong with it, and what was expected.
-    pub(super) message: String,
-}
-
-impl Fault {
-    /// A fault of a field whose value can be shown.
-    pub(super) fn new(
-        field: impl Into<String>,
-        value: Option<String>,
-        message: impl Into<String>,
-    ) -> Self {
-        Self {
-            field: field.into(),
-            line: None,
-            value,
-            message: message.into(),
-        }
-    }
-}
-
-impl From<document::Fault> for Fault {
-    fn from(fault: document::Fault) -> Self {
-        let document::Fault {
-            path,
-            value,
-            message,
-            line,
-            ..
-        } = fault;
-        Self {
-            field: path,
-            line,
-            value,
-            message,
-        }
-    }
-}
 
 /// Why an admin request is not carried out.
 #[derive(Debug, Error)]
@@ -224,56 +143,6 @@ pub(super) enum ApiError {
     Broken(&'static str),
 }
 
-/// What kind of refusal an error is.
-struct Nature {
-    status: StatusCode,
-    /// The end of the problem's type: what programs branch on.
-    kind: &'static str,
-    title: &'static str,
-}
-
-const fn nature(status: StatusCode, kind: &'static str, title: &'static str) -> Nature {
-    Nature {
-        status,
-        kind,
-        title,
-    }
-}
-
-const UNAUTHENTICATED: Nature = nature(
-    StatusCode::UNAUTHORIZED,
-    "unauthenticated",
-    "not authenticated",
-);
-
-const FORBIDDEN: Nature = nature(StatusCode::FORBIDDEN, "forbidden", "not allowed");
-
-const KEY_REUSED: Nature = nature(
-    StatusCode::UNPROCESSABLE_ENTITY,
-    "idempotency-key-reused",
-    "idempotency key used for another request",
-);
-
-const KEY_IN_FLIGHT: Nature = nature(
-    StatusCode::CONFLICT,
-    "idempotency-key-in-flight",
-    "request in flight",
-);
-
-const READ_ONLY: Nature = nature(StatusCode::FORBIDDEN, "read-only", "the store is read-only");
-
-const PRECONDITION_FAILED: Nature = nature(
-    StatusCode::PRECONDITION_FAILED,
-    "precondition-failed",
-    "not as the condition says",
-);
-
-const LAST_ENDPOINT: Nature = nature(
-    StatusCode::CONFLICT,
-    "last-endpoint",
-    "no endpoint would be left",
-);
-
 impl ApiError {
     /// One fault is a whole answer.
     pub(super) fn fault(
@@ -284,121 +153,9 @@ impl ApiError {
         Self::Malformed(vec![Fault::new(field, value, message)])
     }
 
-    fn nature(&self) -> Nature {
-        use StatusCode as S;
-        match self {
-            Self::Unauthenticated | Self::TokenRefused(_) => UNAUTHENTICATED,
-            Self::NoToken
-            | Self::NoGenerator
-            | Self::NotTheGenerator
-            | Self::NamelessToken { .. }
-            | Self::NoRole { .. }
-            | Self::Forbidden { .. } => FORBIDDEN,
-            Self::TooManyAttempts { .. } => nature(
-                S::TOO_MANY_REQUESTS,
-                "too-many-attempts",
-                "too many failed attempts",
-            ),
-            Self::NoSuchPath(_)
-            | Self::UnknownTenant(_)
-            | Self::UnknownTier(_)
-            | Self::UnknownKey { .. }
-            | Self::UnknownRecord(_)
-            | Self::Deleted(_) => nature(S::NOT_FOUND, "not-found", "not found"),
-            Self::MethodNotAllowed { .. } => nature(
-                S::METHOD_NOT_ALLOWED,
-                "method-not-allowed",
-                "method not allowed",
-            ),
-            Self::Exists(_) => nature(S::CONFLICT, "conflict", "there already"),
-            Self::InUse(_) | Self::NoKeySecret => {
-                nature(S::CONFLICT, "conflict", "not as things are")
-            }
-            Self::LastEndpoint { .. } => LAST_ENDPOINT,
-            Self::ReadOnly(_) => READ_ONLY,
-            Self::PreconditionFailed(_) => PRECONDITION_FAILED,
-            Self::PreconditionRequired(_) => nature(
-                S::PRECONDITION_REQUIRED,
-                "precondition-required",
-                "a condition is required",
-            ),
-            Self::Malformed(_) | Self::ReloadRefused(_) | Self::BodyUnreadable => {
-                nature(S::BAD_REQUEST, "malformed", "malformed request")
-            }
-            Self::TooLarge { .. } => nature(S::PAYLOAD_TOO_LARGE, "too-large", "body too large"),
-            Self::UnsupportedMediaType { .. } => nature(
-                S::UNSUPPORTED_MEDIA_TYPE,
-                "unsupported-media-type",
-                "unsupported media type",
-            ),
-            Self::Unprocessable(_) => nature(
-                S::UNPROCESSABLE_ENTITY,
-                "unprocessable",
-                "not as things are",
-            ),
-            Self::KeyReused(_) => KEY_REUSED,
-            Self::KeyInFlight(_) => KEY_IN_FLIGHT,
-            Self::Unavailable(_)
-            | Self::LookupFailed(_)
-            | Self::TooSlow(_)
-            | Self::Busy(_)
-            | Self::NoIssuerKeys
-            | Self::KeysExhausted => nature(
-                S::SERVICE_UNAVAILABLE,
-                "unavailable",
-                "unavailable right now",
-            ),
-            Self::Corrupt(_) | Self::Broken(_) => {
-                nature(S::INTERNAL_SERVER_ERROR, "internal", "internal error")
-            }
-        }
-    }
-
-    fn into_faults(self) -> Vec<Fault> {
-        match self {
-            Self::Malformed(faults) | Self::Unprocessable(faults) => faults,
-            Self::ReloadRefused(ReloadError::Faulty(faults)) => {
-                faults.into_iter().map(Fault::from).collect()
-            }
-            Self::UnsupportedMediaType { expected, sent } => vec![Fault::new(
-                "Content-Type",
-                Some(sent),
-                format!("expected {expected}"),
-            )],
-            _ => Vec::new(),
-        }
-    }
-
     /// Whether somebody has tried to show who they are, and is nobody.
     pub(super) fn is_failure_to_authenticate(&self) -> bool {
         self.challenge().is_some()
-    }
-
-    /// How to authenticate (RFC 6750 section 3), where that is what was missing.
-    fn challenge(&self) -> Option<&'static str> {
-        match self {
-            Self::Unauthenticated => Some(r#"Bearer realm="mirador admin""#),
-            Self::TokenRefused(_) => Some(r#"Bearer realm="mirador admin", error="invalid_token""#),
-            _ => None,
-        }
-    }
-
-    /// What only the log may tell.
-    fn cause(&self) -> Option<String> {
-        match self {
-            Self::Broken(what) => Some((*what).into()),
-            _ => self.source().map(ToString::to_string),
-        }
-    }
-
-    /// Seconds to wait before trying again, where that may help.
-    fn retry_after(&self) -> Option<u64> {
-        match self {
-            Self::TooManyAttempts { seconds, .. } => Some(*seconds),
-            Self::KeyInFlight(_) => Some(1),
-            _ if self.nature().status == StatusCode::SERVICE_UNAVAILABLE => Some(1),
-            _ => None,
-        }
     }
 }
 
@@ -420,97 +177,6 @@ impl From<RepositoryError> for ApiError {
             _ => Self::Unavailable(error),
         }
     }
-}
-
-/// What an [`ApiError`] leaves on its response for [`complete`], which knows the request's id.
-#[derive(Clone)]
-struct Refusal {
-    kind: &'static str,
-    title: &'static str,
-    detail: String,
-    errors: Arc<[Fault]>,
-    cause: Option<String>,
-}
-
-impl Refusal {
-    fn log(&self, request_id: &str) {
-        if let Some(cause) = &self.cause {
-            tracing::warn!(
-                request_id,
-                error = cause.as_str(),
-                "an admin request failed"
-            );
-        }
-    }
-}
-
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        let Nature {
-            status,
-            kind,
-            title,
-        } = self.nature();
-        let mut response = status.into_response();
-        let headers = response.headers_mut();
-        if let Some(challenge) = self.challenge() {
-            headers.insert(
-                header::WWW_AUTHENTICATE,
-                HeaderValue::from_static(challenge),
-            );
-        }
-        if let Some(seconds) = self.retry_after() {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
-        let refusal = Refusal {
-            kind,
-            title,
-            detail: self.to_string(),
-            cause: self.cause(),
-            errors: self.into_faults().into(),
-        };
-        response.extensions_mut().insert(refusal);
-        response
-    }
-}
-
-/// Takes a refusal from its answer, for whoever tells it otherwise than as a problem document, with
-/// its title and its detail. Its cause goes to the log.
-pub(super) fn take_refusal(
-    response: &mut Response,
-    request_id: &str,
-) -> Option<(&'static str, String)> {
-    let refusal = response.extensions_mut().remove::<Refusal>()?;
-    refusal.log(request_id);
-    Some((refusal.title, refusal.detail))
-}
-
-/// Writes the problem document of a refusal, and its cause to the log. Other responses pass as they
-/// are.
-pub(super) fn complete(mut response: Response, request_id: &str) -> Response {
-    let Some(refusal) = response.extensions_mut().remove::<Refusal>() else {
-        return response;
-    };
-    refusal.log(request_id);
-    let status = response.status();
-    let problem = Problem {
-        kind: format!("/problems/{}", refusal.kind),
-        title: refusal.title,
-        status: status.as_u16(),
-        detail: refusal.detail,
-        instance: request_id.into(),
-        errors: refusal.errors,
-    };
-    // Texts and numbers are JSON whatever they are.
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
-    let kept = std::mem::take(response.headers_mut());
-    let mut told = (status, [(header::CONTENT_TYPE, PROBLEM_JSON)], body).into_response();
-    for name in [header::WWW_AUTHENTICATE, header::RETRY_AFTER, header::ALLOW] {
-        if let Some(value) = kept.get(&name) {
-            told.headers_mut().insert(name, value.clone());
-        }
-    }
-    told
 }
 
 /// Answers every path that is not here.

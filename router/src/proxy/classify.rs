@@ -12,6 +12,8 @@ mod operation;
 
 use tenant_store::model::Signal;
 
+use crate::{pages::assets, public_page};
+
 pub(super) use canonical::canonical;
 pub use feature::feature_of;
 pub use operation::Operation;
@@ -19,7 +21,7 @@ pub use operation::Operation;
 /// What a path asks for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Classified {
-    /// Whose backend it is for; `None` for a health check of everything.
+    /// Whose backend it is for; `None` for a health check of everything, or the page.
     pub signal: Option<Signal>,
     /// The format errors are told in.
     pub dialect: Dialect,
@@ -39,6 +41,8 @@ pub enum Verdict {
     },
     /// Answer for the router's or the tenant's health.
     HealthCheck,
+    /// Show the page of all tenants, or what it is made of.
+    StatusPage,
     /// Not for tenants: internal, administrative or crossing tenants.
     Denied,
     /// Not a path: dot segments, or broken percent-encoding.
@@ -65,12 +69,27 @@ const PREFIXES: [(&str, Signal); 3] = [
     ("/vt", Signal::Traces),
 ];
 
+/// What is served where a request came in.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Served {
+    /// The signal of a one-signal listener; there the path is the backend's own and no prefix is
+    /// looked for.
+    pub signal: Option<Signal>,
+    /// Whether the page of all tenants is shown.
+    pub status_page: bool,
+}
+
 /// Classifies a raw request path (without query).
-///
-/// `listener` is the signal of a one-signal listener; there the path is the backend's own and no
-/// prefix is looked for.
-pub fn classify(raw_path: &str, listener: Option<Signal>) -> Classified {
-    let (prefixed, strip) = match listener {
+pub fn classify(raw_path: &str, served: Served) -> Classified {
+    // As it is written in pages, and in no other way: whatever else is a tenant's path.
+    if served.status_page && is_status_page(raw_path) {
+        return Classified {
+            signal: served.signal,
+            dialect: Dialect::Text,
+            verdict: Verdict::StatusPage,
+        };
+    }
+    let (prefixed, strip) = match served.signal {
         Some(signal) => (Some(signal), 0),
         None => own_prefix(raw_path),
     };
@@ -120,6 +139,10 @@ fn own_prefix(raw_path: &str) -> (Option<Signal>, usize) {
         }
     }
     (None, 0)
+}
+
+fn is_status_page(raw_path: &str) -> bool {
+    raw_path.starts_with(assets::PREFIX) || raw_path == public_page::PATH
 }
 
 /// The paths that load balancers, Kubernetes and Grafana's "Save & test" ask.

@@ -12,7 +12,7 @@ use super::{
     error::{self, Answerable, ProxyError},
     identify::Asked,
     relay::ResponseBody,
-    rewrite,
+    rewrite, status_page,
 };
 
 /// Answers a health check for `signal`, or for everything.
@@ -32,6 +32,11 @@ pub(super) async fn answer(
         error::answer(error, &request)
     };
     let settings = context.settings();
+    if settings.public_page
+        && let Some(page) = status_page::redirect(asked.head)
+    {
+        return page.map(ResponseBody::Own);
+    }
     let response = match settings.identity.identify(asked).await {
         Err(error) if error.is_silence() => own(context, asked.path.rest()),
         Err(error) => refuse(&error.into(), None),

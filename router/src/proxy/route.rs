@@ -243,12 +243,10 @@ impl DeploymentRoute {
         pick(&candidates, tried, self.rules, &turn, trial)
     }
 
-    /// The endpoints that get none of a request, to be counted as tried: those that are drained, and
-    /// those that don't speak what it speaks. gRPC takes an endpoint with HTTP/2; the others get
-    /// everything else, where there are any.
+    /// The endpoints that don't speak what a request speaks, to be counted as tried. gRPC takes an
+    /// endpoint with HTTP/2; the others get everything else, where there are any.
     pub fn unfit(&self, grpc: bool) -> Tried {
         let fits = |endpoint: &EndpointRoute| match endpoint.upstream.protocol() {
-            _ if endpoint.draining => false,
             EndpointProtocol::Http2 => grpc || self.only_http2,
             EndpointProtocol::Http1 => !grpc,
         };
@@ -344,15 +342,21 @@ impl EndpointRoute {
         &self.upstream
     }
 
+    /// Whether it gets requests. One that is drained is as good as down, however alive it is: here
+    /// and nowhere else, so that it is out of use for all who pick.
+    fn availability(&self) -> Availability {
+        if self.draining {
+            Availability::Down
+        } else {
+            self.health().availability()
+        }
+    }
+
     fn candidate(&self, costs: Costs) -> Candidate {
         let health = self.health();
         let in_flight = || health.in_flight() as u64;
         Candidate {
-            availability: if self.draining {
-                Availability::Down
-            } else {
-                health.availability()
-            },
+            availability: self.availability(),
             priority: self.priority,
             weight: self.weight,
             share: health.share(),

@@ -6,22 +6,37 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request
 use super::{context::ProxyContext, relay::ResponseBody};
 use crate::{
     pages::{assets, policy},
-    public_page::PATH,
+    public_page::{PATH, PublicPage},
 };
 
-/// Answers a request for the page; `None` if it is for something else. `/health` is the page for
-/// browsers only: load balancers ask there whether the router lives.
-pub(super) async fn answer(context: &ProxyContext, head: &Parts) -> Option<Response<ResponseBody>> {
-    if head.method != Method::GET && head.method != Method::HEAD {
-        return None;
-    }
-    let mut response = match head.uri.path() {
-        "/health" if wants_page(&head.headers) => redirect(),
-        PATH => page(context.public_page()?.get().await),
-        path => asset(path.strip_prefix(assets::PREFIX)?),
+/// Answers a request for the page or what it is made of.
+pub(super) async fn answer(context: &ProxyContext, head: &Parts) -> Response<ResponseBody> {
+    let mut response = match head.uri.path().strip_prefix(assets::PREFIX) {
+        _ if !is_read(&head.method) => not_allowed(),
+        Some(rest) => asset(rest),
+        None => page(context.public_page()).await,
     };
     policy::apply(response.headers_mut());
-    Some(response.map(ResponseBody::Own))
+    response.map(ResponseBody::Own)
+}
+
+/// Leads a browser that asks for `/health` to the page; `None` if it is no browser. Load balancers
+/// ask there whether the router lives.
+pub(super) fn redirect(head: &Parts) -> Option<Response<Bytes>> {
+    if head.uri.path() != "/health" || !is_read(&head.method) || !wants_page(&head.headers) {
+        return None;
+    }
+    let mut response = Response::new(Bytes::new());
+    *response.status_mut() = StatusCode::SEE_OTHER;
+    let headers = response.headers_mut();
+    headers.insert(header::LOCATION, HeaderValue::from_static(PATH));
+    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    policy::apply(headers);
+    Some(response)
+}
+
+fn is_read(method: &Method) -> bool {
+    matches!(*method, Method::GET | Method::HEAD)
 }
 
 fn wants_page(headers: &HeaderMap) -> bool {
@@ -30,16 +45,19 @@ fn wants_page(headers: &HeaderMap) -> bool {
     accepted.any(|value| value.contains("text/html"))
 }
 
-fn redirect() -> Response<Bytes> {
+fn not_allowed() -> Response<Bytes> {
     let mut response = Response::new(Bytes::new());
-    *response.status_mut() = StatusCode::SEE_OTHER;
-    let headers = response.headers_mut();
-    headers.insert(header::LOCATION, HeaderValue::from_static(PATH));
-    headers.insert(header::VARY, HeaderValue::from_static("accept"));
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    let allowed = HeaderValue::from_static("GET, HEAD");
+    response.headers_mut().insert(header::ALLOW, allowed);
     response
 }
 
-fn page(html: Option<Bytes>) -> Response<Bytes> {
+async fn page(page: Option<&PublicPage>) -> Response<Bytes> {
+    let html = match page {
+        Some(page) => page.get().await,
+        None => None,
+    };
     let Some(html) = html else {
         let mut response = Response::new(Bytes::from_static(b"the page is not ready\n"));
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;

@@ -240,7 +240,8 @@ impl Events {
     }
 
     /// Those after `seq` that are kept, and what comes from then on: none twice, none left out in
-    /// between.
+    /// between. A place that was not reached yet is another router's, and says nothing of what was
+    /// missed here.
     pub(super) fn since_and_feed(&self, seq: u64) -> Since {
         let kept = self.kept.lock();
         let oldest = kept.events.front().map_or(kept.next, |event| event.seq);
@@ -248,7 +249,7 @@ impl Events {
         Since {
             events: since.collect(),
             feed: self.feed.subscribe(),
-            is_whole: seq + 1 >= oldest,
+            is_whole: seq < kept.next && seq + 1 >= oldest,
         }
     }
 
@@ -320,6 +321,11 @@ mod tests {
         assert_eq!((since.events.len(), since.is_whole), (4, true));
         assert!(events.since_and_feed(10).is_whole);
         assert!(!events.since_and_feed(9).is_whole);
+        assert!(events.since_and_feed(events.newest()).is_whole);
+        for elsewhere in [events.newest() + 1, u64::MAX] {
+            let since = events.since_and_feed(elsewhere);
+            assert_eq!((since.events.len(), since.is_whole), (0, false));
+        }
         events.tell(news("globex"));
         let next = since.feed.try_recv().expect("one more");
         assert_eq!((next.seq, next.tenant.as_str()), (1_035, "globex"));

@@ -27,9 +27,13 @@ pub(super) fn of_endpoint(endpoint: &EndpointView, now: Timestamp) -> Option<Str
                 .iter()
                 .map(|finding| finding.phrase().to_owned())
                 .collect();
-            if let Some(failure) = endpoint.health.last_failure {
-                let count = endpoint.health.consecutive_request_failures;
+            let count = endpoint.health.consecutive_request_failures;
+            if let Some(failure) = endpoint.health.last_failure.filter(|_| count > 1) {
                 phrases.push(format!("{} {count} times in a row", failure.phrase()));
+            }
+            if phrases.is_empty() {
+                // It has done better between being judged and being asked for why.
+                phrases.push("failed requests a moment ago".into());
             }
             Some(format!("{name} {}", phrases.join(" and ")))
         }

@@ -220,7 +220,7 @@ async fn the_last_counts_are_written_at_the_end() {
     mirador.apply(&acme).await;
     ask(&mirador, 4).await;
     mirador.terminate();
-    let ended = eventually("the router to end", async || mirador.process.ended()).await;
+    let ended = mirador.process.exit().await;
     assert!(ended.success(), "{ended}");
     mirador.restart().await;
     until_served(&mirador, 4, 0).await;

@@ -264,6 +264,12 @@ async fn grpc_is_refused_in_its_own_way() {
     let old = old.set("/deployments/traces/health_check", no_check.clone());
     mirador.apply(&old).await;
     let endpoints = json!([{"url": nowhere, "protocol": "http2"}]);
+    let drained = json!([{"url": nowhere, "protocol": "http2", "drain": true}]);
+    let away = Tenant::new("away").traces(std::slice::from_ref(&nowhere));
+    let away = away.set("/deployments/traces/health_check", no_check.clone());
+    mirador
+        .apply(&away.set("/deployments/traces/endpoints", drained))
+        .await;
     let acme = Tenant::new("acme").traces(&[nowhere]);
     let acme = acme.set("/deployments/traces/health_check", no_check);
     mirador
@@ -283,6 +289,11 @@ async fn grpc_is_refused_in_its_own_way() {
         ),
         (
             "old",
+            unavailable,
+            "no endpoint of the tenant's traces deployment is available",
+        ),
+        (
+            "away",
             unavailable,
             "no endpoint of the tenant's traces deployment is available",
         ),

@@ -208,6 +208,44 @@ async fn draining_an_endpoint_breaks_nothing_off() {
     assert_eq!(answered(&mirador).await, "preferred");
 }
 
+/// What is drained is out of use, however alive it is and whoever else fails.
+#[tokio::test]
+async fn a_drained_endpoint_gets_nothing_when_all_others_fail() {
+    const POLICIES: [&str; 4] = ["first_available", "round_robin", "least_loaded", "nearest"];
+    let (drained, mut other) = (Upstream::saying("drained"), Upstream::saying("other"));
+    let mirador = Mirador::start().await;
+    let id = |policy: &str| policy.replace('_', "-");
+    let asks = async |policy: &str, path: &str| {
+        let reply = mirador.request(Method::GET, &id(policy), path).send().await;
+        let reply = reply.expect("an answer");
+        (reply.status().as_u16(), reply.text().await.expect("a body"))
+    };
+    for policy in POLICIES {
+        let endpoints = json!([{"url": drained.url(), "drain": true}, {"url": other.url()}]);
+        let tenant = Tenant::new(&id(policy)).metrics(&[other.url()]);
+        let tenant = tenant.set("/deployments/metrics/endpoints", endpoints);
+        mirador
+            .apply(&tenant.set("/deployments/metrics/policy", policy))
+            .await;
+        let answer = asks(policy, "/api/v1/query?query=1").await;
+        assert_eq!(answer, (200, "other".into()), "{policy}");
+        assert_eq!(asks(policy, "/health").await.0, 200, "{policy}");
+    }
+    drained.until_probed(1).await;
+    other.stop().await;
+    for policy in POLICIES {
+        let what = format!("{policy} to have nobody left");
+        eventually(&what, async || {
+            let (status, text) = asks(policy, "/api/v1/query?query=1").await;
+            assert!(status >= 500, "{policy}: {status} {text}");
+            (status == 503 && text.contains("is available")).then_some(())
+        })
+        .await;
+        assert_eq!(asks(policy, "/health").await.0, 503, "{policy}");
+    }
+    assert_eq!(drained.asked().len(), 0);
+}
+
 /// Requests flow on in maintenance, and nobody is told that a backend is gone until it is over.
 #[tokio::test]
 async fn maintenance_keeps_quiet_and_lets_requests_through() {

@@ -12,7 +12,7 @@ use crate::{
 
 /// The columns of a change: its number, when, router, kind, signal, endpoint, what it was and
 /// became, cause and sentence.
-pub(crate) type ChangeColumns = (
+pub(crate) type ChangeRow = (
     i64,
     i64,
     String,
@@ -25,31 +25,16 @@ pub(crate) type ChangeColumns = (
     String,
 );
 
-/// One change, as a row has it.
-pub(crate) struct ChangeRow {
-    pub(crate) id: i64,
-    pub(crate) at: i64,
-    pub(crate) router: String,
-    pub(crate) kind: String,
-    pub(crate) signal: Option<String>,
-    pub(crate) endpoint: Option<String>,
-    pub(crate) was: String,
-    pub(crate) became: String,
-    pub(crate) cause: String,
-    pub(crate) sentence: String,
-}
-
 /// Tenant, signal, which of the moments that were asked about (from 0), good and bad.
 pub(crate) type SumRow = (String, String, i64, i64, i64);
 
 /// The page that rows make, one of which is too many if there is another page.
 pub(crate) fn cut_page(
     tenant: &TenantId,
-    rows: impl IntoIterator<Item = ChangeRow>,
+    rows: Vec<ChangeRow>,
     limit: usize,
 ) -> Result<HistoryPage, RepositoryError> {
-    let read = rows.into_iter().map(ChangeRow::read);
-    let found = read.collect::<Result<_, _>>();
+    let found = rows.into_iter().map(read_change).collect::<Result<_, _>>();
     let found = found.map_err(|source| corrupt(tenant.as_str(), source))?;
     Ok(HistoryPage::cut(found, limit))
 }
@@ -81,46 +66,22 @@ pub(crate) fn read_sums(rows: Vec<SumRow>, moments: usize) -> Result<Vec<Sum>, R
     Ok(sums)
 }
 
-impl From<ChangeColumns> for ChangeRow {
-    fn from(columns: ChangeColumns) -> Self {
-        let (id, at, router, kind, signal, endpoint, was, became, cause, sentence) = columns;
-        Self {
-            id,
-            at,
-            router,
-            kind,
-            signal,
-            endpoint,
-            was,
-            became,
-            cause,
-            sentence,
-        }
-    }
-}
-
 type Fault = Box<dyn Error + Send + Sync>;
 
-impl ChangeRow {
-    fn read(self) -> Result<(HistoryCursor, HistoryEntry), Fault> {
-        let cursor = HistoryCursor {
-            at: self.at,
-            id: self.id,
-        };
-        let signal = self.signal.as_deref().map(signal_named).transpose()?;
-        let entry = HistoryEntry {
-            at: Timestamp::from_microsecond(self.at)?,
-            router: self.router,
-            kind: self.kind,
-            signal,
-            endpoint: self.endpoint,
-            from: self.was,
-            to: self.became,
-            cause: self.cause,
-            sentence: self.sentence,
-        };
-        Ok((cursor, entry))
-    }
+fn read_change(row: ChangeRow) -> Result<(HistoryCursor, HistoryEntry), Fault> {
+    let (id, at, router, kind, signal, endpoint, from, to, cause, sentence) = row;
+    let entry = HistoryEntry {
+        at: Timestamp::from_microsecond(at)?,
+        router,
+        kind,
+        signal: signal.as_deref().map(signal_named).transpose()?,
+        endpoint,
+        from,
+        to,
+        cause,
+        sentence,
+    };
+    Ok((HistoryCursor { at, id }, entry))
 }
 
 fn signal_named(name: &str) -> Result<Signal, Fault> {

@@ -7,7 +7,7 @@ use std::{
     os::unix::fs::symlink,
     path::{Path, PathBuf},
     sync::{Arc, Mutex},
-    time::Duration,
+    time::{Duration, Instant, UNIX_EPOCH},
 };
 
 use async_trait::async_trait;
@@ -427,8 +427,17 @@ async fn revisions_go_on_after_a_restart() {
     };
     let first = revision().await;
     assert_eq!(revision().await, first);
-    tokio::time::sleep(Duration::from_millis(20)).await;
-    replace(&file, &text("acme", Status::Suspended));
+    let milliseconds = || {
+        let modified = fs::metadata(&file).unwrap().modified().unwrap();
+        modified.duration_since(UNIX_EPOCH).unwrap().as_millis()
+    };
+    let before = milliseconds();
+    let began = Instant::now();
+    // The file system's clock has to have gone on by what revisions tell apart.
+    while milliseconds() == before {
+        assert!(began.elapsed() < DEADLINE, "the file's time stands still");
+        replace(&file, &text("acme", Status::Suspended));
+    }
     assert!(revision().await > first);
 }
 

@@ -10,7 +10,7 @@
 
 mod audit;
 mod changes;
-#[path = "../support/weaviate.rs"]
+#[path = "../support/weaviate/double.rs"]
 mod double;
 mod files;
 mod history;

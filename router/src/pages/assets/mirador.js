@@ -156,11 +156,10 @@
 
   const refresh = async () => {
     if (asking) { again = true; return; }
-    asking = new AbortController();
+    const mine = asking = new AbortController();
+    const deadline = setTimeout(() => mine.abort(), 20_000);
     try {
-      const deadline = setTimeout(() => asking?.abort(), 20_000);
-      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: asking.signal });
-      clearTimeout(deadline);
+      const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: mine.signal });
       // Logged out meanwhile: whoever looks should see so.
       if (answer.redirected || answer.status === 404) { location.reload(); return; }
       if (!answer.ok) throw new Error(`${answer.status}`);
@@ -174,10 +173,14 @@
       draw();
       connected(true);
     } catch {
-      connected(false);
+      // Given up for another look, which will tell.
+      if (asking === mine) connected(false);
     } finally {
-      asking = null;
-      if (again) { again = false; soon(); }
+      clearTimeout(deadline);
+      if (asking === mine) {
+        asking = null;
+        if (again) { again = false; soon(); }
+      }
     }
   };
 

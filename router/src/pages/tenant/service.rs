@@ -17,11 +17,10 @@ pub(super) fn card(service: Result<&Availability, &str>) -> Markup {
         section #service.panel.card data-live aria-labelledby="service-title" {
             header {
                 h2 #service-title { "How well it was served" }
-                @match service {
-                    Ok(Availability { objective: Some(objective), .. }) => {
-                        p { "Promised: " (objective) " of requests, over 30 days." }
-                    },
-                    _ => p { "Nothing is promised: no objective in its document or its tier." },
+                @match service.map(|service| service.objective) {
+                    Ok(Some(objective)) => p { "Promised: " (objective) " of requests, over 30 days." },
+                    Ok(None) => p { "Nothing is promised: no objective in its document or its tier." },
+                    Err(_) => {},
                 }
             }
             @match service {
@@ -100,6 +99,17 @@ fn share(share: Option<f64>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// What can't be read is not taken for something that isn't there.
+    #[test]
+    fn nothing_is_said_of_a_promise_that_can_not_be_read() {
+        let told = card(Err("The store does not answer right now.")).into_string();
+        assert!(
+            told.contains("The store does not answer right now."),
+            "{told}"
+        );
+        assert!(!told.contains("romised"), "{told}");
+    }
 
     #[test]
     fn what_is_short_of_a_promise_does_not_look_kept() {

@@ -37,10 +37,10 @@ fn of_metrics(path: &str, operation: Operation) -> Option<Feature> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::proxy::classify::{Verdict, classify};
+    use crate::proxy::classify::{Served, Verdict, classify};
 
     fn feature(path: &str) -> Option<Feature> {
-        let classified = classify(path, None);
+        let classified = classify(path, Served::default());
         let Verdict::Forward { operation, strip } = classified.verdict else {
             unreachable!("{path} is forwarded");
         };

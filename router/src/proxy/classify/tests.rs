@@ -3,8 +3,16 @@ use tenant_store::model::Signal::{Logs, Metrics, Traces};
 
 use super::*;
 
+/// What is served on the listener of all signals, or of this one.
+fn on(signal: Option<Signal>) -> Served {
+    Served {
+        signal,
+        status_page: false,
+    }
+}
+
 fn forwarded(path: &str) -> (Signal, Operation, usize) {
-    match classify(path, None) {
+    match classify(path, Served::default()) {
         Classified {
             signal: Some(signal),
             verdict: Verdict::Forward { operation, strip },
@@ -90,9 +98,9 @@ fn prefixes_choose_the_signal_and_are_stripped() {
 
 #[test]
 fn a_one_signal_listener_takes_paths_as_they_are() {
-    let classified = classify("/select/logsql/query", Some(Traces));
+    let classified = classify("/select/logsql/query", on(Some(Traces)));
     assert_eq!(classified.signal, Some(Traces));
-    let prefixed = classify("/vm/api/v1/query", Some(Logs));
+    let prefixed = classify("/vm/api/v1/query", on(Some(Logs)));
     let unknown = Verdict::Forward {
         operation: Operation::Unknown,
         strip: 0,
@@ -110,15 +118,45 @@ fn health_paths_are_the_routers_own() {
         "//health",
         "/prometheus/-/healthy",
     ] {
-        let classified = classify(path, None);
+        let classified = classify(path, Served::default());
         assert_eq!(
             (classified.signal, classified.verdict),
             (None, Verdict::HealthCheck),
             "{path}"
         );
     }
-    assert_eq!(classify("/vl/health", None).signal, Some(Logs));
-    assert_eq!(classify("/health", Some(Traces)).signal, Some(Traces));
+    assert_eq!(classify("/vl/health", Served::default()).signal, Some(Logs));
+    assert_eq!(classify("/health", on(Some(Traces))).signal, Some(Traces));
+}
+
+#[test]
+fn the_page_of_all_tenants_hides_its_own_paths_and_only_where_it_is_shown() {
+    let shown = Served {
+        status_page: true,
+        ..Served::default()
+    };
+    for path in [
+        "/health/tenants",
+        "/health/assets/",
+        "/health/assets/v/mirador.css",
+    ] {
+        assert_eq!(classify(path, shown).verdict, Verdict::StatusPage, "{path}");
+        assert_eq!(forwarded(path), (Metrics, Operation::Unknown, 0), "{path}");
+    }
+    for path in [
+        "/health/tenants/",
+        "/health/tenant",
+        "/health/router",
+        "/health/assets",
+        "//health/tenants",
+        "/health/%74enants",
+        "/vm/health/tenants",
+        "/api/v1/query",
+    ] {
+        let verdict = classify(path, shown).verdict;
+        assert!(matches!(verdict, Verdict::Forward { .. }), "{path}");
+    }
+    assert_eq!(classify("/health", shown).verdict, Verdict::HealthCheck);
 }
 
 #[test]
@@ -135,7 +173,7 @@ fn errors_come_in_the_dialect_of_the_path() {
         ),
     ];
     for (path, dialect) in cases {
-        assert_eq!(classify(path, None).dialect, dialect, "{path}");
+        assert_eq!(classify(path, Served::default()).dialect, dialect, "{path}");
     }
 }
 
@@ -195,14 +233,14 @@ proptest! {
             if listener.is_some() && mount.starts_with("/v") {
                 continue;
             }
-            let classified = classify(&format!("{mount}{raw}{slash}"), listener);
+            let classified = classify(&format!("{mount}{raw}{slash}"), on(listener));
             prop_assert_eq!(classified.verdict, Verdict::Denied);
         }
     }
 
     #[test]
     fn what_is_forwarded_reads_the_same_to_a_backend(raw in "/[a-z/.%0-9]{0,24}") {
-        let classified = classify(&raw, None);
+        let classified = classify(&raw, Served::default());
         if let Verdict::Forward { strip, .. } = classified.verdict {
             let seen = as_a_backend_reads_it(&raw[strip..]).expect("a forwarded path decodes");
             prop_assert!(!seen.split('/').any(|segment| segment == "." || segment == ".."));
@@ -212,6 +250,6 @@ proptest! {
 
     #[test]
     fn no_path_panics(raw in "\\PC*", signal in prop::option::of(prop::sample::select(&Signal::ALL[..]))) {
-        classify(&raw, signal);
+        classify(&raw, on(signal));
     }
 }

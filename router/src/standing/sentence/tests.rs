@@ -120,6 +120,20 @@ fn findings_and_failures_are_told() {
     );
 }
 
+/// One failure is no row, and what is over by the time it is looked at leaves no sentence half said.
+#[test]
+fn a_single_failure_is_not_counted() {
+    let mut ill = endpoint("a:1", EndpointCondition::Degraded, Reason::ProbesSucceeded);
+    ill.health.consecutive_request_failures = 1;
+    ill.health.last_failure = Some(Failure::Unavailable);
+    ill.findings = vec![Finding::DiskLow];
+    let told = of_endpoint(&ill, now()).expect("a sentence");
+    assert_eq!(told, "a:1 is short of disk space");
+    ill.findings.clear();
+    let told = of_endpoint(&ill, now()).expect("a sentence");
+    assert_eq!(told, "a:1 failed requests a moment ago");
+}
+
 #[test]
 fn lists_and_times_stay_short() {
     assert_eq!(list(&["a", "b", "c", "d", "e"]), "a, b, c and 2 more");

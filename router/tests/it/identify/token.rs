@@ -1,25 +1,21 @@
 //! Tenants named by signed tokens: of issuers whose keys are in a file, at a URL, or where their
 //! `OpenID` configuration says.
 
-use std::{
-    sync::Arc,
-    time::{Duration, SystemTime, UNIX_EPOCH},
-};
+mod keys;
+mod refused;
 
-use http::Request;
-use parking_lot::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde_json::{Value, json};
 
 use crate::support::{
     acme::request,
-    client::{RawClient, RawReply, ask},
+    client::{RawReply, ask},
     eventually,
-    h2::H2Client,
-    login::{publisher, publishing},
     mirador::Mirador,
-    signer::{Signer, jwks, unsigned},
+    signer::{Signer, jwks},
     tenant::Tenant,
-    upstream::{Upstream, reply},
+    upstream::Upstream,
 };
 
 const ISSUER: &str = "https://login.example.com";
@@ -142,64 +138,6 @@ async fn a_token_reaches_its_tenant_and_the_backend_never_sees_it() {
 }
 
 #[tokio::test]
-async fn a_token_that_is_none_is_refused_and_reaches_nobody() {
-    let (signer, stranger) = (Signer::new("RS256", "a"), Signer::new("ES256", "a"));
-    let ec = Signer::new("ES256", "ec");
-    let world = World::new(&[&signer, &ec], json!({"max_failures_per_minute": 10_000})).await;
-    let before = world.reached();
-    let good = signer.token(&claims("acme"));
-    let (message, signature) = good.rsplit_once('.').expect("parts");
-    let alg_none = unsigned(&json!({"alg": "none"}), &claims("acme"));
-    let hmac = unsigned(&json!({"alg": "HS256", "kid": "a"}), &claims("acme"));
-    for (name, token) in [
-        ("no signature", format!("{message}.")),
-        ("alg none", format!("{alg_none}.")),
-        (
-            "alg none with the signature",
-            format!("{alg_none}.{signature}"),
-        ),
-        ("key confusion", format!("{hmac}.{signature}")),
-        ("somebody else's key", stranger.token(&claims("acme"))),
-        (
-            "the key of another",
-            ec.token_with(&json!({"alg": "ES256", "kid": "a"}), &claims("acme")),
-        ),
-        (
-            "a key that is unknown",
-            signer.token_with(&json!({"alg": "RS256", "kid": "b"}), &claims("acme")),
-        ),
-        ("expired", signer.token(&with("exp", now() - 31))),
-        ("no end", signer.token(&with("exp", Value::Null))),
-        ("not yet valid", signer.token(&with("nbf", now() + 90))),
-        (
-            "another issuer",
-            signer.token(&with("iss", "https://evil.example.com")),
-        ),
-        ("another audience", signer.token(&with("aud", "mirador2"))),
-        ("huge", format!("{good}{}", "A".repeat(20 << 10))),
-        ("garbage", "abc".into()),
-    ] {
-        let reply = world.ask(&bearer(&token)).await;
-        assert_eq!(refusal(&reply), (401, "invalid_token".into()), "{name}");
-        let challenge = reply.head.get("www-authenticate");
-        let expected = "Bearer realm=\"mirador\", error=\"invalid_token\"";
-        assert_eq!(challenge, Some(expected), "{name}");
-        // A name beside it does not help.
-        let beside = format!("{}X-Tenant-ID: acme\r\n", bearer(&token));
-        assert_eq!(world.ask(&beside).await.status(), 401, "{name}");
-    }
-    // A clock that is a little late or early is forgiven.
-    for claims in [with("exp", now() - 10), with("nbf", now() + 10)] {
-        assert_eq!(
-            world.ask(&bearer(&signer.token(&claims))).await.status(),
-            200
-        );
-    }
-    let (acme, globex) = world.reached();
-    assert_eq!((acme - before.0, globex), (2, 0), "only the two good ones");
-}
-
-#[tokio::test]
 async fn a_claim_is_compared_whole() {
     let signer = Signer::new("EdDSA", "a");
     let world = World::new(&[&signer], json!({"max_failures_per_minute": 10_000})).await;
@@ -229,62 +167,6 @@ async fn a_claim_is_compared_whole() {
     assert_eq!(
         refusal(&world.ask(&longer).await),
         (403, "tenant_not_allowed".into())
-    );
-    assert_eq!(world.reached(), before);
-}
-
-#[tokio::test]
-async fn without_a_credential_everybody_is_told_so_in_their_own_format() {
-    let signer = Signer::new("EdDSA", "a");
-    let world = World::new(&[&signer], json!({})).await;
-    let before = world.reached();
-    for headers in ["", "X-Tenant-ID: acme\r\n", "Authorization: Basic YTpi\r\n"] {
-        let reply = world.ask(headers).await;
-        assert_eq!(
-            refusal(&reply),
-            (401, "unauthenticated".into()),
-            "{headers:?}"
-        );
-        assert_eq!(
-            reply.head.get("www-authenticate"),
-            Some("Bearer realm=\"mirador\""),
-        );
-        let body: Value = serde_json::from_slice(&reply.body.kept).expect("JSON");
-        assert_eq!(body["errorType"], "unauthorized", "{body}");
-    }
-    for method in ["OPTIONS", "POST", "DELETE"] {
-        let reply = world.send(&format!("{method} /api/v1/query"), "").await;
-        assert_eq!(reply.status(), 401, "{method}");
-    }
-    let reply = world.send("GET /select/logsql/query?query=*", "").await;
-    assert_eq!(reply.status(), 401);
-    assert!(
-        reply.body.text().starts_with("a credential is required"),
-        "{reply:?}"
-    );
-    let reply = world.send("GET /select/jaeger/api/services", "").await;
-    let body: Value = serde_json::from_slice(&reply.body.kept).expect("JSON");
-    assert_eq!(body["errors"][0]["code"], 401, "{body}");
-    let reply = world
-        .send("POST /insert/jsonline", "Content-Length: 0\r\n")
-        .await;
-    assert_eq!(reply.status(), 401, "ingestion, too");
-    let client = H2Client::connect(&world.mirador).await;
-    let grpc = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-    let export = Request::post(format!("http://mirador.test{grpc}"))
-        .header("content-type", "application/grpc")
-        .body(())
-        .expect("a request");
-    let (head, _) = client.send(export, &[]).await;
-    assert_eq!(head.status(), 200);
-    assert_eq!(head.headers()["grpc-status"], "16");
-    // The router's own health is no tenant's.
-    assert_eq!(world.send("GET /health", "").await.status(), 200);
-    let named = world.send("GET /health", "X-Tenant-ID: acme\r\n").await;
-    assert_eq!(
-        named.status(),
-        401,
-        "whether acme is well is not for everybody"
     );
     assert_eq!(world.reached(), before);
 }
@@ -379,140 +261,6 @@ async fn a_token_does_what_its_scopes_say() {
 }
 
 #[tokio::test]
-async fn keys_are_found_by_discovery_and_followed_as_they_change() {
-    let (old, new) = (Signer::new("ES384", "old"), Signer::new("PS256", "new"));
-    let keys = Arc::new(Mutex::new(jwks(&[&old])));
-    let mut login = publisher(&keys);
-    let issuer = json!({
-        "issuer": login.url(), "audiences": ["mirador"], "refresh_interval": "1h",
-        "refresh_cooldown": "100ms",
-    });
-    let world = World::with(issuer, json!({})).await;
-    let issuer = login.url();
-    let of = |signer: &Signer| {
-        let mut claims = claims("acme");
-        claims["iss"] = issuer.clone().into();
-        bearer(&signer.token(&claims))
-    };
-    let (by_old, by_new) = (of(&old), of(&new));
-    assert_eq!(world.ask(&by_old).await.status(), 200);
-    assert_eq!(world.ask(&by_new).await.status(), 401, "nobody's key yet");
-    let discovered = login.asked();
-    assert!(discovered.iter().any(|asked| asked.target() == "/keys"));
-
-    // A key that is not known makes the router look again, long before the interval.
-    *keys.lock() = jwks(&[&old, &new]);
-    eventually("the new key to be found", async || {
-        (world.ask(&by_new).await.status() == 200).then_some(())
-    })
-    .await;
-    assert_eq!(world.ask(&by_old).await.status(), 200);
-
-    // A key that was taken back is believed no longer, whatever was verified by it before.
-    *keys.lock() = jwks(&[&new]);
-    let unknown = of(&Signer::new("EdDSA", "unknown"));
-    eventually("the old key to be forgotten", async || {
-        assert_eq!(world.ask(&unknown).await.status(), 401);
-        (world.ask(&by_old).await.status() == 401).then_some(())
-    })
-    .await;
-
-    // Without its issuer, what is known goes on.
-    login.stop().await;
-    assert_eq!(world.ask(&by_new).await.status(), 200);
-    let again = of(&new);
-    assert_eq!(
-        world.ask(&again).await.status(),
-        200,
-        "one never seen before"
-    );
-}
-
-#[tokio::test]
-async fn an_issuer_that_is_down_when_the_router_starts_is_found_when_it_is_back() {
-    let signer = Signer::new("ES256", "a");
-    let keys = Arc::new(Mutex::new(jwks(&[&signer])));
-    let mut login = publisher(&keys);
-    login.stop().await;
-    let issuer = json!({
-        "issuer": login.url(), "audiences": ["mirador"], "refresh_interval": "1h",
-        "refresh_cooldown": "100ms",
-    });
-    let world = World::with(issuer, json!({})).await;
-    let mut claims = claims("acme");
-    claims["iss"] = login.url().into();
-    let token = bearer(&signer.token(&claims));
-    let reply = world.ask(&token).await;
-    assert_eq!(refusal(&reply), (503, "keys_unavailable".into()));
-    login.listen(publishing(&keys));
-    // The next reading would be in an hour: it is the token that has the router look again.
-    eventually("the keys to be read", async || {
-        (world.ask(&token).await.status() == 200).then_some(())
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn keys_in_a_file_are_read_again_when_a_token_names_one_that_is_not_there() {
-    let (old, new) = (Signer::new("EdDSA", "old"), Signer::new("ES256", "new"));
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join("keys.json");
-    let publish = |signers: &[&Signer]| {
-        let fresh = folder.path().join("fresh.json");
-        std::fs::write(&fresh, jwks(signers).to_string()).expect("a file");
-        std::fs::rename(&fresh, &file).expect("a file");
-    };
-    publish(&[&old]);
-    let issuer = json!({
-        "issuer": ISSUER, "audiences": ["mirador"], "jwks_file": file,
-        "refresh_interval": "1h", "refresh_cooldown": "100ms",
-    });
-    let world = World::with(issuer, json!({"max_failures_per_minute": 10_000})).await;
-    let (by_old, by_new) = (
-        bearer(&old.token(&claims("acme"))),
-        bearer(&new.token(&claims("acme"))),
-    );
-    let until = async |what: &str, token: &str, status: u16| {
-        eventually(what, async || {
-            (world.ask(token).await.status() == status).then_some(())
-        })
-        .await;
-    };
-    until("the keys to be read", &by_old, 200).await;
-    publish(&[&new]);
-    until("the new key to be found", &by_new, 200).await;
-    assert_eq!(world.ask(&by_old).await.status(), 401, "it is gone");
-    // A file that is no key set takes nothing away.
-    std::fs::write(&file, "{").expect("a file");
-    let stranger =
-        bearer(&old.token_with(&json!({"alg": "EdDSA", "kid": "stranger"}), &claims("acme")));
-    assert_eq!(world.ask(&stranger).await.status(), 401);
-    assert_eq!(world.ask(&by_new).await.status(), 200);
-}
-
-#[tokio::test]
-async fn until_keys_are_known_a_token_is_neither_good_nor_bad() {
-    let signer = Signer::new("EdDSA", "a");
-    let keys = Arc::new(Mutex::new(json!({"keys": []})));
-    let login = publisher(&keys);
-    let issuer = json!({
-        "issuer": ISSUER, "audiences": ["mirador"], "jwks_url": format!("{}/keys", login.url()),
-        "refresh_interval": "1s", "refresh_cooldown": "100ms",
-    });
-    let world = World::with(issuer, json!({})).await;
-    let token = bearer(&signer.token(&claims("acme")));
-    let reply = world.ask(&token).await;
-    assert_eq!(refusal(&reply), (503, "keys_unavailable".into()));
-    assert_eq!(reply.head.get("retry-after"), Some("1"));
-    *keys.lock() = jwks(&[&signer]);
-    eventually("the keys to be read", async || {
-        (world.ask(&token).await.status() == 200).then_some(())
-    })
-    .await;
-    assert_eq!(world.reached(), (1, 0));
-}
-
-#[tokio::test]
 async fn a_token_that_was_verified_ends_when_it_says() {
     let signer = Signer::new("EdDSA", "a");
     let world = World::new(&[&signer], json!({"jwt": {"leeway": "0s"}})).await;
@@ -527,99 +275,4 @@ async fn a_token_that_was_verified_ends_when_it_says() {
     })
     .await;
     assert!(now() <= end + 1, "it was believed for too long");
-}
-
-#[tokio::test]
-async fn guessing_has_an_end_and_those_who_are_known_do_not_suffer() {
-    const MOST: usize = 20;
-    let signer = Signer::new("EdDSA", "a");
-    let world = World::new(&[&signer], json!({"max_failures_per_minute": MOST})).await;
-    let known = bearer(&signer.token(&claims("acme")));
-    // Each worker has to meet it once.
-    let (mut guesser, address) = (
-        RawClient::connect(world.mirador.address()).await,
-        world.mirador.address(),
-    );
-    let mut send = async |headers: &str| {
-        guesser
-            .send(request("GET /api/v1/query?query=up", headers, ""))
-            .await;
-        guesser.reply().await.expect("a reply")
-    };
-    assert_eq!(send(&known).await.status(), 200);
-    let mut statuses = Vec::new();
-    for guess in 0..3 * MOST {
-        let stranger = Signer::new("EdDSA", &format!("guess-{guess}"));
-        statuses.push(
-            send(&bearer(&stranger.token(&claims("acme"))))
-                .await
-                .status(),
-        );
-    }
-    let refused = statuses.iter().filter(|status| **status == 401).count();
-    assert!((MOST..=MOST + 5).contains(&refused), "{statuses:?}");
-    assert_eq!(statuses.last(), Some(&429));
-    let limited = send(&bearer("another.guess.x")).await;
-    assert_eq!(refusal(&limited), (429, "too_many_failures".into()));
-    let wait: u64 = limited
-        .head
-        .get("retry-after")
-        .and_then(|wait| wait.parse().ok())
-        .expect("a time to wait");
-    assert!((1..=10).contains(&wait), "{wait}");
-    let body: Value = serde_json::from_slice(&limited.body.kept).expect("JSON");
-    assert_eq!(body["errorType"], "too_many_requests");
-    // Even a right guess has to wait, but for whom the worker knows already.
-    let fresh = bearer(&signer.token(&with("sub", "somebody new")));
-    assert_eq!(send(&fresh).await.status(), 429);
-    assert_eq!(send(&known).await.status(), 200);
-    // A sender is told so that it keeps its data.
-    let mut sender = RawClient::connect(address).await;
-    let headers = format!("{fresh}Content-Length: 0\r\n");
-    sender
-        .send(request("POST /api/v1/write", &headers, ""))
-        .await;
-    assert_eq!(sender.reply().await.expect("a reply").status(), 503);
-    // Everybody else goes on.
-    let elsewhere = [127, 0, 0, 2].into();
-    let mut other = RawClient::connect_from(elsewhere, address).await;
-    other
-        .send(request("GET /api/v1/query?query=up", &fresh, ""))
-        .await;
-    assert_eq!(other.reply().await.expect("a reply").status(), 200);
-}
-
-#[tokio::test]
-async fn a_key_set_that_is_not_the_issuers_own_is_not_taken() {
-    let signer = Signer::new("EdDSA", "a");
-    let keys = jwks(&[&signer]);
-    // It answers for another issuer, and redirects elsewhere.
-    let login = Upstream::start(move |asked| {
-        let base = format!("http://{}", asked.head.get("host").unwrap_or_default());
-        match asked.target() {
-            "/keys" => reply(200, "", &keys.to_string()),
-            "/moved" => reply(302, &format!("Location: {base}/keys\r\n"), ""),
-            _ => {
-                let told = json!({"issuer": ISSUER, "jwks_uri": format!("{base}/keys")});
-                reply(200, "", &told.to_string())
-            }
-        }
-    });
-    for issuer in [
-        json!({"issuer": login.url(), "audiences": ["mirador"]}),
-        json!({
-            "issuer": login.url(), "audiences": ["mirador"],
-            "jwks_url": format!("{}/moved", login.url()),
-        }),
-    ] {
-        let world = World::with(issuer.clone(), json!({})).await;
-        let mut claims = claims("acme");
-        claims["iss"] = login.url().into();
-        let reply = world.ask(&bearer(&signer.token(&claims))).await;
-        assert_eq!(
-            refusal(&reply),
-            (503, "keys_unavailable".into()),
-            "{issuer}"
-        );
-    }
 }

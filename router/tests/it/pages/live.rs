@@ -138,3 +138,47 @@ async fn traffic_is_drawn_and_changes_are_told() {
     );
     assert_at_home_and_quiet(&mut browser, &mirador.admin_url("/")).await;
 }
+
+/// Whoever types on while the page is asking sees what was typed last, whichever answer comes last,
+/// and is not told that the router does not answer.
+#[tokio::test]
+async fn what_is_typed_last_is_what_is_shown() {
+    let upstream = Upstream::saying("fine");
+    let mirador = Mirador::start().await;
+    for id in ["acme", "globex"] {
+        mirador.apply(&probed(id, &[upstream.url()])).await;
+    }
+    let mut browser = Browser::start().await;
+    log_in(&mut browser, &mirador).await;
+    let live = "document.querySelector('#link').className === 'link on'";
+    browser.until("the stream", live).await;
+    // From now on nothing is answered until it is let go.
+    let held = "(() => {
+        const really = window.fetch;
+        Object.assign(window, { asked: [], held: [], aborted: 0 });
+        window.fetch = (url, options) => new Promise((go, fail) => {
+            window.asked.push(url);
+            window.held.push(() => really(url, options).then(go, fail));
+            options.signal.addEventListener('abort', () => {
+                window.aborted += 1;
+                fail(new DOMException('aborted', 'AbortError'));
+            });
+        });
+    })()";
+    browser.evaluate(held).await;
+    for typed in ["ac", "acm", "glob"] {
+        browser.fill("input[name=q]", typed).await;
+        let asked = format!("window.asked.at(-1)?.endsWith('?q={typed}') === true");
+        browser
+            .until(&format!("{typed:?} to be asked"), &asked)
+            .await;
+        assert_eq!(browser.evaluate(live).await, true, "{typed}");
+    }
+    let given_up = "window.aborted === window.asked.length - 1";
+    assert_eq!(browser.evaluate(given_up).await, true);
+    browser.evaluate("window.held.at(-1)()").await;
+    let shown = "document.querySelectorAll('tbody[data-rows] tr').length === 1";
+    browser.until("one tenant to be left", shown).await;
+    assert_eq!(ids(&mut browser).await, ["globex"]);
+    assert_at_home_and_quiet(&mut browser, &mirador.admin_url("/")).await;
+}

@@ -44,6 +44,11 @@ async fn anybody_sees_who_is_how_and_nothing_else() {
     }
     assert_at_home_and_quiet(&mut browser, &mirador.url("/")).await;
 
+    let written = mirador.http.post(mirador.url("/health/tenants")).send();
+    let written = written.await.expect("an answer");
+    assert_eq!(written.status(), StatusCode::METHOD_NOT_ALLOWED);
+    assert_eq!(written.headers()["allow"], "GET, HEAD");
+
     // Operators' pages are not here, whoever asks.
     let mine = mirador.request(Method::GET, "acme", "/health/router");
     let mine = mine.send().await.expect("an answer");
@@ -57,7 +62,10 @@ async fn anybody_sees_who_is_how_and_nothing_else() {
 #[tokio::test]
 async fn it_is_off_unless_it_is_switched_on_and_can_be_while_running() {
     let mut mirador = Mirador::start().await;
-    mirador.apply(&Tenant::new("acme")).await;
+    let upstream = Upstream::saying("fine");
+    mirador
+        .apply(&Tenant::new("acme").metrics(&[upstream.url()]))
+        .await;
     let ask = async |mirador: &Mirador| {
         let request = mirador.http.get(mirador.url("/health/tenants"));
         let answer = request.send().await.expect("an answer");
@@ -66,6 +74,11 @@ async fn it_is_off_unless_it_is_switched_on_and_can_be_while_running() {
     let (status, text) = ask(&mirador).await;
     assert_eq!(status, StatusCode::BAD_REQUEST, "{text}");
     assert!(text.contains("no tenant named"), "{text}");
+    for path in ["/health/tenants", "/health/assets/v/mirador.css"] {
+        let theirs = mirador.request(Method::GET, "acme", path).send().await;
+        let theirs = theirs.expect("an answer").text().await;
+        assert_eq!(theirs.expect("a body"), "fine", "{path}");
+    }
     mirador.rewrite_config(json!({"health": {"public_page": true}}));
     let reload = mirador.admin(Method::POST, "/-/reload").send().await;
     assert_eq!(reload.expect("an answer").status(), StatusCode::OK);

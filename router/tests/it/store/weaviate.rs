@@ -1,7 +1,7 @@
 //! Two routers on one Weaviate, here a strict double of it: what one changes takes effect at the other
 //! within a poll, keys and tiers as well as tenants, and after an outage too.
 
-#[path = "../../../../tenant-store/tests/support/weaviate.rs"]
+#[path = "../../../../tenant-store/tests/support/weaviate/double.rs"]
 mod double;
 
 use std::{

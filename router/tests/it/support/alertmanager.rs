@@ -39,15 +39,8 @@ impl Alertmanager {
             .arg(format!("--web.listen-address={}", port.address()))
             .args(["--web.route-prefix=/am", "--cluster.listen-address="]);
         let mut process = Process::spawn("alertmanager", &mut command, folder.path());
-        let (http, url) = (http_client(), format!("{}/am/-/ready", port.url()));
-        eventually("Alertmanager to be ready", async || {
-            if let Some(status) = process.ended() {
-                panic!("Alertmanager has ended: {status}\n{}", process.log());
-            }
-            let answer = http.get(&url).send().await.ok()?;
-            answer.status().is_success().then_some(())
-        })
-        .await;
+        let ready = format!("{}/am/-/ready", port.url());
+        process.until_ready(&http_client(), &ready).await;
         Self {
             port,
             _process: process,

@@ -199,17 +199,10 @@ impl Mirador {
     }
 
     async fn until_ready(&mut self) {
-        let url = self.admin_url("/readyz");
-        let (http, process) = (self.http.clone(), &mut self.process);
-        let mut ready = async || {
-            if let Some(status) = process.ended() {
-                panic!("mirador serve has ended: {status}\n{}", process.log());
-            }
-            let answer = http.get(&url).send().await.ok()?;
-            let announced = process.output().ends_with('\n');
-            (answer.status().is_success() && announced).then_some(())
-        };
-        eventually("the router to be ready", &mut ready).await;
+        let ready = self.admin_url("/readyz");
+        self.process.until_ready(&self.http, &ready).await;
+        let announced = async || self.process.output().ends_with('\n').then_some(());
+        eventually("the router to announce itself", announced).await;
     }
 }
 

@@ -5,13 +5,12 @@ use std::{
     path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     thread,
-    time::Duration,
 };
 
+use reqwest::Client;
 use rustix::process::{Pid, Signal, kill_process};
-use tokio::time::{Instant, sleep};
 
-use super::PATIENCE;
+use super::eventually;
 
 /// How much of a child's log a failed test shows.
 const SHOWN_BYTES: usize = 8 * 1024;
@@ -71,21 +70,23 @@ impl Process {
         self.child.try_wait().expect("the state of a child")
     }
 
+    /// Waits until it answers `url` with success, which it has to do before it ends.
+    pub(crate) async fn until_ready(&mut self, http: &Client, url: &str) {
+        let what = format!("{} to be ready", self.name);
+        eventually(&what, async || {
+            if let Some(status) = self.ended() {
+                panic!("{} has ended: {status}\n{}", self.name, self.log());
+            }
+            let answer = http.get(url).send().await.ok()?;
+            answer.status().is_success().then_some(())
+        })
+        .await;
+    }
+
     /// Waits for it to end by itself.
     pub(crate) async fn exit(&mut self) -> ExitStatus {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(status) = self.ended() {
-                return status;
-            }
-            assert!(
-                Instant::now() < deadline,
-                "{} doesn't end\n{}",
-                self.name,
-                self.log()
-            );
-            sleep(Duration::from_millis(10)).await;
-        }
+        let what = format!("{} to end", self.name);
+        eventually(&what, async || self.ended()).await
     }
 
     /// All it has written to its standard error so far.

@@ -5,7 +5,7 @@ use std::{fs, process::Command};
 use serde_json::Value;
 use tempfile::TempDir;
 
-use super::{eventually, mirador::http_client, port::Port, process::Process, tools::tool};
+use super::{mirador::http_client, port::Port, process::Process, tools::tool};
 
 /// A running Prometheus. Its job is `mirador`.
 #[derive(Debug)]
@@ -33,15 +33,8 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", folder.path().display()))
             .arg(format!("--web.listen-address={}", port.address()));
         let mut process = Process::spawn("prometheus", &mut command, folder.path());
-        let (http, url) = (http_client(), format!("{}/-/ready", port.url()));
-        eventually("Prometheus to be ready", async || {
-            if let Some(status) = process.ended() {
-                panic!("Prometheus has ended: {status}\n{}", process.log());
-            }
-            let answer = http.get(&url).send().await.ok()?;
-            answer.status().is_success().then_some(())
-        })
-        .await;
+        let ready = format!("{}/-/ready", port.url());
+        process.until_ready(&http_client(), &ready).await;
         Self {
             port,
             _process: process,

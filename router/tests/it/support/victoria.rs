@@ -5,7 +5,7 @@ use std::process::Command;
 use rustix::process::Signal;
 use tempfile::TempDir;
 
-use super::{eventually, mirador::http_client, port::Port, process::Process, tools::tool};
+use super::{mirador::http_client, port::Port, process::Process, tools::tool};
 
 /// A running backend.
 #[derive(Debug)]
@@ -150,16 +150,6 @@ fn spawn(kind: Kind, port: &Port, folder: &TempDir) -> Process {
 }
 
 async fn until_healthy(process: &mut Process, port: &Port) {
-    let (http, url) = (http_client(), port.url() + "/health");
-    let healthy = async || {
-        if let Some(status) = process.ended() {
-            panic!("the backend has ended: {status}\n{}", process.log());
-        }
-        http.get(&url)
-            .send()
-            .await
-            .ok()
-            .filter(|reply| reply.status().is_success())
-    };
-    eventually("the backend to be healthy", healthy).await;
+    let healthy = port.url() + "/health";
+    process.until_ready(&http_client(), &healthy).await;
 }

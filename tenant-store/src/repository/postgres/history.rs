@@ -8,15 +8,16 @@ use sqlx::{PgConnection, PgPool, query, query_as};
 
 use super::{
     KIND, failed,
-    rows::{escaped, integer, unescaped},
+    rows::{escaped, unescaped},
 };
 use crate::{
     history::{
-        Batch, HistoryPage, HistoryQuery, HistoryStore, Horizon, NewEntry, Since, Span, Sum,
-        rows::{ChangeColumns, ChangeRow, SumRow, cut_page, read_sums},
+        Batch, HistoryEntry, HistoryPage, HistoryQuery, HistoryStore, Horizon, NewEntry, Since,
+        Span, Sum,
+        rows::{ChangeRow, SumRow, cut_page, read_sums},
     },
     model::{Signal, TenantId},
-    repository::RepositoryError,
+    repository::{RepositoryError, rows::integer},
 };
 
 const WRITE: &str = "write history";
@@ -56,7 +57,7 @@ impl HistoryStore for PostgresHistory {
         let (at, id) = wanted
             .before
             .map_or((i64::MAX, i64::MAX), |before| (before.at, before.id));
-        let rows: Vec<ChangeColumns> = query_as(
+        let rows: Vec<ChangeRow> = query_as(
             "SELECT id, at, router, kind, signal, endpoint, was, became, cause, sentence \
              FROM mirador_health_changes WHERE tenant = $1 AND (at, id) < ($2, $3) \
              AND ($4::text IS NULL OR kind = $4) AND ($5::text IS NULL OR signal = $5) \
@@ -74,8 +75,9 @@ impl HistoryStore for PostgresHistory {
         .fetch_all(&self.pool)
         .await
         .map_err(failed("read history"))?;
-        let rows = rows.into_iter().map(ChangeRow::from);
-        cut_page(&wanted.tenant, rows.map(ChangeRow::unescaped), limit)
+        let mut page = cut_page(&wanted.tenant, rows, limit)?;
+        page.entries.iter_mut().for_each(unescape);
+        Ok(page)
     }
 
     async fn sums(
@@ -226,20 +228,17 @@ async fn add_counts(on: &mut PgConnection, batch: &Batch) -> Result<(), Reposito
     Ok(())
 }
 
-impl ChangeRow {
-    fn unescaped(mut self) -> Self {
-        let texts = [
-            &mut self.router,
-            &mut self.kind,
-            &mut self.was,
-            &mut self.became,
-            &mut self.cause,
-            &mut self.sentence,
-        ];
-        for text in texts.into_iter().chain(&mut self.endpoint) {
-            *text = unescaped(text);
-        }
-        self
+fn unescape(entry: &mut HistoryEntry) {
+    let texts = [
+        &mut entry.router,
+        &mut entry.kind,
+        &mut entry.from,
+        &mut entry.to,
+        &mut entry.cause,
+        &mut entry.sentence,
+    ];
+    for text in texts.into_iter().chain(&mut entry.endpoint) {
+        *text = unescaped(text);
     }
 }
 

@@ -1,6 +1,4 @@
-//! The SQL, and what its rows mean. Every value is bound, never written into a statement.
-
-use std::{collections::HashSet, error::Error};
+//! The SQL. Every value is bound, never written into a statement.
 
 use jiff::Timestamp;
 use serde_json::Value;
@@ -17,6 +15,9 @@ use crate::{
     repository::{
         AuditEvent, AuditQuery, Author, BATCH_MAX, ChangeCursor, Changes, Kind, Outcome, Record,
         RecordKey, RecordPage, RecordQuery, RecordStatus, RecordWrite, RepositoryError,
+        rows::{
+            EventRow, FeedRow, RecordRow, integer, natural, read_changes, read_event, read_record,
+        },
     },
 };
 
@@ -62,14 +63,12 @@ pub(super) async fn migrate(connection: &mut PgConnection) -> Result<(), BoxDynE
     Ok(())
 }
 
-type RecordRow = (String, String, i64, String, String, i64, i64, Option<i64>);
-
 /// One record, whatever its status.
 pub(super) async fn record(
     on: &PgPool,
     key: &RecordKey,
 ) -> Result<Option<Record>, RepositoryError> {
-    let row: Option<RecordRow> = query_as(
+    let row: Option<RecordRow<i64>> = query_as(
         "SELECT kind, id, revision, status, document, \
          (extract(epoch FROM created_at) * 1000000)::bigint, \
          (extract(epoch FROM updated_at) * 1000000)::bigint, \
@@ -93,7 +92,7 @@ pub(super) async fn page(on: &PgPool, wanted: &RecordQuery) -> Result<RecordPage
         return Ok(RecordPage::cut(Vec::new(), limit));
     }
     let label = label.map(|(key, value)| serde_json::json!({ key.as_str(): value }).to_string());
-    let rows: Vec<RecordRow> = query_as(
+    let rows: Vec<RecordRow<i64>> = query_as(
         "SELECT kind, id, revision, status, document, \
          (extract(epoch FROM created_at) * 1000000)::bigint, \
          (extract(epoch FROM updated_at) * 1000000)::bigint, \
@@ -227,7 +226,7 @@ pub(super) async fn position(on: &PgPool) -> Result<ChangeCursor, RepositoryErro
 
 /// The changes after a position, without waiting for any.
 pub(super) async fn changes(on: &PgPool, after: ChangeCursor) -> Result<Changes, RepositoryError> {
-    let rows: Vec<(i64, String, String)> = query_as(
+    let rows: Vec<FeedRow> = query_as(
         "SELECT sequence, kind, id FROM mirador_events WHERE sequence > $1 \
          ORDER BY sequence LIMIT $2",
     )
@@ -236,46 +235,15 @@ pub(super) async fn changes(on: &PgPool, after: ChangeCursor) -> Result<Changes,
     .fetch_all(on)
     .await
     .map_err(failed("tell what changed"))?;
-    let next = rows
-        .last()
-        .map_or(after, |(sequence, ..)| ChangeCursor(natural(*sequence)));
-    let mut seen = HashSet::new();
-    let mut keys = Vec::new();
-    for (sequence, kind, id) in rows {
-        match kind.parse::<Kind>() {
-            Ok(kind) => {
-                let key = RecordKey::new(kind, &id);
-                if seen.insert(key.clone()) {
-                    keys.push(key);
-                }
-            }
-            // No reader can hold such a record, and stopping here would hide all later changes.
-            Err(error) => tracing::error!(%error, id, sequence, "skipped an audit event"),
-        }
-    }
-    Ok(Changes { keys, next })
+    Ok(read_changes(rows, after))
 }
-
-type EventRow = (
-    i64,
-    i64,
-    String,
-    String,
-    String,
-    String,
-    String,
-    String,
-    Option<i64>,
-    i64,
-    Option<String>,
-);
 
 /// Audit events, newest first.
 pub(super) async fn audit(
     on: &PgPool,
     wanted: &AuditQuery,
 ) -> Result<Vec<AuditEvent>, RepositoryError> {
-    let rows: Vec<EventRow> = query_as(
+    let rows: Vec<EventRow<i64>> = query_as(
         "SELECT sequence, (extract(epoch FROM at) * 1000000)::bigint, author, origin, request_id, \
          outcome, kind, id, before_revision, after_revision, changes \
          FROM mirador_events WHERE sequence < $1 \
@@ -301,52 +269,17 @@ pub(super) async fn audit(
     rows.into_iter().map(event).collect()
 }
 
-fn read(row: RecordRow) -> Result<Record, RepositoryError> {
-    let (kind, id, revision, status, document, created_at, updated_at, used_at) = row;
-    let key = RecordKey::new(kind.parse().unwrap_or(Kind::Tenant), &id);
-    let read = || -> Result<Record, Box<dyn Error + Send + Sync>> {
-        kind.parse::<Kind>()?;
-        let status = RecordStatus::from_name(&status)
-            .ok_or_else(|| format!("{status:?} is no status of a record"))?;
-        Ok(Record {
-            key: key.clone(),
-            revision: Revision(natural(revision)),
-            status,
-            document,
-            created_at: Timestamp::from_microsecond(created_at)?,
-            updated_at: Timestamp::from_microsecond(updated_at)?,
-            used_at: used_at.map(Timestamp::from_microsecond).transpose()?,
-        })
-    };
-    read().map_err(|source| RepositoryError::Corrupt {
-        key: key.clone(),
-        source,
-    })
+fn read(row: RecordRow<i64>) -> Result<Record, RepositoryError> {
+    read_record(row, Timestamp::from_microsecond)
 }
 
-fn event(row: EventRow) -> Result<AuditEvent, RepositoryError> {
-    let (sequence, at, author, origin, request_id, outcome, kind, id, before, after, changes) = row;
-    let read = || -> Result<AuditEvent, Box<dyn Error + Send + Sync>> {
-        let outcome = Outcome::from_name(&outcome)
-            .ok_or_else(|| format!("{outcome:?} is no outcome of a write"))?;
-        let changes = changes.map(|changes| serde_json::from_str(&changes));
-        Ok(AuditEvent {
-            sequence: natural(sequence),
-            at: Timestamp::from_microsecond(at)?,
-            author: unescaped(&author),
-            origin: unescaped(&origin),
-            request_id: unescaped(&request_id),
-            outcome,
-            kind: kind.parse()?,
-            id: id.clone(),
-            before: before.map(|count| Revision(natural(count))),
-            after: Revision(natural(after)),
-            changes: changes.transpose()?.unwrap_or_default(),
-        })
-    };
-    read().map_err(|source| RepositoryError::Corrupt {
-        key: RecordKey::new(kind.parse().unwrap_or(Kind::Tenant), &id),
-        source,
+fn event(row: EventRow<i64>) -> Result<AuditEvent, RepositoryError> {
+    let event = read_event(row, Timestamp::from_microsecond)?;
+    Ok(AuditEvent {
+        author: unescaped(&event.author),
+        origin: unescaped(&event.origin),
+        request_id: unescaped(&event.request_id),
+        ..event
     })
 }
 
@@ -365,16 +298,6 @@ pub(super) fn unescaped(text: &str) -> String {
         }
     }
     whole
-}
-
-/// The database's integers are signed. Counts of ours begin at 0 and can't reach 2^63; a cursor
-/// that somebody made up may, and then means "after everything".
-pub(super) fn integer(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn natural(integer: i64) -> u64 {
-    u64::try_from(integer).unwrap_or(0)
 }
 
 #[cfg(test)]

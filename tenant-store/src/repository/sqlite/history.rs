@@ -7,14 +7,14 @@ use jiff::Timestamp;
 use serde_json::{Value, json};
 use sqlx::{Connection, SqliteConnection, SqlitePool, query, query_as};
 
-use super::{KIND, failed, file::DatabaseFile, rows::integer};
+use super::{KIND, failed, file::DatabaseFile};
 use crate::{
     history::{
         Batch, HistoryPage, HistoryQuery, HistoryStore, Horizon, Since, Span, Sum,
-        rows::{ChangeColumns, ChangeRow, SumRow, cut_page, read_sums},
+        rows::{ChangeRow, SumRow, cut_page, read_sums},
     },
     model::TenantId,
-    repository::RepositoryError,
+    repository::{RepositoryError, rows::integer},
 };
 
 const WRITE: &str = "write history";
@@ -46,7 +46,7 @@ impl HistoryStore for SqliteHistory {
         let (at, id) = wanted
             .before
             .map_or((i64::MAX, i64::MAX), |before| (before.at, before.id));
-        let rows: Vec<ChangeColumns> = query_as(
+        let rows: Vec<ChangeRow> = query_as(
             "SELECT id, at, router, kind, signal, endpoint, was, became, cause, sentence \
              FROM health_changes WHERE tenant = ?1 AND (at, id) < (?2, ?3) \
              AND (?4 IS NULL OR kind = ?4) AND (?5 IS NULL OR signal = ?5) \
@@ -64,7 +64,7 @@ impl HistoryStore for SqliteHistory {
         .fetch_all(&self.readers)
         .await
         .map_err(failed("read history"))?;
-        cut_page(&wanted.tenant, rows.into_iter().map(ChangeRow::from), limit)
+        cut_page(&wanted.tenant, rows, limit)
     }
 
     async fn sums(

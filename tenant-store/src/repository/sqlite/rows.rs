@@ -1,6 +1,4 @@
-//! The SQL, and what its rows mean. Every value is bound, never written into a statement.
-
-use std::{collections::HashSet, error::Error, str::FromStr};
+//! The SQL. Every value is bound, never written into a statement.
 
 use jiff::Timestamp;
 use sqlx::{
@@ -16,6 +14,9 @@ use crate::{
     repository::{
         AuditEvent, AuditQuery, Author, BATCH_MAX, ChangeCursor, Changes, Kind, Outcome, Record,
         RecordKey, RecordPage, RecordQuery, RecordStatus, RecordWrite, RepositoryError,
+        rows::{
+            EventRow, FeedRow, RecordRow, integer, natural, read_changes, read_event, read_record,
+        },
     },
 };
 
@@ -53,23 +54,12 @@ pub(super) async fn migrate(writer: &SqlitePool) -> Result<(), BoxDynError> {
     Ok(())
 }
 
-type RecordRow = (
-    String,
-    String,
-    i64,
-    String,
-    String,
-    String,
-    String,
-    Option<String>,
-);
-
 /// One record, whatever its status.
 pub(super) async fn record(
     on: impl SqliteExecutor<'_>,
     key: &RecordKey,
 ) -> Result<Option<Record>, RepositoryError> {
-    let row: Option<RecordRow> = query_as(
+    let row: Option<RecordRow<String>> = query_as(
         "SELECT kind, id, revision, status, document, created_at, updated_at, used_at \
          FROM records WHERE kind = ? AND id = ?",
     )
@@ -88,7 +78,7 @@ pub(super) async fn page(
 ) -> Result<RecordPage, RepositoryError> {
     let limit = wanted.bounded_limit();
     let (key, value) = wanted.label.clone().unzip();
-    let rows: Vec<RecordRow> = query_as(
+    let rows: Vec<RecordRow<String>> = query_as(
         "SELECT kind, id, revision, status, document, created_at, updated_at, used_at \
          FROM records WHERE kind = ?1 AND id > ?2 \
          AND CASE WHEN ?3 IS NULL THEN status IN ('provisioning', 'active', 'suspended') \
@@ -207,7 +197,7 @@ pub(super) async fn changes(
     on: impl SqliteExecutor<'_>,
     after: ChangeCursor,
 ) -> Result<Changes, RepositoryError> {
-    let rows: Vec<(i64, String, String)> = query_as(
+    let rows: Vec<FeedRow> = query_as(
         "SELECT sequence, kind, id FROM events WHERE sequence > ? ORDER BY sequence LIMIT ?",
     )
     .bind(integer(after.0))
@@ -215,46 +205,15 @@ pub(super) async fn changes(
     .fetch_all(on)
     .await
     .map_err(failed("tell what changed"))?;
-    let next = rows
-        .last()
-        .map_or(after, |(sequence, ..)| ChangeCursor(natural(*sequence)));
-    let mut seen = HashSet::new();
-    let mut keys = Vec::new();
-    for (sequence, kind, id) in rows {
-        match kind.parse::<Kind>() {
-            Ok(kind) => {
-                let key = RecordKey::new(kind, &id);
-                if seen.insert(key.clone()) {
-                    keys.push(key);
-                }
-            }
-            // No reader can hold such a record, and stopping here would hide all later changes.
-            Err(error) => tracing::error!(%error, id, sequence, "skipped an audit event"),
-        }
-    }
-    Ok(Changes { keys, next })
+    Ok(read_changes(rows, after))
 }
-
-type EventRow = (
-    i64,
-    String,
-    String,
-    String,
-    String,
-    String,
-    String,
-    String,
-    Option<i64>,
-    i64,
-    Option<String>,
-);
 
 /// Audit events, newest first.
 pub(super) async fn audit(
     on: impl SqliteExecutor<'_>,
     wanted: &AuditQuery,
 ) -> Result<Vec<AuditEvent>, RepositoryError> {
-    let rows: Vec<EventRow> = query_as(
+    let rows: Vec<EventRow<String>> = query_as(
         "SELECT sequence, at, author, origin, request_id, outcome, kind, id, before_revision, \
          after_revision, changes FROM events WHERE sequence < ?1 \
          AND (?2 IS NULL OR kind = ?2) AND (?3 IS NULL OR id = ?3) \
@@ -278,66 +237,15 @@ pub(super) async fn audit(
     rows.into_iter().map(event).collect()
 }
 
-fn read(row: RecordRow) -> Result<Record, RepositoryError> {
-    let (kind, id, revision, status, document, created_at, updated_at, used_at) = row;
-    let key = RecordKey::new(kind.parse().unwrap_or(Kind::Tenant), &id);
-    let read = || -> Result<Record, Box<dyn Error + Send + Sync>> {
-        kind.parse::<Kind>()?;
-        let status = RecordStatus::from_name(&status)
-            .ok_or_else(|| format!("{status:?} is no status of a record"))?;
-        Ok(Record {
-            key: key.clone(),
-            revision: Revision(natural(revision)),
-            status,
-            document,
-            created_at: created_at.parse()?,
-            updated_at: updated_at.parse()?,
-            used_at: used_at.map(|used_at| used_at.parse()).transpose()?,
-        })
-    };
-    read().map_err(|source| RepositoryError::Corrupt {
-        key: key.clone(),
-        source,
-    })
+fn read(row: RecordRow<String>) -> Result<Record, RepositoryError> {
+    read_record(row, |time| time.parse())
 }
 
-fn event(row: EventRow) -> Result<AuditEvent, RepositoryError> {
-    let (sequence, at, author, origin, request_id, outcome, kind, id, before, after, changes) = row;
-    let read = || -> Result<AuditEvent, Box<dyn Error + Send + Sync>> {
-        let outcome = Outcome::from_name(&outcome)
-            .ok_or_else(|| format!("{outcome:?} is no outcome of a write"))?;
-        let changes = changes.map(|changes| serde_json::from_str(&changes));
-        Ok(AuditEvent {
-            sequence: natural(sequence),
-            at: Timestamp::from_str(&at)?,
-            author,
-            origin,
-            request_id,
-            outcome,
-            kind: kind.parse()?,
-            id: id.clone(),
-            before: before.map(|count| Revision(natural(count))),
-            after: Revision(natural(after)),
-            changes: changes.transpose()?.unwrap_or_default(),
-        })
-    };
-    read().map_err(|source| RepositoryError::Corrupt {
-        key: RecordKey::new(kind.parse().unwrap_or(Kind::Tenant), &id),
-        source,
-    })
+fn event(row: EventRow<String>) -> Result<AuditEvent, RepositoryError> {
+    read_event(row, |time| time.parse())
 }
 
 /// A time as text whose order is that of the times.
 fn comparable(at: Timestamp) -> String {
     format!("{at:.9}")
-}
-
-/// `SQLite`'s integers are signed. Counts of ours begin at 0 and can't reach 2^63; a cursor that
-/// somebody made up may, and then means "after everything".
-pub(super) fn integer(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
-fn natural(integer: i64) -> u64 {
-    u64::try_from(integer).unwrap_or(0)
 }
