@@ -14,10 +14,18 @@ const ADDRESSES: usize = 10_000;
 /// Failures of one address are forgiven one by one, all of them in this time.
 const WINDOW: Duration = Duration::from_mins(1);
 
+/// How often those that are forgiven make room, at most: with many addresses it is work, and others
+/// wait meanwhile.
+const SWEEP: Duration = Duration::from_secs(1);
+
 /// Who failed how often, of late.
 #[derive(Debug, Default)]
-pub struct Attempts {
-    by_address: Mutex<HashMap<IpAddr, Failures>>,
+pub struct Attempts(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    by_address: HashMap<IpAddr, Failures>,
+    swept: Option<Instant>,
 }
 
 /// Failures that are not forgiven yet, as of some moment.
@@ -30,20 +38,18 @@ struct Failures {
 impl Attempts {
     /// How long `address` has to wait before it may try again; `None` if it may.
     pub fn wait(&self, address: IpAddr, most: u32, now: Instant) -> Option<Duration> {
-        let addresses = self.by_address.lock();
-        let failures = addresses.get(&key(address, &addresses))?;
+        let known = self.0.lock();
+        let failures = known.by_address.get(&known.key(address))?;
         let excess = failures.left(most, now) - f64::from(most) + 1.0;
         (excess > 0.0).then(|| WINDOW.mul_f64(excess / f64::from(most)))
     }
 
     /// Counts a failure of `address`, of which it has `most` in a minute.
     pub fn failed(&self, address: IpAddr, most: u32, now: Instant) {
-        let mut addresses = self.by_address.lock();
-        if addresses.len() >= ADDRESSES {
-            addresses.retain(|_, failures| failures.left(most, now) > 0.0);
-        }
-        let key = key(address, &addresses);
-        let failures = addresses.entry(key).or_insert(Failures {
+        let mut known = self.0.lock();
+        known.make_room(most, now);
+        let key = known.key(address);
+        let failures = known.by_address.entry(key).or_insert(Failures {
             count: 0.0,
             at: now,
         });
@@ -61,20 +67,32 @@ impl Failures {
     }
 }
 
-/// What stands for an address: for IPv6 its network, of which anybody has many addresses; for those
-/// there is no room for, the unspecified address.
-fn key(address: IpAddr, known: &HashMap<IpAddr, Failures>) -> IpAddr {
-    let key = match address.to_canonical() {
-        IpAddr::V4(address) => IpAddr::V4(address),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+impl Known {
+    /// Drops those that are forgiven, if there is no room and that was not just tried.
+    fn make_room(&mut self, most: u32, now: Instant) {
+        let is_due = |swept| now.saturating_duration_since(swept) >= SWEEP;
+        if self.by_address.len() >= ADDRESSES && self.swept.is_none_or(is_due) {
+            self.by_address
+                .retain(|_, failures| failures.left(most, now) > 0.0);
+            self.swept = Some(now);
         }
-    };
-    if known.len() < ADDRESSES || known.contains_key(&key) {
-        key
-    } else {
-        IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+    }
+
+    /// What stands for an address: for IPv6 its network, of which anybody has many addresses; for
+    /// those there is no room for, the unspecified address.
+    fn key(&self, address: IpAddr) -> IpAddr {
+        let key = match address.to_canonical() {
+            IpAddr::V4(address) => IpAddr::V4(address),
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        };
+        if self.by_address.len() < ADDRESSES || self.by_address.contains_key(&key) {
+            key
+        } else {
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED)
+        }
     }
 }
 
@@ -121,10 +139,10 @@ mod tests {
         for number in 0..20_000 {
             attempts.failed(v4(number), 5, now);
         }
-        assert!(attempts.by_address.lock().len() <= ADDRESSES + 1);
+        assert!(attempts.0.lock().by_address.len() <= ADDRESSES + 1);
         assert!(attempts.wait(v4(30_000), 5, now).is_some());
         assert!(attempts.wait(v4(30_000), 5, now + WINDOW).is_none());
         attempts.failed(v4(1), 5, now + WINDOW);
-        assert_eq!(attempts.by_address.lock().len(), 1);
+        assert_eq!(attempts.0.lock().by_address.len(), 1);
     }
 }

@@ -151,13 +151,7 @@ impl<'a> Line<'a> {
         let who = self.settings.identity.identify(&self.asked()).await?;
         let tenant = named.insert(who.tenant).as_str();
         exchange.identified(who.principal);
-        let (operation, strip) = match self.classified.verdict {
-            Verdict::Forward { operation, strip } => (operation, self.path.length() + strip),
-            Verdict::Malformed => return Err(ProxyError::MalformedPath),
-            Verdict::Denied | Verdict::HealthCheck | Verdict::StatusPage => {
-                return Err(ProxyError::PathDenied);
-            }
-        };
+        let (operation, strip) = self.forwarded()?;
         admit::permit(who.scopes, signal, operation)?;
         let local = self
             .context
@@ -219,6 +213,17 @@ impl<'a> Line<'a> {
             client: self.client,
             peer: self.connection.peer(),
             certificate: self.connection.certificate(),
+        }
+    }
+
+    /// What a backend is to do, and how much of the path is not for it.
+    fn forwarded(&self) -> Result<(Operation, usize), ProxyError> {
+        match self.classified.verdict {
+            Verdict::Forward { operation, strip } => Ok((operation, self.path.length() + strip)),
+            Verdict::Malformed => Err(ProxyError::MalformedPath),
+            Verdict::Denied | Verdict::HealthCheck | Verdict::StatusPage => {
+                Err(ProxyError::PathDenied)
+            }
         }
     }
 

@@ -27,7 +27,9 @@ pub use effective::{Effective, RuleError, ValueSource, effective, rules};
 pub use endpoint::{Endpoint, EndpointProtocol, EndpointUrl, EndpointUrlError};
 pub use feature::{Feature, Features};
 pub use health_check::{DeepCheck, HealthCheck, StatusRange, StatusRangeError};
-pub use identity::{Email, EmailError, Signal, TenantId, TenantIdError, Tier, TierError};
+pub use identity::{
+    Email, EmailError, Signal, SignalError, TenantId, TenantIdError, Tier, TierError,
+};
 pub use key::{
     Access, AllowedTenants, ApiKey, ApiKeyId, ApiKeyIdError, KeyHash, KeyHashError, KeyState,
     Scope, ScopeError,

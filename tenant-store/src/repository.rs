@@ -20,6 +20,7 @@ mod rows;
 pub mod sqlite;
 mod store;
 mod typed;
+mod wait;
 pub mod weaviate;
 
 use std::{fmt, time::Duration};

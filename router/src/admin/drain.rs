@@ -3,11 +3,7 @@
 
 use std::sync::Arc;
 
-use axum::{
-    extract::{FromRequestParts, Path, State},
-    http::request::Parts,
-    response::Response,
-};
+use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use tenant_store::{
     model::{Endpoint, Signal, Tenant, TenantId, TenantRecord},
@@ -19,10 +15,9 @@ use super::{
     body::JsonBody,
     caller::By,
     error::{ApiError, Fault, Problem},
-    health::read_signal,
     parameters::{DryRun, IdempotencyKey, IfMatch, OfDeployment},
     precondition::Match,
-    query::Arguments,
+    query::{Arguments, DeploymentPath},
     tenants,
 };
 use crate::{
@@ -123,7 +118,7 @@ enum Use {
 async fn change(
     control: &Control,
     to: Use,
-    DeploymentPath(id, signal): DeploymentPath,
+    DeploymentPath { tenant: id, signal }: DeploymentPath,
     arguments: Arguments,
     condition: Match,
     author: Author,
@@ -244,30 +239,4 @@ fn check_others(
         endpoint: endpoint.to_owned(),
         others: told,
     })
-}
-
-/// The deployment a path names.
-pub(super) struct DeploymentPath(pub(super) TenantId, pub(super) Signal);
-
-impl<S: Send + Sync> FromRequestParts<S> for DeploymentPath {
-    type Rejection = ApiError;
-
-    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Path((tenant, signal)) = Path::<(String, String)>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| ApiError::fault("id", None, "the path is not UTF-8"))?;
-        let mut faults = Vec::new();
-        let id = tenant.parse::<TenantId>();
-        if let Err(error) = &id {
-            faults.push(Fault::new("id", Some(tenant), error.to_string()));
-        }
-        let named = read_signal(&signal);
-        if let Err(message) = &named {
-            faults.push(Fault::new("signal", Some(signal), message.clone()));
-        }
-        match (id, named) {
-            (Ok(id), Ok(signal)) => Ok(Self(id, signal)),
-            _ => Err(ApiError::Malformed(faults)),
-        }
-    }
 }

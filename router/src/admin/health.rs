@@ -62,7 +62,7 @@ fn filter(arguments: &mut Arguments) -> Filter {
     Filter {
         conditions: conditions.unwrap_or_default(),
         tiers: tiers.unwrap_or_default(),
-        signal: arguments.take_with("signal", read_signal),
+        signal: arguments.take("signal"),
         search: arguments.take("q"),
         order: Order::Worst,
         limit: arguments.take_limit().into(),
@@ -75,14 +75,6 @@ fn several<T: FromStr<Err: ToString>>(text: &str) -> Result<Vec<T>, String> {
     text.split(',')
         .map(|one| one.parse().map_err(|error: T::Err| error.to_string()))
         .collect()
-}
-
-/// Reads a signal by its name.
-pub(super) fn read_signal(text: &str) -> Result<Signal, String> {
-    let named = Signal::ALL
-        .into_iter()
-        .find(|signal| signal.as_str() == text);
-    named.ok_or_else(|| "expected metrics, logs or traces".into())
 }
 
 /// Read a tenant's health

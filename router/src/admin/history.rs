@@ -63,7 +63,7 @@ pub(super) async fn changes(
 ) -> Result<Response, ApiError> {
     let query = HistoryQuery {
         kind: arguments.take_with("kind", read_kind),
-        signal: arguments.take_with("signal", read_signal),
+        signal: arguments.take("signal"),
         since: arguments.take_with("since", read_time),
         until: arguments.take_with("until", read_time),
         before: arguments.take::<HistoryCursor>("before"),
@@ -132,12 +132,6 @@ fn read_kind(text: &str) -> Result<String, String> {
         Kind::Maintenance,
     ];
     one_of(text, KINDS.map(Kind::as_str)).map(Into::into)
-}
-
-fn read_signal(text: &str) -> Result<Signal, String> {
-    one_of(text, Signal::ALL.map(Signal::as_str))?;
-    let named = Signal::ALL.into_iter().find(|one| one.as_str() == text);
-    named.ok_or_else(|| format!("{text} is no signal"))
 }
 
 fn one_of<'t, const N: usize>(text: &'t str, names: [&str; N]) -> Result<&'t str, String> {

@@ -11,7 +11,7 @@ use axum::{
     extract::{FromRequestParts, Path},
     http::request::Parts,
 };
-use tenant_store::model::{ApiKeyId, TenantId, Tier};
+use tenant_store::model::{ApiKeyId, Signal, TenantId, Tier};
 use url::form_urlencoded;
 
 use super::error::{ApiError, Fault};
@@ -158,21 +158,45 @@ impl<S: Send + Sync> FromRequestParts<S> for KeyPath {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
-        let Path((tenant, key)) = Path::<(String, String)>::from_request_parts(parts, state)
-            .await
-            .map_err(|_| ApiError::fault("id", None, "the path is not UTF-8"))?;
-        let mut faults = Vec::new();
-        let id = tenant.parse::<TenantId>();
-        if let Err(error) = &id {
-            faults.push(Fault::new("id", Some(tenant), error.to_string()));
-        }
-        let named = key.parse::<ApiKeyId>();
-        if let Err(error) = &named {
-            faults.push(Fault::new("key", Some(key), error.to_string()));
-        }
-        match (id, named) {
-            (Ok(tenant), Ok(key)) => Ok(Self { tenant, key }),
-            _ => Err(ApiError::Malformed(faults)),
-        }
+        let (tenant, key) = of_tenant(parts, state, "key").await?;
+        Ok(Self { tenant, key })
+    }
+}
+
+/// The deployment a path names, and the tenant whose it is.
+pub(super) struct DeploymentPath {
+    pub(super) tenant: TenantId,
+    pub(super) signal: Signal,
+}
+
+impl<S: Send + Sync> FromRequestParts<S> for DeploymentPath {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let (tenant, signal) = of_tenant(parts, state, "signal").await?;
+        Ok(Self { tenant, signal })
+    }
+}
+
+/// The tenant a path names, and what of it, which is called `name`. Tells of both what is wrong.
+async fn of_tenant<T: FromStr<Err: Display>, S: Send + Sync>(
+    parts: &mut Parts,
+    state: &S,
+    name: &str,
+) -> Result<(TenantId, T), ApiError> {
+    let Path((tenant, what)) = Path::<(String, String)>::from_request_parts(parts, state)
+        .await
+        .map_err(|_| ApiError::fault("id", None, "the path is not UTF-8"))?;
+    let (id, named) = (tenant.parse::<TenantId>(), what.parse::<T>());
+    let mut faults = Vec::new();
+    if let Err(error) = &id {
+        faults.push(Fault::new("id", Some(tenant), error.to_string()));
+    }
+    if let Err(error) = &named {
+        faults.push(Fault::new(name, Some(what), error.to_string()));
+    }
+    match (id, named) {
+        (Ok(id), Ok(named)) => Ok((id, named)),
+        _ => Err(ApiError::Malformed(faults)),
     }
 }

@@ -46,7 +46,7 @@ pub(super) struct Status {
     #[arg(long)]
     tier: Option<String>,
     /// Only tenants with a deployment for it, judged by that: metrics, logs or traces
-    #[arg(long, value_parser = read_signal)]
+    #[arg(long)]
     signal: Option<Signal>,
     /// Only tenants with this in their id or display name
     #[arg(long, short = 'q', value_name = "TEXT")]
@@ -114,11 +114,4 @@ impl Status {
             .filter_map(|(name, value)| Some((name, value?)))
             .collect()
     }
-}
-
-fn read_signal(text: &str) -> Result<Signal, String> {
-    let named = Signal::ALL
-        .into_iter()
-        .find(|signal| signal.as_str() == text);
-    named.ok_or_else(|| "expected metrics, logs or traces".into())
 }

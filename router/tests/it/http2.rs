@@ -264,12 +264,6 @@ async fn grpc_is_refused_in_its_own_way() {
     let old = old.set("/deployments/traces/health_check", no_check.clone());
     mirador.apply(&old).await;
     let endpoints = json!([{"url": nowhere, "protocol": "http2"}]);
-    let drained = json!([{"url": nowhere, "protocol": "http2", "drain": true}]);
-    let away = Tenant::new("away").traces(std::slice::from_ref(&nowhere));
-    let away = away.set("/deployments/traces/health_check", no_check.clone());
-    mirador
-        .apply(&away.set("/deployments/traces/endpoints", drained))
-        .await;
     let acme = Tenant::new("acme").traces(&[nowhere]);
     let acme = acme.set("/deployments/traces/health_check", no_check);
     mirador
@@ -289,11 +283,6 @@ async fn grpc_is_refused_in_its_own_way() {
         ),
         (
             "old",
-            unavailable,
-            "no endpoint of the tenant's traces deployment is available",
-        ),
-        (
-            "away",
             unavailable,
             "no endpoint of the tenant's traces deployment is available",
         ),
@@ -333,4 +322,21 @@ async fn grpc_is_refused_in_its_own_way() {
         .await
         .expect("a reply");
     assert_eq!(text(reply.headers(), "grpc-status"), "3");
+}
+
+/// Nobody tries to connect to what is drained.
+#[tokio::test]
+async fn grpc_does_not_go_to_an_endpoint_that_is_drained() {
+    let mirador = Mirador::start().await;
+    let nowhere = Port::take().url();
+    let drained = json!([{"url": nowhere, "protocol": "http2", "drain": true}]);
+    let acme = Tenant::new("acme").traces(&[nowhere]);
+    let acme = acme.set("/deployments/traces/endpoints", drained);
+    mirador.apply(&acme).await;
+    let client = H2Client::connect(&mirador).await;
+    let reply = client.start(grpc("acme"), &["\0\0\0\0\0"]).await;
+    let reply = reply.expect("a reply");
+    assert_eq!(text(reply.headers(), "grpc-status"), "14");
+    let message = text(reply.headers(), "grpc-message");
+    assert!(message.contains("is available"), "{message}");
 }

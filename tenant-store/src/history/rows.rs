@@ -44,7 +44,7 @@ pub(crate) fn read_sums(rows: Vec<SumRow>, moments: usize) -> Result<Vec<Sum>, R
     let mut sums: Vec<Sum> = Vec::new();
     for (tenant, signal, moment, good, bad) in rows {
         let mut read = || -> Result<(), Fault> {
-            let (id, signal) = (tenant.parse::<TenantId>()?, signal_named(&signal)?);
+            let (id, signal) = (tenant.parse::<TenantId>()?, signal.parse::<Signal>()?);
             let last = sums.last();
             if last.is_none_or(|last| (&last.tenant, last.signal) != (&id, signal)) {
                 sums.push(Sum {
@@ -74,7 +74,7 @@ fn read_change(row: ChangeRow) -> Result<(HistoryCursor, HistoryEntry), Fault> {
         at: Timestamp::from_microsecond(at)?,
         router,
         kind,
-        signal: signal.as_deref().map(signal_named).transpose()?,
+        signal: signal.as_deref().map(str::parse).transpose()?,
         endpoint,
         from,
         to,
@@ -82,11 +82,6 @@ fn read_change(row: ChangeRow) -> Result<(HistoryCursor, HistoryEntry), Fault> {
         sentence,
     };
     Ok((HistoryCursor { at, id }, entry))
-}
-
-fn signal_named(name: &str) -> Result<Signal, Fault> {
-    let signal = Signal::ALL.into_iter().find(|one| one.as_str() == name);
-    signal.ok_or_else(|| format!("{name:?} is no signal").into())
 }
 
 fn corrupt(tenant: &str, source: Fault) -> RepositoryError {

@@ -124,6 +124,20 @@ impl Signal {
     }
 }
 
+/// A text that names no [`Signal`].
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("expected metrics, logs or traces, not {0:?}")]
+pub struct SignalError(Box<str>);
+
+impl FromStr for Signal {
+    type Err = SignalError;
+
+    fn from_str(text: &str) -> Result<Self, SignalError> {
+        let named = Self::ALL.into_iter().find(|one| one.as_str() == text);
+        named.ok_or_else(|| SignalError(text.into()))
+    }
+}
+
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())

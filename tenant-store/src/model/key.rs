@@ -186,7 +186,7 @@ impl FromStr for Scope {
 
     fn from_str(text: &str) -> Result<Self, ScopeError> {
         let parts = text.split_once(':').and_then(|(signal, access)| {
-            let signal = Signal::ALL.into_iter().find(|s| s.as_str() == signal)?;
+            let signal = signal.parse().ok()?;
             let access = Access::ALL.into_iter().find(|a| a.as_str() == access)?;
             Some(Self { signal, access })
         });

@@ -24,13 +24,14 @@ use parking_lot::RwLock;
 use tokio::{
     sync::{Mutex, watch},
     task::{JoinHandle, spawn_blocking},
-    time::{Instant, sleep, timeout},
+    time::sleep,
 };
 
 use self::holding::Holding;
 use super::{
     AuditEvent, AuditQuery, Author, ChangeCursor, Changes, Committed, Record, RecordKey,
     RecordPage, RecordQuery, RecordStore, RecordWrite, RepositoryError, StoreFault, unavailable,
+    wait::Wait,
 };
 
 const KIND: &str = "files";
@@ -169,18 +170,13 @@ impl RecordStore for FilesRepository {
         after: ChangeCursor,
         patience: Duration,
     ) -> Result<Changes, RepositoryError> {
-        let patience_ends = Instant::now() + patience;
-        // Subscribed before asking, so that a change in between is not slept through.
-        let mut stirred = self.watched.stirred.subscribe();
+        let mut wait = Wait::begin(&self.watched.stirred, patience, Duration::MAX);
         loop {
             self.watched.check("tell what changed")?;
             let changes = self.watched.holding.read().mirror().changes(after);
-            let left = patience_ends.saturating_duration_since(Instant::now());
-            if changes.next > after || left.is_zero() {
+            if wait.is_over(&changes, after).await {
                 return Ok(changes);
             }
-            // Woken or not, it asks again.
-            let _ = timeout(left, stirred.changed()).await;
         }
     }
 

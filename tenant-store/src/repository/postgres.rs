@@ -20,16 +20,12 @@ use sqlx::{
     postgres::{PgConnectOptions, PgPoolOptions, PgSslMode},
 };
 use thiserror::Error;
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, task::JoinHandle, time::timeout};
 
 use self::history::PostgresHistory;
 use super::{
     AuditEvent, AuditQuery, Author, ChangeCursor, Changes, Committed, Record, RecordKey,
-    RecordPage, RecordQuery, RecordStore, RecordWrite, RepositoryError, unavailable,
+    RecordPage, RecordQuery, RecordStore, RecordWrite, RepositoryError, unavailable, wait::Wait,
 };
 use crate::history::HistoryStore;
 
@@ -268,18 +264,12 @@ impl RecordStore for PostgresRepository {
         after: ChangeCursor,
         patience: Duration,
     ) -> Result<Changes, RepositoryError> {
-        let patience_ends = Instant::now() + patience;
-        // Subscribed before looking, so that a write in between is not slept through.
-        let mut stirred = self.stirred.subscribe();
+        let mut wait = Wait::begin(&self.stirred, patience, self.poll_interval);
         loop {
             let changes = rows::changes(&self.pool, after).await?;
-            let left = patience_ends.saturating_duration_since(Instant::now());
-            if changes.next > after || left.is_zero() {
+            if wait.is_over(&changes, after).await {
                 return Ok(changes);
             }
-            let pause = self.poll_interval.min(left);
-            // Woken or not, it looks again.
-            let _ = timeout(pause, stirred.changed()).await;
         }
     }
 

@@ -21,15 +21,12 @@ use sqlx::{
     ConnectOptions, Connection, SqliteConnection, SqlitePool,
     sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous},
 };
-use tokio::{
-    sync::watch,
-    time::{Instant, timeout},
-};
+use tokio::sync::watch;
 
 use self::{file::DatabaseFile, history::SqliteHistory, rows::migrate};
 use super::{
     AuditEvent, AuditQuery, Author, ChangeCursor, Changes, Committed, Record, RecordKey,
-    RecordPage, RecordQuery, RecordStore, RecordWrite, RepositoryError, unavailable,
+    RecordPage, RecordQuery, RecordStore, RecordWrite, RepositoryError, unavailable, wait::Wait,
 };
 use crate::history::HistoryStore;
 
@@ -196,19 +193,13 @@ impl RecordStore for SqliteRepository {
         after: ChangeCursor,
         patience: Duration,
     ) -> Result<Changes, RepositoryError> {
-        let patience_ends = Instant::now() + patience;
-        // Subscribed before looking, so that a write in between is not slept through.
-        let mut written = self.written.subscribe();
+        let mut wait = Wait::begin(&self.written, patience, self.poll_interval);
         loop {
             self.file.check("tell what changed")?;
             let changes = rows::changes(&self.readers, after).await?;
-            let left = patience_ends.saturating_duration_since(Instant::now());
-            if changes.next > after || left.is_zero() {
+            if wait.is_over(&changes, after).await {
                 return Ok(changes);
             }
-            let pause = self.poll_interval.min(left);
-            // Woken or not, it looks again.
-            let _ = timeout(pause, written.changed()).await;
         }
     }
 

@@ -26,11 +26,7 @@ use std::{
 use async_trait::async_trait;
 use jiff::Timestamp;
 use parking_lot::{Mutex, RwLock};
-use tokio::{
-    sync::watch,
-    task::JoinHandle,
-    time::{Instant, timeout},
-};
+use tokio::{sync::watch, task::JoinHandle, time::Instant};
 use url::Url;
 use uuid::Uuid;
 
@@ -42,7 +38,7 @@ use self::{
 use super::{
     AuditEvent, AuditQuery, Author, ChangeCursor, Changes, Committed, Kind, Record, RecordKey,
     RecordPage, RecordQuery, RecordStore, RecordWrite, RepositoryError, mirror::Mirror,
-    unavailable,
+    unavailable, wait::Wait,
 };
 
 const KIND: &str = "weaviate";
@@ -322,18 +318,13 @@ impl RecordStore for WeaviateRepository {
         after: ChangeCursor,
         patience: Duration,
     ) -> Result<Changes, RepositoryError> {
-        let patience_ends = Instant::now() + patience;
-        // Subscribed before asking, so that a change in between is not slept through.
-        let mut stirred = self.shared.stirred.subscribe();
+        let mut wait = Wait::begin(&self.shared.stirred, patience, Duration::MAX);
         loop {
             self.shared.check("tell what changed")?;
             let changes = self.shared.mirror.read().changes(after);
-            let left = patience_ends.saturating_duration_since(Instant::now());
-            if changes.next > after || left.is_zero() {
+            if wait.is_over(&changes, after).await {
                 return Ok(changes);
             }
-            // Woken or not, it asks again.
-            let _ = timeout(left, stirred.changed()).await;
         }
     }
 

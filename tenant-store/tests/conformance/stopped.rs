@@ -44,6 +44,8 @@ pub(crate) async fn writes_are_whole_or_nothing(server: Arc<impl Server>, store:
         Arc::new(AtomicBool::new(false)),
         Arc::new(AtomicBool::new(false)),
     );
+    // Asked before there is a crowd: many writers may keep others waiting for too long.
+    let cursor = store.position().await.unwrap();
     let mut writing = JoinSet::new();
     for writer in 0..WRITERS {
         let (store, over) = (store.clone(), over.clone());
@@ -52,7 +54,7 @@ pub(crate) async fn writes_are_whole_or_nothing(server: Arc<impl Server>, store:
             (tenant.clone(), write_on(&store, &tenant, &over).await)
         });
     }
-    let watching = tokio::spawn(watch(store.clone(), settled.clone()));
+    let watching = tokio::spawn(watch(store.clone(), cursor, settled.clone()));
     // Times in which writers write: what is tried here.
     sleep(WHILE).await;
     let stopping = server.clone();
@@ -128,9 +130,12 @@ async fn written_at_last(store: &Repository, tenant: &TenantId) -> Revision {
 
 /// Follows the feed, over whatever happens to it, and reads what it names; answers what it has when
 /// nothing more comes.
-async fn watch(store: Arc<Repository>, settled: Arc<AtomicBool>) -> BTreeMap<TenantId, Revision> {
+async fn watch(
+    store: Arc<Repository>,
+    mut cursor: ChangeCursor,
+    settled: Arc<AtomicBool>,
+) -> BTreeMap<TenantId, Revision> {
     let mut seen = BTreeMap::new();
-    let mut cursor = store.position().await.unwrap();
     let began = Instant::now();
     loop {
         assert!(began.elapsed() < 2 * DEADLINE, "the feed does not end");

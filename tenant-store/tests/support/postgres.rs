@@ -13,7 +13,7 @@ use std::{
     },
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
-    sync::{Arc, Mutex, MutexGuard, PoisonError, Weak, mpsc},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError, mpsc},
     thread::{self, JoinHandle},
     time::{Duration, Instant},
 };
@@ -42,6 +42,7 @@ pub(crate) struct PostgresServer {
 
 #[derive(Debug)]
 struct Running {
+    process: u32,
     stop: mpsc::Sender<()>,
     keeper: JoinHandle<()>,
 }
@@ -110,16 +111,36 @@ impl PostgresServer {
         panic!("PostgreSQL does not start:\n{}", server.log());
     }
 
-    /// The one that the tests of this process share, started if none of them uses it right now.
+    /// The one that the tests of this process share, started by the first that asks for it. It ends
+    /// with the process, and its data soon after.
     #[allow(dead_code, reason = "not for every test program")]
     pub(crate) fn shared() -> Arc<Self> {
-        static SHARED: Mutex<Weak<PostgresServer>> = Mutex::new(Weak::new());
-        let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
-        shared.upgrade().unwrap_or_else(|| {
-            let server = Arc::new(Self::start());
-            *shared = Arc::downgrade(&server);
-            server
-        })
+        static SHARED: LazyLock<(Arc<PostgresServer>, Child)> = LazyLock::new(|| {
+            let server = PostgresServer::start();
+            let clearer = server.cleared_after_us();
+            (Arc::new(server), clearer)
+        });
+        SHARED.0.clone()
+    }
+
+    /// A process that removes the data once we are gone and the server is, too: what a process holds
+    /// for as long as it lives is never dropped.
+    fn cleared_after_us(&self) -> Child {
+        const CLEAR: &str = "read -r _; tries=100; \
+            while [ $tries -gt 0 ] && kill -0 \"$1\"; do sleep 0.1; tries=$((tries - 1)); done; \
+            rm -rf \"$2\"";
+        let process = self.running().as_ref().map(|running| running.process);
+        Command::new("sh")
+            .args(["-c", CLEAR, "clear"])
+            .arg(process.expect("a server that runs").to_string())
+            .arg(self.folder.path())
+            .current_dir("/")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .process_group(0)
+            .spawn()
+            .expect("sh can be run")
     }
 
     /// Where a database of it is, with user and password.
@@ -135,7 +156,7 @@ impl PostgresServer {
     #[allow(dead_code, reason = "not for every test program")]
     pub(crate) fn stop(&self) {
         let running = self.running().take();
-        if let Some(Running { stop, keeper }) = running {
+        if let Some(Running { stop, keeper, .. }) = running {
             drop(stop);
             keeper.join().expect("the server's keeper");
         }
@@ -155,9 +176,14 @@ impl PostgresServer {
         let mut settings = vec![format!("port={}", self.port)];
         settings.extend(self.settings.clone());
         let keeper = thread::spawn(move || keep(&data, &log, &settings, &told, &stopped));
-        let ready = hear.recv_timeout(PATIENCE).unwrap_or(false);
-        *self.running() = ready.then_some(Running { stop, keeper });
-        ready
+        let process = hear.recv_timeout(PATIENCE).ok().flatten();
+        let running = |process| Running {
+            process,
+            stop,
+            keeper,
+        };
+        *self.running() = process.map(running);
+        process.is_some()
     }
 
     fn running(&self) -> MutexGuard<'_, Option<Running>> {
@@ -180,20 +206,20 @@ impl PostgresServer {
 impl Drop for PostgresServer {
     fn drop(&mut self) {
         let running = self.running().take();
-        if let Some(Running { stop, keeper }) = running {
+        if let Some(Running { stop, keeper, .. }) = running {
             drop(stop);
             let _ = keeper.join();
         }
     }
 }
 
-/// Starts the server, tells when it is ready or has ended, and ends it when told. The server's life
+/// Starts the server, tells its process when it is ready, or that it has ended, and ends it when told. The server's life
 /// hangs on this thread's.
 fn keep(
     data: &Path,
     log: &Path,
     settings: &[String],
-    told: &mpsc::Sender<bool>,
+    told: &mpsc::Sender<Option<u32>>,
     stopped: &mpsc::Receiver<()>,
 ) {
     let file = File::create(log).expect("a file for its log");
@@ -211,7 +237,7 @@ fn keep(
         .spawn()
         .expect("postgres can be run");
     let ready = until_ready(&mut server, log);
-    let _ = told.send(ready);
+    let _ = told.send(ready.then(|| server.id()));
     if ready {
         // An error too, as it comes from the server being dropped.
         let _ = stopped.recv();

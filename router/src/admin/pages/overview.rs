@@ -61,7 +61,7 @@ fn asked(arguments: &mut Arguments) -> Asked {
             .take_with("condition", conditions)
             .unwrap_or_default(),
         tier: arguments.take_with("tier", chosen::<Tier>).flatten(),
-        signal: arguments.take_with("signal", signal).flatten(),
+        signal: arguments.take_with("signal", chosen::<Signal>).flatten(),
         search: arguments.take_with("q", search).flatten(),
         order: arguments.take_with("sort", order).unwrap_or_default(),
         rows: arguments.take_with("limit", rows).flatten(),
@@ -82,15 +82,6 @@ fn chosen<T: std::str::FromStr<Err: ToString>>(text: &str) -> Result<Option<T>, 
 fn conditions(text: &str) -> Result<Vec<Condition>, String> {
     let words = text.split(',').filter(|word| !word.is_empty());
     words.map(str::parse).collect()
-}
-
-fn signal(text: &str) -> Result<Option<Signal>, String> {
-    let found = Signal::ALL.into_iter().find(|one| one.as_str() == text);
-    match (text, found) {
-        ("", _) => Ok(None),
-        (_, None) => Err("expected metrics, logs or traces".into()),
-        (_, found) => Ok(found),
-    }
 }
 
 fn search(text: &str) -> Result<Option<String>, String> {

@@ -18,7 +18,6 @@ pub(super) struct DrainArgs {
     /// The tenant's id
     id: TenantId,
     /// Which of its deployments: metrics, logs or traces
-    #[arg(value_parser = read_signal)]
     signal: Signal,
     /// The endpoint, as host:port or as the tenant's document has it
     #[arg(value_name = "HOST:PORT|URL")]
@@ -123,11 +122,4 @@ fn after(now: Timestamp, period: HumanDuration) -> Result<Timestamp, Failure> {
     let end = now.checked_add(period.0).ok();
     let end = end.and_then(|end| Timestamp::from_second(end.as_second()).ok());
     end.ok_or_else(|| Failure::Input(format!("--for {period} is further away than time goes")))
-}
-
-fn read_signal(text: &str) -> Result<Signal, String> {
-    let named = Signal::ALL
-        .into_iter()
-        .find(|signal| signal.as_str() == text);
-    named.ok_or_else(|| "expected metrics, logs or traces".into())
 }
