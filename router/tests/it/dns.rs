@@ -345,6 +345,8 @@ async fn tenants_share_a_name() {
     let mirador = Mirador::with(dns.config()).await;
     for id in ["acme", "globex"] {
         mirador.apply(&tenant(id, "vm.test", &one)).await;
+        let at = one.authority();
+        until(&mirador, id, "an address", |m| each(m, "address") == [&*at]).await;
         assert_eq!(shares(&mirador, id, [&one], 1).await, [1]);
     }
     dns.knows(&[("vm.test", &["127.0.0.2"])]);

@@ -173,7 +173,7 @@ async fn a_service_that_can_be_none_is_refused() {
             .header("If-None-Match", "*")
             .json(tenant.document());
         let reply = put.send().await.expect("an answer");
-        assert_eq!(reply.status(), 422);
+        assert_eq!(reply.status(), 400);
         let told = reply.text().await.expect("a body");
         assert!(
             told.contains(fault) && told.contains("endpoints[0]"),
