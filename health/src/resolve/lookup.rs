@@ -114,6 +114,8 @@ impl Dns {
                             return Ok(addresses);
                         }
                     }
+                    // No records of any kind.
+                    Err(LookupFailure::Empty) => break,
                     // The next domain may be one that the server answers for.
                     Err(refused @ LookupFailure::Refused(_)) => {
                         failure = refused;
@@ -175,6 +177,7 @@ impl Dns {
                         return Ok(targets);
                     }
                 }
+                Err(LookupFailure::Empty) => {}
                 Err(refused @ LookupFailure::Refused(_)) => failure = refused,
                 Err(other) => return Err(other),
             }
@@ -182,7 +185,7 @@ impl Dns {
         Err(failure)
     }
 
-    /// The records of one kind of a full name; none if there is no such name.
+    /// The records of one kind of a full name; `Empty` if there is no such name.
     async fn records(
         &self,
         loaded: &Loaded,
@@ -202,17 +205,11 @@ impl Dns {
 
     fn judge(&self, error: &NetError) -> Result<Vec<RData>, LookupFailure> {
         match error {
-            NetError::Dns(DnsError::NoRecordsFound(none))
-                if matches!(
-                    none.response_code,
-                    ResponseCode::NXDomain | ResponseCode::NoError
-                ) =>
-            {
-                Ok(Vec::new())
-            }
-            NetError::Dns(DnsError::NoRecordsFound(none)) => Err(LookupFailure::Refused(
-                none.response_code.to_string().into(),
-            )),
+            NetError::Dns(DnsError::NoRecordsFound(none)) => match none.response_code {
+                ResponseCode::NoError => Ok(Vec::new()),
+                ResponseCode::NXDomain => Err(LookupFailure::Empty),
+                code => Err(LookupFailure::Refused(code.to_string().into())),
+            },
             NetError::Dns(DnsError::ResponseCode(code)) => {
                 Err(LookupFailure::Refused(code.to_string().into()))
             }

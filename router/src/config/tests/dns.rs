@@ -1,12 +1,12 @@
 //! How names of endpoints are looked up.
 
-use health::Family;
+use health::{Family, ResolverConfig};
 
 use super::*;
 
 #[test]
 fn names_are_looked_up_as_the_system_does_unless_told_otherwise() {
-    assert_eq!(defaults().dns, health::ResolverConfig::default());
+    assert_eq!(defaults().dns, ResolverConfig::default());
     let config = good(
         "dns: {refresh: 5s, timeout: 500ms, family: ipv6, servers: ['10.96.0.10:53', '[fd00::a]:53']}",
     );

@@ -1,7 +1,7 @@
 //! Services by their SRV records.
 
 use reqwest::Method;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::{assert_shared, each, shares, until};
 use crate::support::{
@@ -83,7 +83,7 @@ async fn a_service_is_where_its_records_say() {
         .send()
         .await
         .expect("an answer");
-    let validated: serde_json::Value = reply.json().await.expect("JSON");
+    let validated: Value = reply.json().await.expect("JSON");
     let asked = &validated["deployments"]["metrics"]["endpoints"][0];
     assert_eq!(asked["reachable"], true, "{validated}");
     assert_eq!(asked["health_status"], 200, "{validated}");
