@@ -13,6 +13,7 @@ use hickory_resolver::{
     config::{
         ConnectionConfig, NameServerConfig, ResolveHosts, ResolverConfig as Servers, ResolverOpts,
     },
+    lookup::Lookup,
     net::runtime::TokioRuntimeProvider,
     proto::{
         op::Query,
@@ -127,7 +128,7 @@ impl Loaded {
     pub(super) fn written(&self, name: &Name, kind: RecordType) -> Vec<IpAddr> {
         let query = Query::query(absolute(name), kind);
         let found = self.hosts.lookup_static_host(&query);
-        let records = found.iter().flat_map(|found| found.answers());
+        let records = found.iter().flat_map(Lookup::answers);
         records.filter_map(|record| record.data.ip_addr()).collect()
     }
 

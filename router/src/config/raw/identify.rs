@@ -17,7 +17,8 @@ use serde::{
 use tenant_store::model::{HumanDuration, Scopes};
 
 use crate::config::{
-    Algorithm, BaseDomain, CertificateField, ClaimPath, PathPrefix, Role, SourceKind, TenantPattern,
+    Algorithm, BaseDomain, CertificateField, ClaimPath, PathPrefix, Role, SourceKind,
+    TenantPattern,
     value::{Network, TenantHeader},
 };
 

@@ -155,18 +155,18 @@ impl RouteBuilder {
 
     fn renewed(&self, before: &DeploymentRoute) -> DeploymentRoute {
         let mut expanded = Expanded::default();
-        let mut names = before.names.iter().peekable();
+        let mut rest = before.names.iter().peekable();
         let mut position = 0;
         while let Some(endpoint) = before.endpoints.get(position) {
-            let named = names.next_if(|named| named.endpoints().start == position);
+            let named = rest.next_if(|named| named.endpoints().start == position);
             let Some(named) = named else {
                 expanded.endpoints.push(endpoint.clone());
                 position += 1;
                 continue;
             };
             position = named.endpoints().end;
-            let of_names: usize = names.clone().map(|named| usize::from(named.count)).sum();
-            let following = before.endpoints.len() - position - of_names + names.clone().count();
+            let of_names: usize = rest.clone().map(|named| usize::from(named.count)).sum();
+            let following = before.endpoints.len() - position - of_names + rest.clone().count();
             self.renew_name(&mut expanded, before, named, following);
         }
         DeploymentRoute::of(before, expanded)

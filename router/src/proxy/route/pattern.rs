@@ -98,7 +98,7 @@ impl Pattern {
         };
         if let Some(service) = &place.service {
             target.name = format!("{}:{}", service.host, service.port).into();
-            self.probe_service(&mut target, &peer, service);
+            probe_service(&mut target, &peer, service);
         }
         let name = self.name_of(known, place);
         let from = (name != self.called).then(|| self.called.clone());
@@ -183,13 +183,13 @@ impl Pattern {
             origin: Some(origin.clone()),
         })
     }
+}
 
-    /// Has a service's host probed under the name that requests go to, or that is verified.
-    fn probe_service(&self, target: &mut Target, peer: &Peer, service: &ServiceTarget) {
-        let verified = peer.tls.as_ref().map(|tls| tls.server_name.to_str());
-        let host = verified.as_deref().unwrap_or(&service.host);
-        probe::address(&mut target.url, host, service.port);
-    }
+/// Has a service's host probed under the name that requests go to, or that is verified.
+fn probe_service(target: &mut Target, peer: &Peer, service: &ServiceTarget) {
+    let verified = peer.tls.as_ref().map(|tls| tls.server_name.to_str());
+    let host = verified.as_deref().unwrap_or(&service.host);
+    probe::address(&mut target.url, host, service.port);
 }
 
 /// What a service's host is verified as: by its own name, unless the document says another. Without

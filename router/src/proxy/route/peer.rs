@@ -118,7 +118,7 @@ fn interned<K: Eq + Hash, E>(
     if let Some(peer) = known {
         return Ok(peer);
     }
-    let made = Arc::new(make()?);
+    let peer = Arc::new(make()?);
     let mut peers = peers.lock();
     if let Some(other) = peers.get(&key).and_then(Weak::upgrade) {
         return Ok(other); // made by somebody else meanwhile
@@ -126,8 +126,8 @@ fn interned<K: Eq + Hash, E>(
     if peers.len() > 1024 && peers.len().is_power_of_two() {
         peers.retain(|_, peer| peer.strong_count() > 0);
     }
-    peers.insert(key, Arc::downgrade(&made));
-    Ok(made)
+    peers.insert(key, Arc::downgrade(&peer));
+    Ok(peer)
 }
 
 impl Peer {

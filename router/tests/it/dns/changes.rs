@@ -23,8 +23,8 @@ async fn endpoints_follow_their_name() {
     let [first, second] = Port::take_beside();
     let one = Upstream::start_on(first, move |asked| match asked.target() {
         "/api/v1/export" => {
-            let head = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun";
-            vec![send(head), Step::Await(Arc::clone(&held)), send("ended")]
+            let begun = "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nbegun";
+            vec![send(begun), Step::Await(Arc::clone(&held)), send("ended")]
         }
         _ => ok("one"),
     });
