@@ -8,7 +8,7 @@ use std::{sync::Arc, time::Duration};
 
 use jiff::{SignedDuration, Timestamp, fmt::rfc2822};
 use reqwest::{
-    Method, Request, Response, StatusCode,
+    Method, Response, StatusCode,
     header::{DATE, HeaderValue},
 };
 use serde::Serialize;
@@ -302,7 +302,7 @@ async fn ask(target: &Target, method: Method, path: &str) -> Result<Response, Un
     };
     url.set_path(path);
     url.set_query(query);
-    let mut request = Request::new(method, url);
+    let mut request = target.request(method, url);
     probe::authorize(&mut request, target);
     let sent = time::timeout(TIMEOUT, target.client.execute(request)).await;
     match sent {

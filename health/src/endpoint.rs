@@ -5,6 +5,7 @@
 //! in `machine`; this file connects them to the clock, the schedule and the listeners.
 
 mod look;
+mod named;
 mod probing;
 mod run;
 mod traffic;
@@ -209,6 +210,7 @@ impl EndpointHealth {
             at: core.since,
         };
         self.monitor.announce(transition.clone());
+        self.doubt_name(transition.to);
         transition
     }
 

@@ -18,6 +18,9 @@
 //! A [`DeepCheck`] looks more closely and less often: at product, query, ingestion, disk and clock.
 //! Its [`Findings`] leave availability alone; they are for people.
 //!
+//! A [`Resolver`] keeps the addresses of names current in the background ([`WatchedName`]), so that each
+//! address can be an endpoint of its own.
+//!
 //! The crate knows endpoints only: no tenants, no deployments, no balancing policy. It never
 //! decides where a request goes.
 #![forbid(unsafe_code)]
@@ -36,6 +39,7 @@ mod monitor;
 mod outlier;
 mod probe;
 mod product;
+mod resolve;
 mod schedule;
 mod site;
 mod snapshot;
@@ -56,6 +60,10 @@ pub use crate::{
     outlier::OutlierPolicy,
     probe::{ProbeFailure, client_builder},
     product::{MetricsPage, Product},
+    resolve::{
+        Family, Known, LookupCounts, LookupFailure, MOST_PLACES, NameSnapshot, NameStats, Place,
+        Question, Resolver, ResolverConfig, ServiceTarget, WatchedName,
+    },
     snapshot::{HealthSnapshot, ProbeSnapshot},
     stats::{MonitorStats, ProbeCounts},
     target::{ProbeSpec, Target},

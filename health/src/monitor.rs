@@ -286,7 +286,7 @@ fn start_looks(looks: &mut VecDeque<Weak<EndpointHealth>>, looking: &mut JoinSet
     }
 }
 
-async fn sleep_until(at: Option<Instant>) {
+pub(crate) async fn sleep_until(at: Option<Instant>) {
     match at {
         Some(at) => time::sleep_until(at).await,
         None => std::future::pending().await,

@@ -69,9 +69,10 @@ pub(crate) async fn probe(target: &Target, timeout: Duration) -> Result<(), Prob
 
 async fn ask(target: &Target, timeout: Duration) -> Result<(), ProbeFailure> {
     let fault = |error| classify(&error, timeout);
-    let sent = target.client.execute(request(target)).await;
-    let mut response = sent.map_err(fault)?;
-    if response.url() != &target.url {
+    let request = request(target);
+    let url = request.url().clone();
+    let mut response = target.client.execute(request).await.map_err(fault)?;
+    if *response.url() != url {
         return Err(ProbeFailure::Redirected);
     }
     let terms = target.terms.as_deref();
@@ -102,7 +103,7 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
 }
 
 fn request(target: &Target) -> Request {
-    let mut request = Request::new(Method::GET, target.url.clone());
+    let mut request = target.request(Method::GET, target.url.clone());
     authorize(&mut request, target);
     let headers = request.headers_mut();
     let terms = target.terms.iter().flat_map(|terms| &terms.headers);

@@ -3,24 +3,33 @@
 use std::{
     fmt,
     hash::{Hash, Hasher},
+    net::IpAddr,
     sync::Arc,
     time::Duration,
 };
 
-use reqwest::{Client, header::HeaderValue};
-use url::Url;
+use reqwest::{
+    Client, Method, Request,
+    header::{HOST, HeaderValue},
+};
+use url::{Host, Position, Url};
 
-use crate::{deep::DeepCheck, terms::ProbeTerms};
+use crate::{deep::DeepCheck, resolve::WatchedName, terms::ProbeTerms};
 
 /// An endpoint to watch.
 ///
-/// Targets with equal `url`, `identity`, `probe`, `terms` and `deep` are the same endpoint: they share one
+/// Targets with equal `url`, `address`, `identity`, `probe`, `terms` and `deep` are the same endpoint: they share one
 /// [`EndpointHealth`](crate::EndpointHealth) and one probe, with the client and the authorization
 /// of whoever came first.
 #[derive(Clone)]
 pub struct Target {
     /// The full probe URL, such as `http://10.0.0.1:8428/health`. Its port is the one probed.
     pub url: Url,
+    /// Where it is, if its host is a name that was looked up: probes go there under that name. Over
+    /// TLS it is the client that has to connect there, as the name is the certificate's.
+    pub address: Option<IpAddr>,
+    /// The name that address is one of: it is looked up again when the endpoint fails.
+    pub of: Option<Arc<WatchedName>>,
     /// `host:port`, for logs and metrics.
     pub name: Arc<str>,
     /// How to probe; `None` leaves the judgement to live requests.
@@ -46,6 +55,24 @@ impl Target {
         terms.map_or(Duration::ZERO, |terms| terms.start_grace.min(DURATION_MAX))
     }
 
+    /// A request for `url`, which is one of this endpoint, to where it is.
+    pub(crate) fn request(&self, method: Method, mut url: Url) -> Request {
+        let mut name = None;
+        if let Some(address) = self.address
+            && url.scheme() == "http"
+        {
+            let authority = &url[Position::BeforeHost..Position::AfterPort];
+            name = HeaderValue::from_str(authority).ok();
+            // An URL with a host takes another one.
+            let _ = url.set_ip_host(address);
+        }
+        let mut request = Request::new(method, url);
+        if let Some(name) = name {
+            request.headers_mut().insert(HOST, name);
+        }
+        request
+    }
+
     /// Brings limits into range and hides the credentials, once, before anything relies on it.
     pub(crate) fn sanitized(mut self) -> Self {
         self.probe = self.probe.map(ProbeSpec::clamped);
@@ -61,6 +88,7 @@ impl fmt::Debug for Target {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Target")
             .field("name", &self.name)
+            .field("address", &self.address)
             .field("probe", &self.probe)
             .field("terms", &self.terms)
             .field("identity", &self.identity)
@@ -119,7 +147,8 @@ impl ByIdentity {
     fn parts(&self) -> impl PartialEq + Hash {
         let target = &*self.0;
         let checks = (target.terms.as_deref(), target.deep.as_deref());
-        (&target.url, target.identity, target.probe, checks)
+        let place = (&target.url, target.address);
+        (place, target.identity, target.probe, checks)
     }
 }
 
@@ -142,9 +171,16 @@ impl Hash for ByIdentity {
 pub(crate) struct ByPort(pub(crate) Arc<Target>);
 
 impl ByPort {
-    fn parts(&self) -> (&str, Option<&str>, Option<u16>) {
+    /// By its address, where that is known: names may share one.
+    fn parts(&self) -> (&str, Option<IpAddr>, Option<&str>, Option<u16>) {
         let url = &self.0.url;
-        (url.scheme(), url.host_str(), url.port_or_known_default())
+        let address = self.0.address.or_else(|| match url.host()? {
+            Host::Ipv4(address) => Some(address.into()),
+            Host::Ipv6(address) => Some(address.into()),
+            Host::Domain(_) => None,
+        });
+        let name = url.host_str().filter(|_| address.is_none());
+        (url.scheme(), address, name, url.port_or_known_default())
     }
 }
 

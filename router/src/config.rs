@@ -21,7 +21,7 @@ use std::{
     time::Duration,
 };
 
-use health::MonitorConfig;
+use health::{MonitorConfig, ResolverConfig};
 use ipnet::IpNet;
 use tenant_store::{
     cache::CacheConfig,
@@ -67,6 +67,8 @@ pub struct Config {
     pub cache: CacheConfig,
     /// How endpoints are watched.
     pub health: MonitorConfig,
+    /// How their names are looked up.
+    pub dns: ResolverConfig,
     /// What is remembered of tenants' health.
     pub history: HistoryConfig,
     /// How endpoints are picked.
@@ -358,6 +360,7 @@ impl Config {
                 self.health != other.health
                     || self.picking.max_ejected.to_bits() != other.picking.max_ejected.to_bits(),
             ),
+            ("dns", self.dns != other.dns),
             ("history", self.history != other.history),
             ("metrics.max_tenants", self.max_tenants != other.max_tenants),
             ("tenants", self.tenants != other.tenants),
@@ -398,6 +401,7 @@ impl Config {
             workers,
             cache,
             health,
+            dns,
             history,
             picking,
             max_tenants,
@@ -413,6 +417,7 @@ impl Config {
             workers,
             cache,
             health,
+            dns,
             history,
             picking,
             max_tenants,

@@ -18,6 +18,7 @@ use crate::{
     credentials::Credentials,
     history::{History, Sources},
     keys::KeyRing,
+    names::Names,
     proxy::route::TenantRoute,
     public_page::PublicPage,
     standing::Standing,
@@ -57,6 +58,7 @@ pub struct Control {
     tiers: Arc<Tiers>,
     keys: Arc<KeyRing>,
     monitor: Arc<Monitor>,
+    names: Names,
     standing: Arc<Standing>,
     history: Arc<History>,
     telemetry: Arc<Telemetry>,
@@ -83,6 +85,8 @@ pub struct Parts {
     pub keys: Arc<KeyRing>,
     /// Who is alive.
     pub monitor: Arc<Monitor>,
+    /// Where names lead.
+    pub names: Names,
     /// What is remembered of tenants' health.
     pub history: Arc<History>,
     /// The router's metrics.
@@ -111,6 +115,7 @@ impl Control {
             tiers: parts.tiers,
             keys: parts.keys,
             monitor: parts.monitor,
+            names: parts.names,
             history: parts.history,
             telemetry: parts.telemetry,
             credentials,
@@ -157,6 +162,11 @@ impl Control {
     /// Who is alive.
     pub fn monitor(&self) -> &Arc<Monitor> {
         &self.monitor
+    }
+
+    /// Where names lead.
+    pub fn names(&self) -> &Names {
+        &self.names
     }
 
     /// The router's metrics.
@@ -225,6 +235,7 @@ impl Control {
             tenants: self.standing.states(cache.entries),
             cache,
             monitor: self.monitor.stats(),
+            names: self.names.resolver.stats(),
             service: self.history.service(&self.tenants, &self.telemetry),
             history: self.history.stats(),
             store_faults: self.repository.store().faults(),

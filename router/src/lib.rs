@@ -19,6 +19,7 @@ pub mod jwt;
 pub mod keyring;
 pub mod keys;
 pub mod listener;
+pub mod names;
 pub mod notify;
 mod pages;
 pub mod proxy;

@@ -3,7 +3,7 @@
 use std::{convert::Infallible, io, sync::Arc, thread, time::Duration};
 
 use arc_swap::ArcSwap;
-use health::Monitor;
+use health::{Monitor, Resolver};
 use tenant_store::{
     cache::TenantCache,
     document::{self, Faults},
@@ -28,6 +28,7 @@ use crate::{
     history::History,
     keys::KeyRing,
     listener::{Address, BindError, Listener, bind},
+    names::Names,
     notify,
     proxy::route::{RouteBuilder, RouteFault, TenantRoute},
     store,
@@ -107,13 +108,15 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
     let telemetry = Telemetry::new(config.max_tenants)?;
     let monitor = Monitor::new(config.health);
     let (tiers, keys) = tiers_and_keys(&config, &repository).await;
-    let tenants = tenant_cache(&config, &repository, &telemetry, &monitor, &tiers)?;
+    let names = names(&config, &telemetry, &monitor, &tiers)?;
+    let tenants = tenant_cache(&config, &repository, &names);
     let parts = Parts {
         repository,
         tenants,
         tiers,
         keys,
         monitor,
+        names,
         history,
         telemetry,
         certificates: addresses
@@ -159,9 +162,12 @@ pub async fn serve(config: Config, ready: impl FnOnce(&str)) -> Result<(), Serve
 fn in_the_background(control: &Arc<Control>) -> Vec<JoinHandle<()>> {
     let tenants = control.tenants();
     let (standing, monitor) = (control.standing(), control.monitor());
+    let names = control.names().clone();
     vec![
         tokio::spawn(standing.clone().follow(monitor.clone())),
         tokio::spawn(monitor.clone().run()),
+        tokio::spawn(names.resolver.clone().run()),
+        tokio::spawn(names.follow(tenants.clone())),
         tokio::spawn(warm_and_follow(tenants.clone())),
         tokio::spawn(control.tiers().clone().follow(tenants.clone())),
         tokio::spawn(control.keys().clone().follow()),
@@ -273,23 +279,30 @@ async fn tiers_and_keys(
     (tiers, keys)
 }
 
-fn tenant_cache(
+/// What routes are built by.
+fn names(
     config: &Config,
-    repository: &Arc<Repository>,
     telemetry: &Arc<Telemetry>,
     monitor: &Arc<Monitor>,
     tiers: &Arc<Tiers>,
-) -> Result<Arc<TenantCache<TenantRoute>>, RouteFault> {
+) -> Result<Names, RouteFault> {
     let roots = Arc::new(tls::system_roots());
-    let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots, tiers.clone())?
-        .picking(config.picking.clone());
-    let build = move |record: &_, previous: Option<&_>| builder.build(record, previous);
-    Ok(TenantCache::new(
-        repository.clone(),
-        config.cache,
-        Handle::current(),
-        build,
-    ))
+    let resolver = Resolver::new(config.dns.clone());
+    let routes = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots, tiers.clone())?
+        .picking(config.picking.clone())
+        .resolving(resolver.clone());
+    let routes = Arc::new(routes);
+    Ok(Names { resolver, routes })
+}
+
+fn tenant_cache(
+    config: &Config,
+    repository: &Arc<Repository>,
+    names: &Names,
+) -> Arc<TenantCache<TenantRoute>> {
+    let routes = names.routes.clone();
+    let build = move |record: &_, previous: Option<&_>| routes.build(record, previous);
+    TenantCache::new(repository.clone(), config.cache, Handle::current(), build)
 }
 
 /// Fills the cache, so that endpoints are probed before they are asked for, and keeps it current.

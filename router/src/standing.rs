@@ -33,7 +33,7 @@ use self::{
     sight::{Sight, worse},
 };
 use crate::{
-    proxy::route::{DeploymentRoute, EndpointRoute, TenantRoute},
+    proxy::route::{DeploymentRoute, EndpointRoute, Named, TenantRoute},
     telemetry::Telemetry,
 };
 
@@ -42,8 +42,8 @@ pub use self::{
     event::{ByOperator, Cause, Feed, HealthEvent, Kind, Since},
     overview::{Cursor, Filter, Order},
     view::{
-        Counts, DeploymentHealth, EndpointCounts, EndpointView, Failover, Overall, Overview,
-        SignalSummary, TenantHealth, TenantSummary,
+        Counts, DeploymentHealth, EndpointCounts, EndpointView, Failover, NameView, Overall,
+        Overview, SignalSummary, TenantHealth, TenantSummary,
     },
 };
 
@@ -192,6 +192,11 @@ impl Standing {
             fault,
             served_by,
             endpoints,
+            names: deployment
+                .names()
+                .iter()
+                .map(|named| name_view(named, now))
+                .collect(),
             last_failover: self.last_failover(tenant, signal),
         }
     }
@@ -222,8 +227,12 @@ fn endpoint_view(
     condition: EndpointCondition,
     now: Timestamp,
 ) -> EndpointView {
-    let health = endpoint.health().snapshot();
+    let mut health = endpoint.health().snapshot();
+    // The same address may have been called by its name before others joined it.
+    health.endpoint = endpoint.upstream().name().clone();
     let mut view = EndpointView {
+        from: endpoint.from().map(Into::into),
+        address: endpoint.address(),
         zone: endpoint.zone().map(Into::into),
         priority: endpoint.priority(),
         condition,
@@ -235,6 +244,13 @@ fn endpoint_view(
     view.cause = cause(&view);
     view.sentence = sentence::of_endpoint(&view, now);
     view
+}
+
+fn name_view(named: &Named, now: Timestamp) -> NameView {
+    let mut known = named.record().snapshot();
+    known.left_out = named.left_out();
+    let sentence = sentence::of_name(&known, now);
+    NameView { known, sentence }
 }
 
 /// Why an endpoint is not simply healthy.

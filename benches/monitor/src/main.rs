@@ -92,6 +92,8 @@ fn target(
 ) -> anyhow::Result<Target> {
     Ok(Target {
         url: format!("http://{address}/health").parse()?,
+        address: None,
+        of: None,
         name: address.to_string().into(),
         probe: Some(probe),
         terms: None,

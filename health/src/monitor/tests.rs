@@ -75,6 +75,8 @@ fn start(config: MonitorConfig) -> (Arc<Monitor>, JoinHandle<()>) {
 fn target(address: SocketAddr, probe: Option<ProbeSpec>) -> Target {
     Target {
         url: format!("http://{address}/health").parse().unwrap(),
+        address: None,
+        of: None,
         name: address.to_string().into(),
         probe,
         terms: None,

@@ -211,7 +211,7 @@ fn check_others(
     let views = |name: &str| -> Vec<&EndpointView> {
         let views = seen.iter().flat_map(|seen| &seen.endpoints);
         views
-            .filter(|view| *view.health.endpoint == *name)
+            .filter(|view| view.from.as_deref().unwrap_or(&view.health.endpoint) == name)
             .collect()
     };
     // One that this router does not know yet is believed.

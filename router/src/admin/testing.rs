@@ -2,7 +2,7 @@
 
 use std::{fs, future, net::SocketAddr, path::Path, sync::Arc};
 
-use ::health::{self, Monitor, MonitorConfig};
+use ::health::{self, Monitor, MonitorConfig, Resolver, ResolverConfig};
 use reqwest::{Client, Method, RequestBuilder, StatusCode, header::HeaderMap};
 use rustls::RootCertStore;
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use crate::{
     control::{Control, Parts, Phase},
     history::History,
     keys::KeyRing,
+    names::Names,
     proxy::route::RouteBuilder,
     telemetry::Telemetry,
     tiers::Tiers,
@@ -178,11 +179,16 @@ async fn parts(repository: Arc<Repository>, config: &Config) -> Parts {
     let tiers = Tiers::new(repository.clone());
     let builder = RouteBuilder::new(telemetry.clone(), monitor.clone(), roots, tiers.clone())
         .expect("a builder");
+    let routes = Arc::new(builder);
+    let names = Names {
+        resolver: Resolver::new(ResolverConfig::default()),
+        routes: routes.clone(),
+    };
     let tenants = TenantCache::new(
         repository.clone(),
         CacheConfig::default(),
         Handle::current(),
-        move |record, previous| builder.build(record, previous),
+        move |record, previous| routes.build(record, previous),
     );
     let keys = KeyRing::new(repository.clone(), config.settings.key_secret.clone());
     let history = History::open(config.history.clone(), &repository).await;
@@ -195,6 +201,7 @@ async fn parts(repository: Arc<Repository>, config: &Config) -> Parts {
         tenants,
         tiers,
         monitor,
+        names,
         telemetry,
         certificates: Vec::new(),
         admin_certificate: None,

@@ -13,7 +13,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use futures_util::{StreamExt, stream};
-use health::Product;
+use health::{Product, Resolver};
 use rustls::RootCertStore;
 use serde::Serialize;
 use tenant_store::model::{Deployment, Endpoint, Signal, Tenant, TenantId};
@@ -140,12 +140,13 @@ pub(super) async fn validate(
             "as many tenants' endpoints are being asked as may be at one time; try again",
         ));
     };
-    Ok(axum::Json(of_tenant(tenant).await).into_response())
+    let resolver = control.names().resolver.clone();
+    Ok(axum::Json(of_tenant(tenant, &resolver).await).into_response())
 }
 
 static REQUESTS: tokio::sync::Semaphore = tokio::sync::Semaphore::const_new(REQUESTS_AT_ONCE);
 
-async fn of_tenant(tenant: Tenant) -> Validation {
+async fn of_tenant(tenant: Tenant, resolver: &Arc<Resolver>) -> Validation {
     let roots = Arc::new(system_roots(&tenant).await);
     let deadline = Instant::now() + ALTOGETHER;
     let mut deployments: BTreeMap<Signal, DeploymentCheck> = BTreeMap::new();
@@ -154,7 +155,7 @@ async fn of_tenant(tenant: Tenant) -> Validation {
         let Some(deployment) = &tenant.deployments[signal] else {
             continue;
         };
-        let (prober, fault) = match Prober::new(deployment, &roots) {
+        let (prober, fault) = match Prober::new(deployment, &roots, resolver.clone()) {
             Ok(prober) => (Some(Arc::new(prober)), None),
             Err(fault) => (None, Some(fault)),
         };

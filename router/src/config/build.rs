@@ -18,7 +18,7 @@ use std::{
     time::Duration,
 };
 
-use health::{EjectionPolicy, MonitorConfig, OutlierPolicy};
+use health::{EjectionPolicy, Family, MonitorConfig, OutlierPolicy, ResolverConfig};
 use tenant_store::{
     cache::CacheConfig,
     document::{Document, Report},
@@ -29,7 +29,8 @@ use super::{
     AccessLog, AdminTls, AuditLogConfig, HedgePolicy, ListenerConfig, LogSettings, Picking,
     RetryPolicy, Settings, Shutdown, StoreConfig, UpstreamSettings,
     raw::{
-        RawCache, RawConfig, RawHealth, RawHedge, RawHistory, RawStore, RawStoreKind, RawUpstream,
+        RawCache, RawConfig, RawDns, RawFamily, RawHealth, RawHedge, RawHistory, RawStore,
+        RawStoreKind, RawUpstream,
     },
     value::Workers,
 };
@@ -46,6 +47,7 @@ pub(super) struct Built {
     pub(super) workers: usize,
     pub(super) cache: CacheConfig,
     pub(super) health: MonitorConfig,
+    pub(super) dns: ResolverConfig,
     pub(super) history: HistoryConfig,
     pub(super) picking: Picking,
     pub(super) max_tenants: usize,
@@ -107,6 +109,7 @@ pub(super) fn build(raw: RawConfig, document: &Document, report: &mut Report<'_>
         workers: workers(raw.workers.0),
         cache: builder.cache(&raw.cache),
         health: builder.health(&raw.health),
+        dns: builder.dns(&raw.dns),
         history: builder.history(&raw.history),
         picking: Picking {
             zone: builder.zone(raw.zone),
@@ -256,6 +259,34 @@ impl Builder<'_, '_> {
             },
             slow_start: self.span("health.slow_start", *slow_start, ZERO..=HOUR),
             ..MonitorConfig::default()
+        }
+    }
+
+    fn dns(&mut self, raw: &RawDns) -> ResolverConfig {
+        let most = 16;
+        if raw.servers.len() > most {
+            let message = format!("expected at most {most} servers, not {}", raw.servers.len());
+            self.report.fault("dns.servers", message);
+        }
+        for (n, server) in raw.servers.iter().enumerate() {
+            if server.0.port() == 0 || server.0.ip().is_unspecified() {
+                let path = self.report.item("dns.servers", n);
+                let message = format!(
+                    "expected a server's address and port such as 10.96.0.10:53, not {}",
+                    server.0
+                );
+                self.report.fault(&path, message);
+            }
+        }
+        ResolverConfig {
+            refresh: self.span("dns.refresh", raw.refresh, SECOND..=DAY),
+            timeout: self.span("dns.timeout", raw.timeout, 10 * MILLISECOND..=MINUTE),
+            family: match raw.family {
+                RawFamily::Auto => Family::Auto,
+                RawFamily::Ipv4 => Family::Ipv4,
+                RawFamily::Ipv6 => Family::Ipv6,
+            },
+            servers: raw.servers.iter().map(|server| server.0).collect(),
         }
     }
 

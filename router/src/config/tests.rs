@@ -1,3 +1,4 @@
+mod dns;
 mod files;
 mod identify;
 mod notify;

@@ -176,6 +176,9 @@ fn card(signal: Signal, deployment: &DeploymentHealth) -> Markup {
             @if let Some(fault) = &deployment.fault {
                 p.problem { (fault) }
             }
+            @for name in &deployment.names {
+                @if let Some(sentence) = &name.sentence { p.problem { (sentence) } }
+            }
             div.scroll tabindex="0" role="region" aria-label={ "Endpoints of " (signal) } {
                 table {
                     caption.sr { "Endpoints of " (signal) }
@@ -212,6 +215,11 @@ fn row(endpoint: &EndpointView, served_by: &[String]) -> Markup {
             th scope="row" {
                 span.code { (health.endpoint) }
                 @if serves { " " span.tag { "serving" } }
+                @if let Some(from) = &endpoint.from {
+                    br; span.muted { "of " (from) }
+                } @else if let Some(address) = endpoint.address {
+                    br; span.muted { "at " (address) }
+                }
             }
             td.why {
                 @match &endpoint.sentence { Some(sentence) => (sentence), None => "–" }

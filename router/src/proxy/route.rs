@@ -5,13 +5,18 @@
 
 mod budget;
 mod build;
+mod named;
 mod pace;
+mod pattern;
 mod peer;
 mod probe;
 
-use std::sync::{
-    Arc, OnceLock,
-    atomic::{AtomicU32, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
+    },
 };
 
 use health::{Availability, EndpointHealth};
@@ -35,6 +40,8 @@ use self::pace::Pace;
 pub use budget::RetryBudget;
 pub(crate) use build::authorization;
 pub use build::{RouteBuilder, RouteFault};
+pub use named::Named;
+pub(crate) use peer::unresolved;
 pub use peer::{Peer, PeerHost, PeerTls};
 
 /// One tenant, as the request path sees it.
@@ -51,8 +58,8 @@ pub struct TenantRoute {
     off: Features,
     /// What it was built from besides the tenant's record.
     tier: Arc<TierDefinition>,
-    /// Boxed, as most tenants have one or two of the three.
-    deployments: [Option<Box<DeploymentRoute>>; 3],
+    /// Shared with the route that follows where that differs only in others of them.
+    deployments: [Option<Arc<DeploymentRoute>>; 3],
 }
 
 /// A tenant's backends for one signal, as the request path sees them.
@@ -63,6 +70,8 @@ pub struct DeploymentRoute {
     timeout: std::time::Duration,
     rules: Rules,
     endpoints: Box<[EndpointRoute]>,
+    /// The names that some of them stand for, in their order.
+    names: Box<[Named]>,
     only_http2: bool,
     turn: AtomicU32,
     shared: Arc<DeploymentState>,
@@ -91,7 +100,7 @@ struct Hedging {
 }
 
 /// One endpoint of a deployment.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct EndpointRoute {
     upstream: Upstream,
     zone: Option<Box<str>>,
@@ -103,10 +112,12 @@ pub struct EndpointRoute {
 }
 
 /// How one endpoint is addressed and reached.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Upstream {
     peer: Arc<Peer>,
     name: Arc<str>,
+    /// What the document calls it, if that is something else.
+    from: Option<Arc<str>>,
     host: HeaderValue,
     authority: Authority,
     base_path: Box<str>,
@@ -162,7 +173,7 @@ impl TenantRoute {
 
     /// All deployments there are.
     pub fn deployments(&self) -> impl Iterator<Item = &DeploymentRoute> {
-        self.deployments.iter().flatten().map(Box::as_ref)
+        self.deployments.iter().flatten().map(Arc::as_ref)
     }
 }
 
@@ -182,7 +193,8 @@ impl DeploymentRoute {
         self.rules.policy
     }
 
-    /// Its endpoints, in the order of the tenant's file.
+    /// Its endpoints, in the order of the tenant's file; those of one name in that of their
+    /// addresses.
     pub fn endpoints(&self) -> &[EndpointRoute] {
         &self.endpoints
     }
@@ -201,9 +213,11 @@ impl DeploymentRoute {
     }
 
     /// Opens a worker's own counts of its requests; `overflow` is where it counts those of tenants
-    /// without a label.
+    /// without a label. They outlive addresses, so they go by what the document calls endpoints:
+    /// addresses come and go without end.
     pub fn open_counts(&self, overflow: &Overflow) -> LocalCounts {
-        let names = self.endpoints.iter().map(|e| &e.upstream.name);
+        let upstreams = self.endpoints.iter().map(|endpoint| &endpoint.upstream);
+        let names = upstreams.map(|upstream| upstream.from.as_ref().unwrap_or(&upstream.name));
         self.counts().open(names, overflow)
     }
 
@@ -300,6 +314,30 @@ impl DeploymentRoute {
     }
 }
 
+impl DeploymentRoute {
+    /// The same deployment with other endpoints.
+    fn of(before: &Self, expanded: named::Expanded) -> Self {
+        Self {
+            signal: before.signal,
+            timeout: before.timeout,
+            rules: before.rules,
+            only_http2: only_http2(&expanded.endpoints),
+            endpoints: expanded.endpoints.into(),
+            names: expanded.names.into(),
+            turn: AtomicU32::new(before.turn.load(Ordering::Relaxed)),
+            shared: before.shared.clone(),
+            // One with a fault has no endpoints, and so no names that could change.
+            fault: None,
+        }
+    }
+}
+
+/// Whether nothing else is spoken there.
+fn only_http2(endpoints: &[EndpointRoute]) -> bool {
+    let is_http2 = |e: &EndpointRoute| e.upstream.protocol() == EndpointProtocol::Http2;
+    endpoints.iter().all(is_http2)
+}
+
 impl DeploymentState {
     fn hedging(&self) -> &Hedging {
         self.hedging.get_or_init(Box::default)
@@ -310,6 +348,20 @@ impl EndpointRoute {
     /// `host:port`.
     pub fn name(&self) -> &str {
         &self.upstream.name
+    }
+
+    /// What the document calls it, if that is something else: it is one address of several.
+    pub fn from(&self) -> Option<&str> {
+        self.upstream.from.as_deref()
+    }
+
+    /// Where it was found to be, if the document has a name for it.
+    pub fn address(&self) -> Option<SocketAddr> {
+        let peer = &self.upstream.peer;
+        match (peer.origin(), peer.host()) {
+            (Some(_), PeerHost::Address(address)) => Some(SocketAddr::new(*address, peer.port())),
+            _ => None,
+        }
     }
 
     /// The failure domain it stands in.
@@ -391,7 +443,7 @@ impl Upstream {
     }
 
     /// `host:port`, for logs.
-    pub fn name(&self) -> &str {
+    pub fn name(&self) -> &Arc<str> {
         &self.name
     }
 

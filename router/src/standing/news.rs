@@ -49,6 +49,7 @@ impl Teller<'_> {
             .map_or(Cause::CONFIG, |(_, cause, _)| *cause);
         if let Some(then) = then
             && same_document
+            && has_same_endpoints(then, deployment)
         {
             let why = changed.map(|(.., why)| why);
             self.failover(signal, deployment, then, cause, why);
@@ -199,6 +200,15 @@ fn before(then: Option<&KeptDeployment>, position: usize, endpoint: &EndpointVie
         condition: EndpointCondition::Healthy,
         findings: Vec::new(),
     })
+}
+
+/// Whether there are the same endpoints as before: a name with other addresses is no failover.
+fn has_same_endpoints(then: &KeptDeployment, now: &DeploymentHealth) -> bool {
+    let before = then.endpoints.iter().map(|endpoint| &endpoint.name);
+    before.eq(now
+        .endpoints
+        .iter()
+        .map(|endpoint| &endpoint.health.endpoint))
 }
 
 /// Why an endpoint is other than it was.

@@ -107,7 +107,9 @@ impl Record {
                         && kept.endpoints.len() == endpoints.len()
                         && endpoints.iter().zip(&kept.endpoints).all(|(now, then)| {
                             let health = now.health();
-                            EndpointCondition::of(health, now.is_draining()) == then.condition
+                            now.name() == &*then.name
+                                && EndpointCondition::of(health, now.is_draining())
+                                    == then.condition
                                 && health.findings().iter().eq(then.findings.iter().copied())
                         })
                 })

@@ -1,5 +1,6 @@
 //! Health in words, as somebody on call would say it.
 
+use health::NameSnapshot;
 use jiff::{Timestamp, tz::TimeZone};
 use tenant_store::model::{Maintenance, Signal};
 
@@ -52,6 +53,30 @@ fn deed(endpoint: &EndpointView) -> String {
     } else {
         health.why.phrase()
     }
+}
+
+/// What is the matter with a name; `None` if nothing is.
+pub(super) fn of_name(known: &NameSnapshot, now: Timestamp) -> Option<String> {
+    let NameSnapshot {
+        name,
+        addresses,
+        left_out,
+        ..
+    } = known;
+    if let (Some(since), Some(error)) = (known.failing_since, &known.error) {
+        let since = moment(since, now);
+        let kept = match addresses {
+            0 => String::new(),
+            1 => ", the address it had is used".into(),
+            many => format!(", the {many} addresses it had are used"),
+        };
+        return Some(format!(
+            "{name} can't be resolved since {since}: {error}{kept}"
+        ));
+    }
+    let too_many =
+        || format!("{name} has more addresses than can be used, {left_out} are left out");
+    (*left_out > 0).then(too_many)
 }
 
 /// How a deployment is.

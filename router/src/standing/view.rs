@@ -1,8 +1,8 @@
 //! What people and programs are shown of health: plain values, built when asked for.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::SocketAddr};
 
-use health::{Cause, Finding, HealthSnapshot};
+use health::{Cause, Finding, HealthSnapshot, NameSnapshot};
 use jiff::Timestamp;
 use serde::Serialize;
 use tenant_store::model::{Maintenance, Revision, Signal, Status, TenantId, Tier};
@@ -164,6 +164,10 @@ pub struct DeploymentHealth {
     pub served_by: Vec<String>,
     /// Its endpoints, in the order of the tenant's document.
     pub endpoints: Vec<EndpointView>,
+    /// The names that some of them stand for, and what is known of these.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schema(required = false)]
+    pub names: Vec<NameView>,
     /// When other endpoints began to serve than before, last.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
@@ -184,10 +188,31 @@ pub struct Failover {
     pub cause: super::Cause,
 }
 
+/// A name in a deployment's document.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+#[schema(as = EndpointName)]
+pub struct NameView {
+    /// What is known of it. Those left out include those that the deployment has no room for.
+    #[serde(flatten)]
+    pub known: NameSnapshot,
+    /// The same for people, if something is the matter.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub sentence: Option<String>,
+}
+
 /// The health of one endpoint.
 #[derive(Debug, Clone, Serialize, ToSchema)]
 #[schema(as = EndpointHealth)]
 pub struct EndpointView {
+    /// What the document calls it, as `host:port`: the endpoint is one of several addresses of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub from: Option<String>,
+    /// Where it was found to be, if the document has a name for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, nullable = false, example = "10.0.0.3:8428")]
+    pub address: Option<SocketAddr>,
     /// The failure domain it stands in.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]

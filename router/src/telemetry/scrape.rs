@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeSet, time::UNIX_EPOCH};
 
-use health::MonitorStats;
+use health::{MonitorStats, NameStats};
 use prometheus::{Encoder, TextEncoder};
 use tenant_store::{
     cache::CacheStats,
@@ -20,6 +20,8 @@ pub struct Scrape {
     pub cache: CacheStats,
     /// The health monitor.
     pub monitor: MonitorStats,
+    /// Where names lead.
+    pub names: NameStats,
     /// What is wrong with parts of what is stored.
     pub store_faults: Vec<StoreFault>,
     /// Log lines that nobody took in time.
@@ -88,6 +90,7 @@ pub(super) fn render(
     text.tenants(&scrape.tenants);
     text.endpoints(&scrape.tenants);
     text.health(&scrape.monitor);
+    text.names(&scrape.names);
     text.service(&scrape.service);
     text.history(&scrape.history);
     let help = "Log lines dropped because nobody took them in time.";
@@ -427,5 +430,26 @@ impl Text {
             help,
             stats.transitions,
         );
+    }
+
+    fn names(&mut self, stats: &NameStats) {
+        let help = "Names of endpoints, by what was last answered about them.";
+        self.family("dns_names", "gauge", help);
+        for (state, count) in [
+            ("resolved", stats.resolved),
+            ("kept", stats.kept),
+            ("unresolved", stats.unresolved),
+        ] {
+            let labels = format!("{{state=\"{state}\"}}");
+            self.sample("dns_names", &labels, count);
+        }
+        let help = "Finished lookups of names, by result.";
+        self.family("dns_lookups_total", "counter", help);
+        for (result, count) in stats.lookups.by_result() {
+            let labels = format!("{{result=\"{result}\"}}");
+            self.sample("dns_lookups_total", &labels, count);
+        }
+        let help = "Changes of the addresses of a name.";
+        self.single("dns_changes_total", "counter", help, stats.changes);
     }
 }

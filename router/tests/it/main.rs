@@ -14,6 +14,7 @@ mod answers;
 mod bodies;
 mod clients;
 mod demo;
+mod dns;
 mod drain;
 mod failover;
 mod headers;

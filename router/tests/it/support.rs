@@ -4,6 +4,7 @@ pub(crate) mod acme;
 pub(crate) mod alertmanager;
 pub(crate) mod browser;
 pub(crate) mod client;
+pub(crate) mod dns;
 pub(crate) mod h2;
 pub(crate) mod load;
 pub(crate) mod login;

@@ -48,6 +48,19 @@ impl<R> Entry<R> {
         }
     }
 
+    /// The same tenant at the same revision with another route, as fresh as this one.
+    pub(super) fn with_route(&self, route: R) -> Self {
+        Self {
+            id: self.id.clone(),
+            revision: self.revision,
+            route,
+            state: AtomicU8::new(CURRENT),
+            confirmed: AtomicU64::new(self.confirmed.load(Ordering::Relaxed)),
+            next_refresh: AtomicU64::new(self.next_refresh.load(Ordering::Relaxed)),
+            outdated: AtomicBool::new(self.is_outdated()),
+        }
+    }
+
     /// What was built from the tenant's record at this revision.
     pub fn route(&self) -> &R {
         &self.route

@@ -117,6 +117,29 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         }
     }
 
+    /// Replaces a tenant's route by what `renew` makes of it, at the revision it has: for when
+    /// something that is not in its record has changed, and is at hand. Asks no store. Whether it
+    /// was replaced: `renew` may leave it as it is, and what is not known is not renewed.
+    pub fn renew(&self, id: &TenantId, renew: impl FnOnce(&R) -> Option<R>) -> bool {
+        let mut retired = None;
+        self.entries.entry(id.clone()).and_compute_with(|slot| {
+            let held = slot.map(moka::Entry::into_value);
+            let current = held.filter(|entry| entry.is_current());
+            let renewed = current.and_then(|entry| {
+                let renewed = entry.with_route(renew(entry.route())?);
+                retired = Some(entry);
+                Some(Arc::new(renewed))
+            });
+            renewed.map_or(Op::Nop, Op::Put)
+        });
+        // Only now, as in `merge`.
+        let is_renewed = retired.is_some();
+        if let Some(entry) = retired {
+            entry.retire();
+        }
+        is_renewed
+    }
+
     /// Puts an entry past hard expiry to rest, unless it was confirmed meanwhile.
     pub(super) fn expire(&self, entry: &Arc<Entry<R>>) {
         if !entry.is_current() {

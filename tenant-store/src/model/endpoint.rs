@@ -54,9 +54,19 @@ impl EndpointUrl {
         self.0.scheme() == "https"
     }
 
-    /// `host:port`, the port always given: what metrics and logs call the endpoint.
+    /// The service whose SRV records say where it is, as in `http://srv+_http._tcp.vm-acme/`;
+    /// `None` if the URL names a host.
+    pub fn service(&self) -> Option<&str> {
+        self.0.host_str()?.strip_prefix(SERVICE)
+    }
+
+    /// `host:port`, the port always given: what metrics and logs call the endpoint. A service has
+    /// no port of its own.
     pub fn authority(&self) -> String {
         let host = self.0.host_str().unwrap_or_default();
+        if self.service().is_some() {
+            return host.to_owned();
+        }
         format!(
             "{host}:{}",
             self.0.port_or_known_default().unwrap_or_default()
@@ -67,6 +77,17 @@ impl EndpointUrl {
     pub fn base_path(&self) -> &str {
         self.0.path().trim_end_matches('/')
     }
+}
+
+/// What stands before the name of a service, in the place of a host.
+const SERVICE: &str = "srv+";
+
+/// Whether this can be looked up as the name of a service: labels of letters, digits, `-` and `_`.
+fn is_service(name: &str) -> bool {
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let is_inner = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    let is_label = |label: &str| (1..=63).contains(&label.len()) && label.chars().all(is_inner);
+    name.len() <= 253 && name.split('.').all(is_label)
 }
 
 /// Why a text is not an endpoint's URL.
@@ -90,6 +111,19 @@ pub enum EndpointUrlError {
         "an endpoint's URL must not carry a user or password; put them under `auth`, from a file or the environment"
     )]
     Credentials,
+    /// A service without a name that could be looked up.
+    #[error(
+        "expected the name of an SRV record after srv+, as in http://srv+_http._tcp.vm-acme.prod.svc/, not {0:?}"
+    )]
+    Service(String),
+    /// A service with a port.
+    #[error("the port of a service is in its SRV records: leave :{port} out of {url:?}")]
+    ServicePort {
+        /// The port.
+        port: u16,
+        /// What stood there.
+        url: String,
+    },
     /// A query or fragment, or a path with dot segments.
     #[error("an endpoint's URL ends with its path, without `?`, `#`: {0:?}")]
     Trailing(String),
@@ -112,7 +146,17 @@ impl FromStr for EndpointUrl {
         if url.query().is_some() || url.fragment().is_some() {
             return Err(EndpointUrlError::Trailing(text.into()));
         }
-        Ok(Self(url))
+        let url = Self(url);
+        if let Some(service) = url.service() {
+            if !is_service(service) {
+                return Err(EndpointUrlError::Service(text.into()));
+            }
+            if let Some(port) = url.0.port() {
+                let url = text.into();
+                return Err(EndpointUrlError::ServicePort { port, url });
+            }
+        }
+        Ok(url)
     }
 }
 
@@ -272,4 +316,51 @@ fn weight<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u16, D::Error> {
 
 fn one() -> u16 {
     1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> EndpointUrl {
+        text.parse().expect("an endpoint's URL")
+    }
+
+    #[test]
+    fn a_service_stands_in_the_place_of_a_host() {
+        let service = url("http://srv+_http._tcp.vm-acme.prod.svc/select/0/");
+        assert_eq!(service.service(), Some("_http._tcp.vm-acme.prod.svc"));
+        assert_eq!(service.authority(), "srv+_http._tcp.vm-acme.prod.svc");
+        assert_eq!(service.base_path(), "/select/0");
+        assert_eq!(
+            service.to_string(),
+            "http://srv+_http._tcp.vm-acme.prod.svc/select/0"
+        );
+        assert_eq!(url("https://srv+vm.").service(), Some("vm."));
+        assert_eq!(url("http://vm-acme:8428").service(), None);
+        assert_eq!(
+            url("http://srv.example.com").authority(),
+            "srv.example.com:80"
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_service_is_told() {
+        let fault = |text: &str| text.parse::<EndpointUrl>().unwrap_err().to_string();
+        for text in [
+            "http://srv+",
+            "http://srv+/api",
+            "http://srv+a..b",
+            "http://srv+a$b",
+        ] {
+            let fault = fault(text);
+            assert!(
+                fault.contains("expected the name of an SRV record"),
+                "{fault}"
+            );
+            assert!(fault.contains(text), "{fault}");
+        }
+        let fault = fault("http://srv+_http._tcp.vm:8428/");
+        assert!(fault.contains("leave :8428 out"), "{fault}");
+    }
 }

@@ -102,8 +102,8 @@ text_schema!(
 );
 text_schema!(
     EndpointUrl,
-    "An `http` or `https` URL with a host, perhaps a port and a path, and nothing else.",
-    r#"^https?://[A-Za-z0-9_.:\[\]-]+(/[!-"$->@-~]*)?$"#,
+    "An `http` or `https` URL with a host, perhaps a port and a path, and nothing else. Each address of the host is an endpoint. `srv+` and the name of a service in the host's place, without a port, stand for the hosts and ports of its SRV records.",
+    r#"^https?://([A-Za-z0-9_.:\[\]-]+|srv\+[a-z_][a-z0-9_]{0,19}(\.[a-z_][a-z0-9_]{0,19}){0,5})(/[!-"$->@-~]*)?$"#,
     (8, 2000),
     "http://10.0.0.1:8428"
 );

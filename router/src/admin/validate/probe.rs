@@ -1,8 +1,8 @@
 //! One connection to one endpoint: does it stand, is it healthy, what is it?
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::IpAddr, sync::Arc, time::Duration};
 
-use health::{MetricsPage, Product};
+use health::{MetricsPage, Product, Question, Resolver};
 use http::{HeaderName, HeaderValue, Method, Request, Response, StatusCode, Version, header};
 use http_body_util::{BodyExt, Empty};
 use hyper::{
@@ -35,6 +35,21 @@ pub(super) struct Prober {
     server_name: Option<String>,
     http1: Arc<ClientConfig>,
     http2: Arc<ClientConfig>,
+    resolver: Arc<Resolver>,
+}
+
+/// Whom to ask: the host of an endpoint, or one of a service.
+struct Whom {
+    host: String,
+    port: u16,
+    /// Where it is, if that was looked up.
+    address: Option<IpAddr>,
+}
+
+impl Whom {
+    fn authority(&self) -> String {
+        format!("{}:{}", self.host, self.port)
+    }
 }
 
 type Stream = Either<TcpStream, Box<tokio_rustls::client::TlsStream<TcpStream>>>;
@@ -44,7 +59,11 @@ impl Prober {
     ///
     /// # Errors
     /// Why that can't be done, in words.
-    pub(super) fn new(deployment: &Deployment, roots: &Arc<RootCertStore>) -> Result<Self, String> {
+    pub(super) fn new(
+        deployment: &Deployment,
+        roots: &Arc<RootCertStore>,
+        resolver: Arc<Resolver>,
+    ) -> Result<Self, String> {
         let tls: Option<&UpstreamTls> = deployment.tls.as_ref();
         let config =
             |alpn: &[u8]| tls::client_config(roots, tls, alpn).map_err(|error| error.to_string());
@@ -55,6 +74,7 @@ impl Prober {
             server_name: tls.and_then(|tls| tls.server_name.clone()),
             http1: config(b"http/1.1")?,
             http2: config(b"h2")?,
+            resolver,
         })
     }
 
@@ -72,13 +92,16 @@ impl Prober {
         check: &mut EndpointCheck,
     ) -> Result<(), String> {
         let began = Instant::now();
-        let stream = self.connect(endpoint, check).await?;
+        let whom = self.whom(endpoint).await?;
+        let stream = self.connect(endpoint, &whom, check).await?;
         check.reachable = true;
         check.connect_ms = Some(milliseconds(began.elapsed()));
         let mut connection = Connection::open(stream, endpoint.protocol).await?;
 
         let asked = Instant::now();
-        let answer = connection.send(self.health_request(endpoint)?).await?;
+        let answer = connection
+            .send(self.health_request(endpoint, &whom)?)
+            .await?;
         check.latency_ms = Some(milliseconds(asked.elapsed()));
         check.health_status = Some(answer.status().as_u16());
         let (status, path) = (answer.status(), &self.health_check.path);
@@ -96,7 +119,9 @@ impl Prober {
             ));
         }
 
-        let answer = connection.send(self.request(endpoint, "/metrics")?).await?;
+        let answer = connection
+            .send(self.request(endpoint, &whom, "/metrics")?)
+            .await?;
         if answer.status() == StatusCode::OK {
             let page = read(answer, METRICS_LIMIT).await?;
             let page = MetricsPage::parse(&String::from_utf8_lossy(&page));
@@ -112,18 +137,41 @@ impl Prober {
         Ok(())
     }
 
+    /// The host of its URL; of a service, the first that its records name.
+    async fn whom(&self, endpoint: &Endpoint) -> Result<Whom, String> {
+        let url = endpoint.url.as_url();
+        let Some(service) = endpoint.url.service() else {
+            return Ok(Whom {
+                host: url.host_str().unwrap_or_default().to_owned(),
+                port: url.port_or_known_default().unwrap_or_default(),
+                address: None,
+            });
+        };
+        let places = self.resolver.lookup(&Question::of_service(service)).await;
+        let places = places.map_err(|error| format!("srv+{service} can't be resolved: {error}"))?;
+        let first = places.first().and_then(|place| {
+            let target = place.service.as_ref()?;
+            Some(Whom {
+                host: target.host.to_string(),
+                port: target.port,
+                address: Some(place.address),
+            })
+        });
+        first.ok_or_else(|| format!("srv+{service} leads nowhere"))
+    }
+
     async fn connect(
         &self,
         endpoint: &Endpoint,
+        whom: &Whom,
         check: &mut EndpointCheck,
     ) -> Result<Stream, String> {
-        let url = endpoint.url.as_url();
-        let host = url.host_str().unwrap_or_default();
-        let bare = host.trim_start_matches('[').trim_end_matches(']');
-        let port = url.port_or_known_default().unwrap_or_default();
-        let stream = TcpStream::connect((bare, port))
-            .await
-            .map_err(|error| format!("it can't be connected to: {error}"))?;
+        let bare = whom.host.trim_start_matches('[').trim_end_matches(']');
+        let stream = match whom.address {
+            Some(address) => TcpStream::connect((address, whom.port)).await,
+            None => TcpStream::connect((bare, whom.port)).await,
+        };
+        let stream = stream.map_err(|error| format!("it can't be connected to: {error}"))?;
         if !endpoint.url.is_https() {
             return Ok(Either::Left(stream));
         }
@@ -147,9 +195,13 @@ impl Prober {
     }
 
     /// As the router's own probes ask.
-    fn health_request(&self, endpoint: &Endpoint) -> Result<Request<Empty<Bytes>>, String> {
+    fn health_request(
+        &self,
+        endpoint: &Endpoint,
+        whom: &Whom,
+    ) -> Result<Request<Empty<Bytes>>, String> {
         let path = format!("{}{}", endpoint.url.base_path(), self.health_check.path);
-        let mut request = self.request(endpoint, &path)?;
+        let mut request = self.request(endpoint, whom, &path)?;
         for (name, value) in &self.health_check.headers {
             let unfit = || format!("it can't be asked with the header {name}");
             let name: HeaderName = name.parse().map_err(|_| unfit())?;
@@ -159,17 +211,20 @@ impl Prober {
         Ok(request)
     }
 
-    fn request(&self, endpoint: &Endpoint, path: &str) -> Result<Request<Empty<Bytes>>, String> {
+    fn request(
+        &self,
+        endpoint: &Endpoint,
+        whom: &Whom,
+        path: &str,
+    ) -> Result<Request<Empty<Bytes>>, String> {
         let request = Request::builder()
             .method(Method::GET)
             .header(header::USER_AGENT, "mirador-validate");
         let request = match endpoint.protocol {
-            EndpointProtocol::Http1 => request
-                .uri(path)
-                .header(header::HOST, endpoint.url.authority()),
+            EndpointProtocol::Http1 => request.uri(path).header(header::HOST, whom.authority()),
             EndpointProtocol::Http2 => {
                 let scheme = endpoint.url.as_url().scheme();
-                let authority = endpoint.url.authority();
+                let authority = whom.authority();
                 request
                     .version(Version::HTTP_2)
                     .uri(format!("{scheme}://{authority}{path}"))

@@ -72,6 +72,7 @@ pub(super) fn tenant(health: &Value, terminal: &mut Terminal<'_>) -> Result<(), 
             rows.push([
                 signal.clone(),
                 cell(&endpoint["endpoint"]),
+                whence(endpoint),
                 cell(&endpoint["zone"]),
                 cell(&endpoint["priority"]),
                 cell(&endpoint["condition"]),
@@ -85,6 +86,7 @@ pub(super) fn tenant(health: &Value, terminal: &mut Terminal<'_>) -> Result<(), 
     let head = [
         "SIGNAL",
         "ENDPOINT",
+        "NAME OR ADDRESS",
         "ZONE",
         "PRIORITY",
         "CONDITION",
@@ -95,6 +97,11 @@ pub(super) fn tenant(health: &Value, terminal: &mut Terminal<'_>) -> Result<(), 
     ];
     terminal.say_table(head, &rows)?;
     for (signal, deployment) in deployments.into_iter().flat_map(Map::iter) {
+        for name in deployment["names"].as_array().into_iter().flatten() {
+            if let Some(sentence) = name["sentence"].as_str() {
+                terminal.say(&format_args!("{signal}: {sentence}"))?;
+            }
+        }
         let failover = &deployment["last_failover"];
         if failover.is_object() {
             terminal.say(&format_args!(
@@ -107,6 +114,16 @@ pub(super) fn tenant(health: &Value, terminal: &mut Terminal<'_>) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// The name that an address is one of, or the address that a name has.
+fn whence(endpoint: &Value) -> String {
+    let from = &endpoint["from"];
+    cell(if from.is_null() {
+        &endpoint["address"]
+    } else {
+        from
+    })
 }
 
 /// A time to the second.

@@ -89,7 +89,7 @@ async fn status_tells_of_all_and_of_one() {
         let mut rows = one.out.lines().skip(1);
         let row = rows.find(|row| row.contains(endpoint)).expect("a row");
         let cells: Vec<_> = row.split_whitespace().collect();
-        assert_eq!(&cells[4..6], [condition, serves], "{row}");
+        assert_eq!(&cells[5..7], [condition, serves], "{row}");
     }
     assert_eq!(status(&desk, "globex").await.code, 1);
     assert!(parse("status acme --tier pro").is_err());

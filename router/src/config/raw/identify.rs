@@ -16,9 +16,10 @@ use serde::{
 };
 use tenant_store::model::{HumanDuration, Scopes};
 
-use super::{Network, TenantHeader};
 use crate::config::{
-    Algorithm, BaseDomain, CertificateField, ClaimPath, PathPrefix, Role, SourceKind, TenantPattern,
+    Algorithm, BaseDomain, CertificateField, ClaimPath, PathPrefix, Role, SourceKind,
+    TenantPattern,
+    value::{Network, TenantHeader},
 };
 
 #[derive(Debug, Deserialize)]

@@ -3,18 +3,18 @@
 //! Runs on the control runtime; it reads secret and certificate files.
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashSet,
     fs,
     hash::{DefaultHasher, Hash, Hasher},
     io,
     path::{Path, PathBuf},
     sync::{
-        Arc, OnceLock, Weak,
-        atomic::{AtomicU32, AtomicU64, Ordering},
+        Arc, OnceLock,
+        atomic::{AtomicU32, Ordering},
     },
 };
 
-use health::{DeepCheck, Monitor, Target};
+use health::{DeepCheck, Monitor, Resolver, Target};
 use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
@@ -25,8 +25,10 @@ use tenant_store::model::{
 use thiserror::Error;
 
 use super::{
-    DeploymentRoute, DeploymentState, EndpointRoute, Peer, PeerTls, TenantRoute, Upstream,
-    peer::{PeerHost, PeerKey},
+    DeploymentRoute, DeploymentState, Peer, PeerTls, TenantRoute,
+    named::Expanded,
+    pattern::Pattern,
+    peer::{PeerHost, PeerKey, Peers},
     probe,
 };
 use crate::{
@@ -41,15 +43,18 @@ use crate::{
 #[derive(Debug)]
 pub struct RouteBuilder {
     telemetry: Arc<Telemetry>,
-    monitor: Arc<Monitor>,
+    pub(super) monitor: Arc<Monitor>,
+    /// Without one, names are resolved anew for each connection.
+    pub(super) resolver: Option<Arc<Resolver>>,
     roots: Arc<rustls::RootCertStore>,
     tiers: Arc<Tiers>,
     clear_client: reqwest::Client,
+    /// For services whose records are not known yet.
+    waiting_client: reqwest::Client,
     picking: Picking,
-    peers: Mutex<HashMap<PeerKey, Weak<Peer>>>,
+    pub(super) peers: Peers,
     /// Nearly all endpoints of a signal are looked at in the same way.
     deep_checks: Mutex<HashSet<Arc<DeepCheck>>>,
-    next_peer: AtomicU64,
 }
 
 /// What the endpoints of a deployment have in common, read once for all of them.
@@ -110,18 +115,25 @@ impl RouteBuilder {
         let clear_client = health::client_builder()
             .build()
             .map_err(RouteFault::Probe)?;
-        let (peers, next_peer) = (Mutex::default(), AtomicU64::new(1));
         Ok(Self {
             telemetry,
             monitor,
+            resolver: None,
             roots,
             tiers,
             clear_client,
+            waiting_client: probe::waiting_client().map_err(RouteFault::Probe)?,
             picking: Picking::default(),
-            peers,
+            peers: Peers::default(),
             deep_checks: Mutex::default(),
-            next_peer,
         })
+    }
+
+    /// Has names looked up in the background: each address of one is an endpoint.
+    #[must_use]
+    pub fn resolving(mut self, resolver: Arc<Resolver>) -> Self {
+        self.resolver = Some(resolver);
+        self
     }
 
     /// Picks endpoints by what the configuration says of this router.
@@ -138,7 +150,7 @@ impl RouteBuilder {
         let deployments = Signal::ALL.map(|signal| {
             let deployment = tenant.deployments[signal].as_ref()?;
             let before = previous.and_then(|route| route.deployment(signal));
-            Some(Box::new(
+            Some(Arc::new(
                 self.deployment(tenant, &tier, signal, deployment, before),
             ))
         });
@@ -172,11 +184,11 @@ impl RouteBuilder {
     ) -> DeploymentRoute {
         let shared = before.map_or_else(|| self.state(tenant, signal), |b| b.shared.clone());
         let check = deployment.health_check.inherit(tenant.health, tier.health);
-        let (endpoints, fault) = match self.endpoints(deployment, signal, &check) {
-            Ok(endpoints) => (endpoints, None),
+        let (expanded, fault) = match self.endpoints(deployment, signal, &check) {
+            Ok(expanded) => (expanded, None),
             Err(fault) => {
                 tracing::error!(tenant = %tenant.id, %signal, error = %fault, "deployment can't be spoken to");
-                (Box::default(), Some(fault))
+                (Expanded::default(), Some(fault))
             }
         };
         DeploymentRoute {
@@ -186,10 +198,9 @@ impl RouteBuilder {
                 policy: deployment.policy,
                 max_ejected: self.picking.max_ejected,
             },
-            only_http2: endpoints
-                .iter()
-                .all(|e| e.upstream.protocol() == EndpointProtocol::Http2),
-            endpoints,
+            only_http2: super::only_http2(&expanded.endpoints),
+            endpoints: expanded.endpoints.into(),
+            names: expanded.names.into(),
             turn: AtomicU32::new(before.map_or(0, |b| b.turn.load(Ordering::Relaxed))),
             shared,
             fault,
@@ -213,7 +224,7 @@ impl RouteBuilder {
         deployment: &Deployment,
         signal: Signal,
         check: &HealthCheck,
-    ) -> Result<Box<[EndpointRoute]>, RouteFault> {
+    ) -> Result<Expanded, RouteFault> {
         let checked = Checked {
             deployment,
             signal,
@@ -221,48 +232,48 @@ impl RouteBuilder {
             terms: probe::terms(check),
             authorization: deployment.auth.as_ref().map(authorization).transpose()?,
         };
-        let endpoint = |endpoint: &Endpoint| {
-            let upstream = self.upstream(endpoint, &checked)?;
-            Ok(EndpointRoute {
-                upstream,
-                zone: endpoint.zone.as_deref().map(Into::into),
-                is_near: endpoint.zone.is_some() && endpoint.zone == self.picking.zone,
-                priority: endpoint.priority,
-                weight: endpoint.weight,
-                draining: endpoint.drain,
-            })
-        };
-        deployment.endpoints.iter().map(endpoint).collect()
+        let mut expanded = Expanded::default();
+        for (n, endpoint) in deployment.endpoints.iter().enumerate() {
+            let pattern = self.pattern(endpoint, &checked)?;
+            let following = deployment.endpoints.len() - n - 1;
+            expanded.add(self, pattern, self.record(&endpoint.url), following)?;
+        }
+        Ok(expanded)
     }
 
-    fn upstream(&self, endpoint: &Endpoint, checked: &Checked<'_>) -> Result<Upstream, RouteFault> {
+    fn pattern(&self, endpoint: &Endpoint, checked: &Checked<'_>) -> Result<Pattern, RouteFault> {
         let url = &endpoint.url;
         let (tls, check) = (checked.deployment.tls.as_ref(), checked.check);
         let authorization = checked.authorization.clone();
-        let name: Arc<str> = url.authority().into();
-        let unusable = || RouteFault::Authority(name.to_string());
+        let called: Arc<str> = url.authority().into();
+        let unusable = || RouteFault::Authority(called.to_string());
         let authority: Authority = url.as_url().authority().parse().map_err(|_| unusable())?;
         let host = HeaderValue::from_str(authority.as_str()).map_err(|_| unusable())?;
-        let peer = self.peer(endpoint, tls)?;
-        let health = self.monitor.watch(Target {
+        let target = Target {
             url: probe::url(url, tls, check),
-            name: name.clone(),
+            address: None,
+            of: None,
+            name: called.clone(),
             probe: probe::spec(check),
             terms: checked.terms.clone(),
             deep: probe::deep(check, checked.signal, endpoint).map(|deep| self.shared(deep)),
-            client: self.probe_client(&peer)?,
+            client: self.clear_client.clone(),
             authorization: authorization.clone(),
             identity: identity(&Self::key(endpoint, tls), authorization.as_ref()),
-        });
-        let base_path = url.base_path().into();
-        Ok(Upstream {
-            peer,
-            name,
+        };
+        Ok(Pattern {
+            origin: self.peer(endpoint, tls)?,
+            called,
             host,
             authority,
-            base_path,
+            base_path: url.base_path().into(),
             authorization,
-            health,
+            target,
+            zone: endpoint.zone.as_deref().map(Into::into),
+            is_near: endpoint.zone.is_some() && endpoint.zone == self.picking.zone,
+            priority: endpoint.priority,
+            weight: endpoint.weight,
+            draining: endpoint.drain,
         })
     }
 
@@ -287,17 +298,7 @@ impl RouteBuilder {
         tls: Option<&UpstreamTls>,
     ) -> Result<Arc<Peer>, RouteFault> {
         let key = Self::key(endpoint, tls);
-        let known = self.peers.lock().get(&key).and_then(Weak::upgrade);
-        if let Some(peer) = known {
-            return Ok(peer);
-        }
-        let peer = Arc::new(self.new_peer(endpoint, tls)?);
-        let mut peers = self.peers.lock();
-        if peers.len() > 1024 && peers.len().is_power_of_two() {
-            peers.retain(|_, peer| peer.strong_count() > 0);
-        }
-        peers.insert(key, Arc::downgrade(&peer));
-        Ok(peer)
+        self.peers.named(key, |id| self.new_peer(id, endpoint, tls))
     }
 
     fn key(endpoint: &Endpoint, tls: Option<&UpstreamTls>) -> PeerKey {
@@ -310,7 +311,12 @@ impl RouteBuilder {
         }
     }
 
-    fn new_peer(&self, endpoint: &Endpoint, tls: Option<&UpstreamTls>) -> Result<Peer, RouteFault> {
+    fn new_peer(
+        &self,
+        id: u64,
+        endpoint: &Endpoint,
+        tls: Option<&UpstreamTls>,
+    ) -> Result<Peer, RouteFault> {
         let url = &endpoint.url;
         let tls = if url.is_https() {
             Some(self.peer_tls(endpoint, tls)?)
@@ -318,18 +324,22 @@ impl RouteBuilder {
             None
         };
         Ok(Peer {
-            id: self.next_peer.fetch_add(1, Ordering::Relaxed),
+            id,
             host: PeerHost::of(url),
             port: url.as_url().port_or_known_default().unwrap_or_default(),
             protocol: endpoint.protocol,
             tls,
+            origin: None,
         })
     }
 
     /// Probes in clear share one client; with TLS a client belongs to its peer's settings.
-    fn probe_client(&self, peer: &Peer) -> Result<reqwest::Client, RouteFault> {
+    pub(super) fn probe_client(&self, peer: &Peer) -> Result<reqwest::Client, RouteFault> {
         let Some(tls) = peer.tls() else {
-            return Ok(self.clear_client.clone());
+            return Ok(match peer.host() {
+                PeerHost::Service(_) => self.waiting_client.clone(),
+                PeerHost::Address(_) | PeerHost::Name(_) => self.clear_client.clone(),
+            });
         };
         probe::client(tls, peer.host()).map_err(RouteFault::Probe)
     }
@@ -340,6 +350,7 @@ impl RouteBuilder {
         tls: Option<&UpstreamTls>,
     ) -> Result<PeerTls, RouteFault> {
         let host = endpoint.url.as_url().host_str().unwrap_or_default();
+        let host = endpoint.url.service().unwrap_or(host);
         let name = tls
             .and_then(|tls| tls.server_name.as_deref())
             .unwrap_or(host);

@@ -11,7 +11,7 @@ use tenant_store::model::{
 };
 use url::Url;
 
-use super::peer::{PeerHost, PeerTls};
+use super::peer::{PeerHost, PeerTls, unresolved};
 
 pub(super) fn spec(check: &HealthCheck) -> Option<ProbeSpec> {
     let HealthCheck {
@@ -115,6 +115,24 @@ pub(super) fn url(url: &EndpointUrl, tls: Option<&UpstreamTls>, check: &HealthCh
     probe
 }
 
+/// Puts a host and port in the place of those that a URL has.
+pub(super) fn address(url: &mut Url, host: &str, port: u16) {
+    // What was looked up, or verified, is a host; `http` and `https` take ports.
+    let _ = url.set_host(Some(host));
+    let _ = url.set_port(Some(port));
+}
+
+/// A client that connects nowhere, for services whose records are not known yet.
+///
+/// # Errors
+/// The client can't be set up.
+pub(super) fn waiting_client() -> Result<reqwest::Client, reqwest::Error> {
+    let nowhere = Alias(PeerHost::Service("the service".into()));
+    health::client_builder()
+        .dns_resolver(Arc::new(nowhere))
+        .build()
+}
+
 /// A client that probes an endpoint under the name its requests are verified with.
 ///
 /// # Errors
@@ -142,6 +160,7 @@ impl Resolve for Alias {
                     let found: Vec<_> = tokio::net::lookup_host((&*name, 0)).await?.collect();
                     Box::new(found.into_iter())
                 }
+                PeerHost::Service(name) => return Err(unresolved(&name).into()),
             };
             Ok(addresses)
         })

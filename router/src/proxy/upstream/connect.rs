@@ -12,7 +12,7 @@ use tokio_rustls::TlsConnector;
 use super::{http1, stream::Stream};
 use crate::proxy::{
     body::RequestBody,
-    route::{Peer, PeerHost},
+    route::{Peer, PeerHost, unresolved},
 };
 
 /// A peer that vanished without a word is noticed after 15 s + 3 × 5 s, even on a silent stream.
@@ -62,6 +62,7 @@ async fn tcp(peer: &Peer) -> io::Result<TcpStream> {
             TcpStream::connect(SocketAddr::new(*address, peer.port())).await?
         }
         PeerHost::Name(name) => TcpStream::connect((&**name, peer.port())).await?,
+        PeerHost::Service(name) => return Err(unresolved(name)),
     };
     stream.set_nodelay(true)?;
     let socket = SockRef::from(&stream);

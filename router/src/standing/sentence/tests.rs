@@ -13,6 +13,8 @@ fn now() -> Timestamp {
 /// An endpoint as a snapshot tells of it, not judged yet.
 fn endpoint(name: &str, condition: EndpointCondition, why: Reason) -> EndpointView {
     EndpointView {
+        from: None,
+        address: None,
         zone: None,
         priority: 0,
         condition,

@@ -91,6 +91,14 @@ struct Seen {
 impl Upstream {
     /// Starts a backend that answers each request by doing what `script` says.
     pub(crate) fn start(script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static) -> Self {
+        Self::start_on(Port::take(), script)
+    }
+
+    /// Starts one on a port that was taken for it.
+    pub(crate) fn start_on(
+        port: Port,
+        script: impl Fn(&Asked) -> Vec<Step> + Send + Sync + 'static,
+    ) -> Self {
         let seen = Arc::new(Seen {
             asked: Mutex::default(),
             connections: AtomicUsize::new(0),
@@ -99,7 +107,7 @@ impl Upstream {
             abandoned: AtomicUsize::new(0),
         });
         let mut upstream = Self {
-            port: Port::take(),
+            port,
             seen,
             serving: None,
         };

@@ -5,7 +5,7 @@ use std::{sync::Arc, time::Duration};
 use tokio::time::sleep;
 
 use super::{
-    World, id,
+    Route, World, id,
     scripted::{Mood, record},
     until,
 };
@@ -156,4 +156,42 @@ async fn what_is_to_be_rebuilt_is_built_anew_at_the_same_revision() {
     assert_eq!((world.builds(), second.is_current()), (3, false));
     assert_eq!(world.cache.warm().await.unwrap(), 1);
     assert_eq!(world.builds(), 3, "once is enough");
+}
+
+/// What is not in the record changes without the store, even while that is down, and takes nothing
+/// else with it.
+#[tokio::test(start_paused = true)]
+async fn a_route_is_renewed_without_the_store() {
+    let world = World::new();
+    world.store.write("acme");
+    let before = world.cache.get(&id("acme")).await.unwrap().unwrap();
+    let asked = world.store.gets();
+    world.store.is(Mood::Failing);
+    let renew = |route: &Route| {
+        Some(Route {
+            revision: route.revision,
+            generations: route.generations + 10,
+        })
+    };
+    assert!(world.cache.renew(&id("acme"), renew));
+    assert!(!before.is_current());
+    let Known::Tenant(after) = world.cache.known("acme") else {
+        panic!("it is known");
+    };
+    assert_eq!(
+        (after.revision(), after.route().generations),
+        (before.revision(), 11)
+    );
+    assert!(!world.cache.renew(&id("acme"), |_| None));
+    assert!(after.is_current());
+    assert!(!world.cache.renew(&id("nobody"), renew));
+    assert!(matches!(world.cache.known("nobody"), Known::NeverAsked));
+    assert_eq!(world.store.gets(), asked);
+
+    // It does not outlive a newer revision.
+    world.store.is(Mood::Answering);
+    let record = world.store.write("acme");
+    world.cache.store(&record);
+    assert!(!after.is_current());
+    assert_eq!(world.served("acme"), Some(2));
 }
