@@ -375,7 +375,8 @@
         height: 132,
         legend: { show: false },
         cursor: { y: false, points: { size: 6 } },
-        scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, trend.least) * 1.08] } },
+        // Half an hour, however little of it there is to show yet.
+        scales: { x: { range: (_, low, high) => [Math.min(low, high - 1800), high] }, y: { range: (_, low, high) => [0, Math.max(high ?? 0, trend.least) * 1.08] } },
         axes: [
           { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 22, font: "11px system-ui", space: 70,
             values: (_, times) => times.map((time) => clock(time).slice(0, 5)) },
@@ -384,7 +385,8 @@
         ],
         series: [{}, ...trend.lines.map((line) => ({
           label: line.label, stroke: colour(line.ink), width: 1.6, spanGaps: false,
-          dash: line.ink === "series-2-ink" ? [5, 4] : undefined, points: { show: false },
+          dash: line.ink === "series-2-ink" ? [5, 4] : undefined,
+          points: { show: trend.at.length < 4, size: 4 },
         }))],
         hooks: {
           setCursor: [(u) => {
