@@ -19,7 +19,7 @@ shell_scripts := scripts/tools .ci/run deploy/compose/load.sh router/src/demo/sa
 .DEFAULT_GOAL := help
 # The order of the steps is part of the contract: cheap ones first.
 .NOTPARALLEL:
-.PHONY: help demo test build fmt lab bench bench-check bench-monitor
+.PHONY: help demo test build fmt lab bench bench-check bench-monitor bench-pages
 .PHONY: tools check-shell check-fmt check-clippy check-doc check-tests check-deny
 
 define step
@@ -65,6 +65,11 @@ bench-monitor: ## measure what watching 60,000 endpoints costs, and how soon dea
 	'$(target_dir)/release/monitor' scale
 	'$(target_dir)/release/monitor' scale --deep 300
 	'$(target_dir)/release/monitor' detect
+
+bench-pages: build ## measure the page of 2,000 and of 10,000 tenants, in the router and in a browser
+	@scripts/tools test
+	'$(tools_bin)/python3' benches/pages/measure.py \
+		--mirador '$(target_dir)/release/mirador' --chromium '$(tools_bin)/chromium'
 
 bench-check: ## count instructions, allocations and system calls per request; fail above the baseline
 	@scripts/tools bench

@@ -9,6 +9,7 @@ mod auth;
 mod body;
 mod caller;
 mod certificate;
+mod compress;
 mod docs;
 mod drain;
 mod error;
@@ -121,6 +122,7 @@ fn app(control: Arc<Control>) -> Router {
         .merge(pages::routes(door))
         .merge(guarded)
         .layer(middleware::from_fn(caller::identify))
+        .layer(middleware::from_fn(compress::compress))
 }
 
 type Routes = OpenApiRouter<Arc<Control>>;

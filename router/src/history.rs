@@ -32,7 +32,7 @@ use self::{outlook::Outlook, pending::Pending};
 pub use self::{
     outlook::ServiceState,
     recorder::Sources,
-    view::{Availability, ErrorBudget, SignalAvailability, WindowAvailability},
+    view::{Availability, BudgetState, ErrorBudget, SignalAvailability, WindowAvailability},
     window::{Window, burn_rate},
 };
 

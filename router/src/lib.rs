@@ -14,6 +14,7 @@ pub mod connection;
 pub mod control;
 pub mod credentials;
 pub mod demo;
+mod gzip;
 pub mod history;
 pub mod jwt;
 pub mod keyring;

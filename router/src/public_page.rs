@@ -13,9 +13,10 @@ use tokio::{
 };
 
 use crate::{
+    gzip,
     pages::{
         layout::{Frame, Freshness, Viewer},
-        overview::{self, Asked, Audience, Page},
+        overview::{self, Asked, Audience},
     },
     standing::Standing,
 };
@@ -39,19 +40,28 @@ pub struct PublicPage {
 #[derive(Debug, Clone)]
 struct Written {
     at: Instant,
-    html: Bytes,
+    page: Page,
+}
+
+/// The page as it is sent.
+#[derive(Debug, Clone)]
+pub struct Page {
+    /// As it is.
+    pub html: Bytes,
+    /// In fewer bytes, for those who can read that.
+    pub gzip: Option<Bytes>,
 }
 
 impl PublicPage {
     /// The page, a few seconds old at most; `None` if nobody writes it.
-    pub async fn get(&self) -> Option<Bytes> {
+    pub async fn get(&self) -> Option<Page> {
         let mut latest = self.latest.subscribe();
         if !is_fresh(latest.borrow().as_ref()) {
             self.wanted.notify_one();
         }
         let waiting = latest.wait_for(|written| is_fresh(written.as_ref()));
         let written = timeout(PATIENCE, waiting).await.ok()?.ok()?;
-        written.as_ref().map(|written| written.html.clone())
+        written.as_ref().map(|written| written.page.clone())
     }
 
     /// Writes the page whenever somebody waits for it, for as long as it is let.
@@ -62,9 +72,11 @@ impl PublicPage {
             if is_fresh(self.latest.borrow().as_ref()) {
                 continue;
             }
-            let html = write(&standing).into();
+            let html: Bytes = write(&standing).into();
+            let gzip = gzip::smaller(&html);
+            let page = Page { html, gzip };
             let at = Instant::now();
-            self.latest.send_replace(Some(Written { at, html }));
+            self.latest.send_replace(Some(Written { at, page }));
             sleep(FRESH / 2).await;
         }
     }
@@ -79,7 +91,7 @@ fn write(standing: &Standing) -> String {
     // Nothing is asked for that could be wrong.
     let filter = asked.filter().unwrap_or_default();
     let overview = standing.overview(&filter);
-    let page = Page {
+    let page = overview::Page {
         path: PATH,
         audience: Audience::Anybody,
         asked: &asked,

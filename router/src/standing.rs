@@ -76,7 +76,7 @@ impl Standing {
         let now = Timestamp::now();
         let page = overview::page(self.tenants.entries(), filter, now);
         let summary = |entry: &Arc<Entry<TenantRoute>>| {
-            let mut health = self.view(entry, now);
+            let mut health = tenant_view(entry, now);
             health.since = self.since_when(entry.id(), health.condition);
             summary(health)
         };
@@ -94,8 +94,11 @@ impl Standing {
 
     /// All there is to tell of a tenant that the cache has handed out.
     pub fn of_entry(&self, entry: &Entry<TenantRoute>) -> TenantHealth {
-        let mut health = self.view(entry, Timestamp::now());
+        let mut health = tenant_view(entry, Timestamp::now());
         health.since = self.since_when(entry.id(), health.condition);
+        for (signal, deployment) in &mut health.deployments {
+            deployment.last_failover = self.last_failover(entry.id(), *signal);
+        }
         health
     }
 
@@ -121,86 +124,6 @@ impl Standing {
         self.events.newest()
     }
 
-    fn view(&self, entry: &Entry<TenantRoute>, now: Timestamp) -> TenantHealth {
-        let route = entry.route();
-        let deployments: BTreeMap<_, _> = route
-            .deployments()
-            .map(|one| (one.signal(), self.deployment(route.id(), one, now)))
-            .collect();
-        let worst = |deployment: &DeploymentHealth| deployment.overall;
-        let mut health = TenantHealth {
-            tenant: route.id().clone(),
-            display_name: route.display_name().map(Into::into),
-            status: route.status(),
-            tier: route.tier().name.clone(),
-            revision: entry.revision(),
-            overall: deployments
-                .values()
-                .map(worst)
-                .max()
-                .unwrap_or(Overall::Healthy),
-            condition: Condition::Unknown,
-            score: None,
-            sentence: String::new(),
-            since: None,
-            maintenance: sight::maintenance(route, now).cloned(),
-            deployments,
-        };
-        for deployment in health.deployments.values() {
-            health.condition = health.condition.max(deployment.condition);
-            health.score = worse(health.score, deployment.score);
-        }
-        if health.maintenance.is_some() {
-            health.condition = Condition::Maintenance;
-        }
-        health.sentence = sentence::of_tenant(&health, now);
-        health
-    }
-
-    fn deployment(
-        &self,
-        tenant: &TenantId,
-        deployment: &DeploymentRoute,
-        now: Timestamp,
-    ) -> DeploymentHealth {
-        let sight = Sight::of(deployment);
-        let endpoints: Vec<_> = deployment
-            .endpoints()
-            .iter()
-            .zip(&sight.endpoints)
-            .map(|(endpoint, condition)| endpoint_view(endpoint, *condition, now))
-            .collect();
-        let fault = deployment.fault().map(ToString::to_string);
-        let served_by: Vec<String> = sight
-            .serving
-            .names(deployment)
-            .into_iter()
-            .map(Into::into)
-            .collect();
-        let signal = deployment.signal();
-        DeploymentHealth {
-            overall: overall(deployment),
-            condition: sight.condition,
-            score: sight.score,
-            sentence: sentence::of_deployment(
-                signal,
-                sight.condition,
-                fault.as_deref(),
-                &endpoints,
-                &served_by,
-            ),
-            fault,
-            served_by,
-            endpoints,
-            names: deployment
-                .names()
-                .iter()
-                .map(|named| name_view(named, now))
-                .collect(),
-            last_failover: self.last_failover(tenant, signal),
-        }
-    }
-
     fn last_failover(&self, tenant: &TenantId, signal: Signal) -> Option<Failover> {
         let event = self.events.last(|event| {
             event.kind == Kind::Failover && event.tenant == *tenant && event.signal == Some(signal)
@@ -219,6 +142,81 @@ impl fmt::Debug for Standing {
         f.debug_struct("Standing")
             .field("newest", &self.newest())
             .finish_non_exhaustive()
+    }
+}
+
+/// How a tenant is, but for what has to be looked up of its past.
+fn tenant_view(entry: &Entry<TenantRoute>, now: Timestamp) -> TenantHealth {
+    let route = entry.route();
+    let deployments: BTreeMap<_, _> = route
+        .deployments()
+        .map(|one| (one.signal(), deployment_view(one, now)))
+        .collect();
+    let worst = |deployment: &DeploymentHealth| deployment.overall;
+    let mut health = TenantHealth {
+        tenant: route.id().clone(),
+        display_name: route.display_name().map(Into::into),
+        status: route.status(),
+        tier: route.tier().name.clone(),
+        revision: entry.revision(),
+        overall: deployments
+            .values()
+            .map(worst)
+            .max()
+            .unwrap_or(Overall::Healthy),
+        condition: Condition::Unknown,
+        score: None,
+        sentence: String::new(),
+        since: None,
+        maintenance: sight::maintenance(route, now).cloned(),
+        deployments,
+    };
+    for deployment in health.deployments.values() {
+        health.condition = health.condition.max(deployment.condition);
+        health.score = worse(health.score, deployment.score);
+    }
+    if let Some(condition) = sight::set_by_operators(route, now) {
+        health.condition = condition;
+    }
+    health.sentence = sentence::of_tenant(&health, now);
+    health
+}
+
+fn deployment_view(deployment: &DeploymentRoute, now: Timestamp) -> DeploymentHealth {
+    let sight = Sight::of(deployment);
+    let endpoints: Vec<_> = deployment
+        .endpoints()
+        .iter()
+        .zip(&sight.endpoints)
+        .map(|(endpoint, condition)| endpoint_view(endpoint, *condition, now))
+        .collect();
+    let fault = deployment.fault().map(ToString::to_string);
+    let served_by: Vec<String> = sight
+        .serving
+        .names(deployment)
+        .into_iter()
+        .map(Into::into)
+        .collect();
+    DeploymentHealth {
+        overall: overall(deployment),
+        condition: sight.condition,
+        score: sight.score,
+        sentence: sentence::of_deployment(
+            deployment.signal(),
+            sight.condition,
+            fault.as_deref(),
+            &endpoints,
+            &served_by,
+        ),
+        fault,
+        served_by,
+        endpoints,
+        names: deployment
+            .names()
+            .iter()
+            .map(|named| name_view(named, now))
+            .collect(),
+        last_failover: None,
     }
 }
 

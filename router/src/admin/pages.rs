@@ -8,6 +8,8 @@ mod overview;
 mod router;
 mod tenant;
 
+pub(super) use self::entrance::is_from_elsewhere;
+
 use axum::{
     Router,
     extract::{DefaultBodyLimit, Path, Request},

@@ -66,7 +66,43 @@ pub struct ErrorBudget {
     pub spent: u64,
     /// The share that is left: 1 with none failed, 0 with all that may fail, below 0 beyond.
     pub remaining: f64,
+    /// The same in a word.
+    pub state: BudgetState,
 }
+
+/// How an error budget stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum BudgetState {
+    /// The objective is met.
+    Met,
+    /// It is met still: less than a quarter of the budget is left, or it is used up so fast that
+    /// somebody is called (14.4 times faster than allowed over an hour and over 5 minutes, or 6 times
+    /// over 6 hours and over half an hour).
+    InDanger,
+    /// It is not met: more failed than may.
+    UsedUp,
+}
+
+impl BudgetState {
+    /// As people read it.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Met => "met",
+            Self::InDanger => "in danger",
+            Self::UsedUp => "used up",
+        }
+    }
+}
+
+/// With less than this share left of it a budget is in danger.
+const LITTLE: f64 = 0.25;
+
+/// Windows in both of which a budget may not burn faster than so: those of the alert rules.
+const BURNING: [(Window, Window, f64); 2] = [
+    (Window::Hour, Window::FiveMinutes, 14.4),
+    (Window::SixHours, Window::HalfHour, 6.0),
+];
 
 impl Availability {
     pub(super) fn new(
@@ -92,10 +128,9 @@ fn of_signal(windows: &Windows, objective: Option<Objective>) -> SignalAvailabil
         availability: tally.availability(),
         burn_rate: objective.and_then(|objective| burn_rate(*tally, objective)),
     };
-    let month = windows[Window::Month as usize];
     SignalAvailability {
         windows: Window::ALL.into_iter().zip(windows).map(window).collect(),
-        error_budget: objective.map(|objective| error_budget(month, objective)),
+        error_budget: objective.map(|objective| error_budget(windows, objective)),
     }
 }
 
@@ -103,11 +138,25 @@ fn of_signal(windows: &Windows, objective: Option<Objective>) -> SignalAvailabil
     clippy::cast_precision_loss,
     reason = "a share of requests is as exact as a float can be"
 )]
-fn error_budget(month: Tally, objective: Objective) -> ErrorBudget {
+fn error_budget(windows: &Windows, objective: Objective) -> ErrorBudget {
+    let month = windows[Window::Month as usize];
+    let remaining = 1.0 - burn_rate(month, objective).unwrap_or(0.0);
+    let is_burning = BURNING.into_iter().any(|(long, short, limit)| {
+        [long, short].into_iter().all(|window| {
+            burn_rate(windows[window as usize], objective).is_some_and(|rate| rate > limit)
+        })
+    });
     ErrorBudget {
         allowed: month.total() as f64 * objective.error_budget(),
         spent: month.bad,
-        remaining: 1.0 - burn_rate(month, objective).unwrap_or(0.0),
+        remaining,
+        state: if remaining <= 0.0 {
+            BudgetState::UsedUp
+        } else if remaining < LITTLE || is_burning {
+            BudgetState::InDanger
+        } else {
+            BudgetState::Met
+        },
     }
 }
 
@@ -118,24 +167,63 @@ mod tests {
     #[test]
     fn a_budget_is_what_the_objective_leaves() {
         let objective = "99%".parse().expect("an objective");
-        let budget = error_budget(
-            Tally {
-                good: 9_950,
-                bad: 50,
-            },
-            objective,
-        );
+        let of_month = |good, bad| {
+            let mut windows = Windows::default();
+            windows[Window::Month as usize] = Tally { good, bad };
+            error_budget(&windows, objective)
+        };
+        let budget = of_month(9_950, 50);
+        assert_eq!(budget.state, BudgetState::Met);
         assert!((budget.allowed - 100.0).abs() < 1e-9, "{budget:?}");
         assert!((budget.remaining - 0.5).abs() < 1e-9, "{budget:?}");
-        let overspent = error_budget(
-            Tally {
-                good: 9_700,
-                bad: 300,
-            },
-            objective,
-        );
+        let overspent = of_month(9_700, 300);
         assert!((overspent.remaining + 2.0).abs() < 1e-9, "{overspent:?}");
-        let untouched = error_budget(Tally::default(), objective);
+        let untouched = of_month(0, 0);
         assert!((untouched.remaining - 1.0).abs() < f64::EPSILON);
+        for (good, bad, state) in [
+            (9_924, 76, BudgetState::InDanger),
+            (9_926, 74, BudgetState::Met),
+            (9_899, 101, BudgetState::UsedUp),
+        ] {
+            assert_eq!(of_month(good, bad).state, state, "{bad} of {}", good + bad);
+        }
+    }
+
+    /// A budget is in danger as soon as somebody would be called, however much is left of it; but not
+    /// for what is over already.
+    #[test]
+    fn a_budget_that_burns_is_in_danger() {
+        let objective = "99%".parse().expect("an objective");
+        let calm = Tally {
+            good: 100_000,
+            bad: 10,
+        };
+        let failing = |percent| Tally {
+            good: 100 - percent,
+            bad: percent,
+        };
+        for (burning, percent, state) in [
+            (
+                &[Window::Hour, Window::FiveMinutes][..],
+                15,
+                BudgetState::InDanger,
+            ),
+            (&[Window::Hour, Window::FiveMinutes], 14, BudgetState::Met),
+            (&[Window::Hour], 15, BudgetState::Met),
+            (&[Window::FiveMinutes], 15, BudgetState::Met),
+            (
+                &[Window::SixHours, Window::HalfHour],
+                7,
+                BudgetState::InDanger,
+            ),
+            (&[Window::SixHours, Window::HalfHour], 5, BudgetState::Met),
+        ] {
+            let mut windows = Windows::default().map(|_| calm);
+            for window in burning {
+                windows[*window as usize] = failing(percent);
+            }
+            let budget = error_budget(&windows, objective);
+            assert_eq!(budget.state, state, "{burning:?} {percent}");
+        }
     }
 }

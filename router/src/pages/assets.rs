@@ -1,10 +1,13 @@
 //! What pages are made of besides themselves: built into the binary, and served under a name that
 //! changes with what is in it, so that browsers may keep it for good.
 
-use std::sync::LazyLock;
+use std::sync::{LazyLock, OnceLock};
 
 use base64::{Engine as _, prelude::BASE64_URL_SAFE_NO_PAD};
+use bytes::Bytes;
 use ring::digest::{Context, SHA256};
+
+use crate::gzip;
 
 /// Where assets are, before their version and their name.
 pub(crate) const PREFIX: &str = "/health/assets/";
@@ -15,35 +18,53 @@ pub(crate) struct Asset {
     pub(crate) name: &'static str,
     pub(crate) media_type: &'static str,
     pub(crate) body: &'static [u8],
+    /// In fewer bytes, once somebody has asked for that.
+    gzip: OnceLock<Option<Bytes>>,
+}
+
+impl Asset {
+    const fn new(name: &'static str, media_type: &'static str, body: &'static [u8]) -> Self {
+        Self {
+            name,
+            media_type,
+            body,
+            gzip: OnceLock::new(),
+        }
+    }
+
+    /// The same in fewer bytes, if it can be had.
+    pub(crate) fn gzip(&self) -> Option<Bytes> {
+        self.gzip.get_or_init(|| gzip::smaller(self.body)).clone()
+    }
 }
 
 /// All there are. Ours, and the one library that draws charts.
 static ASSETS: [Asset; 5] = [
-    Asset {
-        name: "mirador.css",
-        media_type: "text/css; charset=utf-8",
-        body: include_bytes!("assets/mirador.css"),
-    },
-    Asset {
-        name: "mirador.js",
-        media_type: "text/javascript; charset=utf-8",
-        body: include_bytes!("assets/mirador.js"),
-    },
-    Asset {
-        name: "uplot.css",
-        media_type: "text/css; charset=utf-8",
-        body: include_bytes!("assets/uplot/uPlot.min.css"),
-    },
-    Asset {
-        name: "uplot.js",
-        media_type: "text/javascript; charset=utf-8",
-        body: include_bytes!("assets/uplot/uPlot.iife.min.js"),
-    },
-    Asset {
-        name: "favicon.svg",
-        media_type: "image/svg+xml",
-        body: include_bytes!("assets/favicon.svg"),
-    },
+    Asset::new(
+        "mirador.css",
+        "text/css; charset=utf-8",
+        include_bytes!("assets/mirador.css"),
+    ),
+    Asset::new(
+        "mirador.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("assets/mirador.js"),
+    ),
+    Asset::new(
+        "uplot.css",
+        "text/css; charset=utf-8",
+        include_bytes!("assets/uplot/uPlot.min.css"),
+    ),
+    Asset::new(
+        "uplot.js",
+        "text/javascript; charset=utf-8",
+        include_bytes!("assets/uplot/uPlot.iife.min.js"),
+    ),
+    Asset::new(
+        "favicon.svg",
+        "image/svg+xml",
+        include_bytes!("assets/favicon.svg"),
+    ),
 ];
 
 /// Changes whenever one of them does.

@@ -5,7 +5,12 @@ use maud::{Markup, html};
 
 /// A condition by shape and word. `condition` is one of the few names the style sheet has.
 pub(crate) fn condition(condition: &str) -> Markup {
-    html! { span class={ "is " (condition) } { i.mark aria-hidden="true" {} (condition) } }
+    told(condition, condition)
+}
+
+/// Something in a few words that looks like a condition.
+pub(crate) fn told(condition: &str, words: &str) -> Markup {
+    html! { span class={ "is " (condition) } { i.mark aria-hidden="true" {} (words) } }
 }
 
 /// A moment, which a script turns into how long ago it was.

@@ -1,5 +1,7 @@
 //! All tenants, the worst first.
 
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use maud::{Markup, html};
 use tenant_store::model::{Signal, Status, Tier};
 use url::form_urlencoded;
@@ -17,12 +19,13 @@ pub(crate) const ROW_CHOICES: [usize; 3] = [100, ROWS, 1_000];
 pub(crate) const BY_ID: &str = "id";
 
 /// In the order people care about them.
-const CONDITIONS: [Condition; 5] = [
+const CONDITIONS: [Condition; 6] = [
     Condition::Unhealthy,
     Condition::Degraded,
     Condition::Maintenance,
     Condition::Unknown,
     Condition::Healthy,
+    Condition::Suspended,
 ];
 
 /// What somebody asked to see.
@@ -316,41 +319,53 @@ impl Page<'_> {
     }
 }
 
+/// A row, with a mark by which the script knows whether it says what it did.
 fn row(tenant: &TenantSummary, for_operators: bool) -> Markup {
-    let endpoints = tenant.endpoints;
-    let is_calm = matches!(tenant.condition, Condition::Healthy | Condition::Unknown);
+    let cells = cells(tenant, for_operators);
+    let mut says = DefaultHasher::new();
+    cells.0.hash(&mut says);
+    let says = format!("{:x}", says.finish());
     html! {
-        tr.quiet.(tenant.condition) data-key=(tenant.tenant) {
-            td { (marks::condition(tenant.condition.as_str())) }
-            th scope="row" {
-                @if for_operators {
-                    a href={ "/health/tenants/" (tenant.tenant) } { (tenant.tenant) }
-                } @else {
-                    (tenant.tenant)
-                }
-                @if let Some(name) = &tenant.display_name { small { (name) } }
-            }
-            td {
-                (tenant.tier)
-                @if tenant.status != Status::Active { " " span.tag { (tenant.status.as_str()) } }
-            }
-            @for signal in Signal::ALL {
-                td {
-                    @match tenant.signals.get(&signal) {
-                        Some(one) => (marks::condition(one.condition.as_str())),
-                        None => span.muted { "–" },
-                    }
-                }
-            }
-            td.number { (endpoints.healthy) "/" (endpoints.total) }
+        tr.quiet.(tenant.condition) data-key=(tenant.tenant) data-says=(says) { (cells) }
+    }
+}
+
+fn cells(tenant: &TenantSummary, for_operators: bool) -> Markup {
+    let endpoints = tenant.endpoints;
+    let is_calm = matches!(
+        tenant.condition,
+        Condition::Healthy | Condition::Unknown | Condition::Suspended
+    );
+    html! {
+        td { (marks::condition(tenant.condition.as_str())) }
+        th scope="row" {
             @if for_operators {
-                td.muted[is_calm].matter[!is_calm] title=(tenant.sentence) { span { (tenant.sentence) } }
+                a href={ "/health/tenants/" (tenant.tenant) } { (tenant.tenant) }
+            } @else {
+                (tenant.tenant)
             }
+            @if let Some(name) = &tenant.display_name { small { (name) } }
+        }
+        td {
+            (tenant.tier)
+            @if tenant.status == Status::Provisioning { " " span.tag { (tenant.status.as_str()) } }
+        }
+        @for signal in Signal::ALL {
             td {
-                @match tenant.since {
-                    Some(since) => (marks::ago(since)),
+                @match tenant.signals.get(&signal) {
+                    Some(one) => (marks::condition(one.condition.as_str())),
                     None => span.muted { "–" },
                 }
+            }
+        }
+        td.number { (endpoints.healthy) "/" (endpoints.total) }
+        @if for_operators {
+            td.muted[is_calm].matter[!is_calm] title=(tenant.sentence) { span { (tenant.sentence) } }
+        }
+        td {
+            @match tenant.since {
+                Some(since) => (marks::ago(since)),
+                None => span.muted { "–" },
             }
         }
     }
@@ -363,6 +378,7 @@ fn of(counts: &Counts, condition: Condition) -> usize {
         Condition::Unhealthy => counts.unhealthy,
         Condition::Unknown => counts.unknown,
         Condition::Maintenance => counts.maintenance,
+        Condition::Suspended => counts.suspended,
     }
 }
 

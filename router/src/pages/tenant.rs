@@ -13,7 +13,7 @@ use tenant_store::{
 use super::marks;
 use crate::{
     history::Availability,
-    standing::{DeploymentHealth, EndpointView, TenantHealth},
+    standing::{Condition, DeploymentHealth, EndpointView, TenantHealth},
     trends::Trend,
 };
 
@@ -42,7 +42,7 @@ impl Page<'_> {
             (self.verdict())
             (self.facts())
             div #deployments data-live="frame" data-shape=(self.shape()) { (self.deployments()) }
-            (service::card(self.service))
+            (service::card(self.service, self.health.deployments.keys().copied()))
             div.pair {
                 (self.story())
                 (self.changes())
@@ -87,7 +87,15 @@ impl Page<'_> {
                     p { (health.sentence) }
                     @if let Some(since) = health.since { span.muted { "changed " (marks::ago(since)) } }
                 }
-                @if let Some(maintenance) = &health.maintenance {
+                @if health.condition == Condition::Suspended {
+                    div.panel.verdict.suspended {
+                        span.is.suspended { i.mark aria-hidden="true" {} "Suspended" }
+                        p {
+                            "Its endpoints are probed and shown as they are, but nobody is told of them. \
+                             How they are then is told when it is activated."
+                        }
+                    }
+                } @else if let Some(maintenance) = &health.maintenance {
                     div.panel.verdict.maintenance {
                         span.is.maintenance { "Maintenance" }
                         p {
@@ -126,7 +134,11 @@ impl Page<'_> {
     fn story(&self) -> Markup {
         html! {
             section #story.panel.card data-live aria-labelledby="story-title" {
-                header { h2 #story-title { "What happened" } p { "To its health, as the routers saw it." } }
+                header {
+                    h2 #story-title { "What happened" }
+                    p { "To its health, as the routers saw it." }
+                    a.aside href={ "/api/v1/tenants/" (self.health.tenant) "/health/history" } { "All of it, as JSON" }
+                }
                 @match self.story {
                     Err(why) => p.empty { (why) },
                     Ok([]) => p.empty { "Nothing yet." },
@@ -169,7 +181,8 @@ fn card(signal: Signal, deployment: &DeploymentHealth) -> Markup {
                 span.aside {
                     "score " (score(deployment.score))
                     @if let Some(failover) = &deployment.last_failover {
-                        " · last failover " (marks::ago(failover.at)) ", cause: " (failover.cause.as_str().replace('_', " "))
+                        " · last failover " (marks::ago(failover.at)) " from " (failover.from.replace(',', ", "))
+                        " to " (failover.to.replace(',', ", ")) ", cause: " (failover.cause.as_str().replace('_', " "))
                     }
                 }
             }
@@ -264,9 +277,17 @@ fn happened(event: &HistoryEntry) -> Markup {
         li {
             (marks::ago(event.at))
             span.tag { (event.kind) }
+            @if is_of_conditions(&event.kind) {
+                span.nowrap { (event.from) " → " (marks::condition(&event.to)) }
+            }
             p { (event.sentence) }
         }
     }
+}
+
+/// Whether a change is one of conditions: others are told in words.
+fn is_of_conditions(kind: &str) -> bool {
+    !matches!(kind, "failover" | "findings")
 }
 
 fn changed(event: &AuditEvent) -> Markup {

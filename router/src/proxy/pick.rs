@@ -49,6 +49,12 @@ impl Tried {
         self.0 & (1 << position) != 0
     }
 
+    /// Those of both.
+    #[must_use]
+    pub fn with(self, others: Self) -> Self {
+        Self(self.0 | others.0)
+    }
+
     /// How many were tried.
     pub fn count(self) -> u32 {
         self.0.count_ones()
@@ -82,11 +88,7 @@ pub fn pick(
     {
         return Some(position);
     }
-    let best = if is_panic(candidates, rules) {
-        Standing::UpOrEjected
-    } else {
-        Standing::Up
-    };
+    let best = best(candidates, rules);
     let standing = [best, Standing::Ejected, Standing::HalfOpen]
         .into_iter()
         .find(|standing| {
@@ -109,6 +111,39 @@ pub fn pick(
     Some(position)
 }
 
+/// Where requests go by turns, `unfit` endpoints aside: the positions that [`pick`] answers for the
+/// first attempt of a request that is nobody's trial. What one that has come back a short while ago
+/// leaves to others for now is left out.
+pub fn serving(candidates: &[Candidate], unfit: Tried, rules: Rules) -> Tried {
+    let fit = || {
+        let candidates = candidates.iter().enumerate();
+        candidates.filter(|(position, _)| !unfit.contains(*position))
+    };
+    let standings = [
+        best(candidates, rules),
+        Standing::Ejected,
+        Standing::HalfOpen,
+    ];
+    let is_there = |standing: &Standing| fit().any(|(_, c)| standing.includes(c.availability));
+    let mut serving = Tried::default();
+    let Some(standing) = standings.into_iter().find(is_there) else {
+        return serving;
+    };
+    let usable = || fit().filter(|(_, candidate)| standing.includes(candidate.availability));
+    let first = usable().map(|(_, c)| rank(c, rules.policy)).min();
+    let equals = usable().filter(|(_, c)| Some(rank(c, rules.policy)) == first);
+    let most = match rules.policy {
+        BalancingPolicy::FirstAvailable => 1,
+        BalancingPolicy::RoundRobin | BalancingPolicy::LeastLoaded | BalancingPolicy::Nearest => {
+            usize::MAX
+        }
+    };
+    equals
+        .take(most)
+        .for_each(|(position, _)| serving.mark(position));
+    serving
+}
+
 /// Which of the candidates that are left, by priority and policy.
 fn of_equals(
     candidates: &[Candidate],
@@ -117,18 +152,20 @@ fn of_equals(
     is_left: impl Fn(&(usize, &Candidate)) -> bool,
 ) -> Option<usize> {
     let left = || candidates.iter().enumerate().filter(&is_left);
-    let rank = |candidate: &Candidate| {
-        let is_far = policy == BalancingPolicy::Nearest && !candidate.is_near;
-        (candidate.priority, is_far)
-    };
-    let best = left().map(|(_, candidate)| rank(candidate)).min()?;
-    let equals = || left().filter(move |(_, candidate)| rank(candidate) == best);
+    let best = left().map(|(_, candidate)| rank(candidate, policy)).min()?;
+    let equals = || left().filter(move |(_, candidate)| rank(candidate, policy) == best);
     match policy {
         BalancingPolicy::FirstAvailable => equals().next(),
         BalancingPolicy::RoundRobin => by_weight(equals, turn()),
         BalancingPolicy::LeastLoaded | BalancingPolicy::Nearest => cheaper_of_two(equals, turn()),
     }
     .map(|(position, _)| position)
+}
+
+/// What comes before the policy, the lowest first: priority, and the zone where that matters.
+fn rank(candidate: &Candidate, policy: BalancingPolicy) -> (u16, bool) {
+    let is_far = policy == BalancingPolicy::Nearest && !candidate.is_near;
+    (candidate.priority, is_far)
 }
 
 /// The share of an endpoint that gets all requests it is picked for.
@@ -153,6 +190,15 @@ impl Standing {
             Self::Ejected => availability == Availability::Ejected,
             Self::HalfOpen => availability == Availability::HalfOpen,
         }
+    }
+}
+
+/// Which endpoints are used first.
+fn best(candidates: &[Candidate], rules: Rules) -> Standing {
+    if is_panic(candidates, rules) {
+        Standing::UpOrEjected
+    } else {
+        Standing::Up
     }
 }
 

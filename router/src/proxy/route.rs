@@ -27,7 +27,7 @@ use tenant_store::model::{
 };
 
 use super::{
-    pick::{Candidate, Rules, Tried, pick},
+    pick::{Candidate, Rules, Tried, pick, serving},
     rewrite::Addressee,
 };
 use crate::{
@@ -50,6 +50,8 @@ pub struct TenantRoute {
     id: TenantId,
     display_name: Option<Box<str>>,
     status: Status,
+    /// Whether it was suspended while this router knew it.
+    suspended_here: bool,
     /// Boxed, as few tenants have one.
     maintenance: Option<Box<Maintenance>>,
     /// The availability it is promised.
@@ -149,6 +151,11 @@ impl TenantRoute {
     /// Whether the tenant is served.
     pub fn status(&self) -> Status {
         self.status
+    }
+
+    /// Whether it was suspended while this router knew it, rather than before.
+    pub fn was_suspended_here(&self) -> bool {
+        self.suspended_here
     }
 
     /// The features that are switched off.
@@ -255,6 +262,20 @@ impl DeploymentRoute {
             .collect();
         let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
         pick(&candidates, tried, self.rules, &turn, trial)
+    }
+
+    /// Where requests go by turns, gRPC and others, with each endpoint as available as `availability`
+    /// says of its position; see [`serving`].
+    pub fn serving(&self, availability: impl Fn(usize) -> Availability) -> Tried {
+        let endpoints = self.endpoints.iter().enumerate();
+        let candidates: smallvec::SmallVec<[Candidate; 4]> = endpoints
+            .map(|(position, endpoint)| Candidate {
+                availability: availability(position),
+                ..endpoint.candidate(Costs::Nothing)
+            })
+            .collect();
+        let of = |grpc| serving(&candidates, self.unfit(grpc), self.rules);
+        of(false).with(of(true))
     }
 
     /// The endpoints that don't speak what a request speaks, to be counted as tried. gRPC takes an

@@ -5,16 +5,18 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header, request
 
 use super::{context::ProxyContext, relay::ResponseBody};
 use crate::{
+    gzip,
     pages::{assets, policy},
-    public_page::{PATH, PublicPage},
+    public_page::{PATH, Page, PublicPage},
 };
 
 /// Answers a request for the page or what it is made of.
 pub(super) async fn answer(context: &ProxyContext, head: &Parts) -> Response<ResponseBody> {
+    let as_gzip = gzip::is_accepted(&head.headers);
     let mut response = match head.uri.path().strip_prefix(assets::PREFIX) {
         _ if !is_read(&head.method) => not_allowed(),
-        Some(rest) => asset(rest),
-        None => page(context.public_page()).await,
+        Some(rest) => asset(rest, as_gzip),
+        None => page(latest(context.public_page()).await, as_gzip),
     };
     policy::apply(response.headers_mut());
     response.map(ResponseBody::Own)
@@ -53,31 +55,45 @@ fn not_allowed() -> Response<Bytes> {
     response
 }
 
-async fn page(page: Option<&PublicPage>) -> Response<Bytes> {
-    let html = match page {
-        Some(page) => page.get().await,
-        None => None,
-    };
-    let Some(html) = html else {
+async fn latest(page: Option<&PublicPage>) -> Option<Page> {
+    page?.get().await
+}
+
+fn page(page: Option<Page>, as_gzip: bool) -> Response<Bytes> {
+    let Some(Page { html, gzip }) = page else {
         let mut response = Response::new(Bytes::from_static(b"the page is not ready\n"));
         *response.status_mut() = StatusCode::SERVICE_UNAVAILABLE;
         return response;
     };
-    of_type(html, "text/html; charset=utf-8", "no-store")
+    let coded = gzip.filter(|_| as_gzip);
+    of_type(html, coded, "text/html; charset=utf-8", "no-store")
 }
 
-fn asset(rest: &str) -> Response<Bytes> {
+fn asset(rest: &str, as_gzip: bool) -> Response<Bytes> {
     let Some((asset, is_current)) = assets::find(rest) else {
         let mut response = Response::new(Bytes::new());
         *response.status_mut() = StatusCode::NOT_FOUND;
         return response;
     };
     let kept = assets::cache_control(is_current);
-    of_type(Bytes::from_static(asset.body), asset.media_type, kept)
+    let coded = as_gzip.then(|| asset.gzip()).flatten();
+    let body = Bytes::from_static(asset.body);
+    of_type(body, coded, asset.media_type, kept)
 }
 
-fn of_type(body: Bytes, media_type: &'static str, kept: &'static str) -> Response<Bytes> {
-    let mut response = Response::new(body);
+/// `coded` is sent in its place, if there is any.
+fn of_type(
+    body: Bytes,
+    coded: Option<Bytes>,
+    media_type: &'static str,
+    kept: &'static str,
+) -> Response<Bytes> {
+    let is_coded = coded.is_some();
+    let mut response = Response::new(coded.unwrap_or(body));
+    gzip::say_it_varies(response.headers_mut());
+    if is_coded {
+        gzip::say_it_is_coded(response.headers_mut());
+    }
     let headers = response.headers_mut();
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static(kept));

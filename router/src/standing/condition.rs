@@ -22,7 +22,8 @@ pub enum EndpointCondition {
     Degraded,
     /// Taken out of use by an operator.
     Draining,
-    /// Live requests failed; it returns by itself when it does better.
+    /// Live requests failed; it returns by itself when it does better. Where it is needed all the
+    /// same, it gets requests.
     Ejected,
     /// It can't be reached, or its probes fail.
     Unhealthy,
@@ -53,10 +54,15 @@ impl EndpointCondition {
 
     /// How an endpoint is: atomic loads only.
     pub fn of(health: &EndpointHealth, draining: bool) -> Self {
+        Self::at(health.availability(), health, draining)
+    }
+
+    /// How an endpoint is that is as available as this.
+    pub(super) fn at(availability: Availability, health: &EndpointHealth, draining: bool) -> Self {
         if draining {
             return Self::Draining;
         }
-        match health.availability() {
+        match availability {
             Availability::Down => Self::Unhealthy,
             Availability::Ejected | Availability::HalfOpen => Self::Ejected,
             Availability::Up if health.is_failing() || !health.findings().is_empty() => {
@@ -67,7 +73,7 @@ impl EndpointCondition {
         }
     }
 
-    /// Whether it gets requests.
+    /// Whether it gets requests as a matter of course.
     pub const fn serves(self) -> bool {
         matches!(self, Self::Healthy | Self::Unknown | Self::Degraded)
     }
@@ -104,6 +110,8 @@ pub enum Condition {
     Unknown,
     /// All its endpoints serve.
     Healthy,
+    /// Switched off by an operator: its requests are refused, and nobody is to be woken over it.
+    Suspended,
     /// Worked on: whatever else it is, nobody is to be woken over it.
     Maintenance,
     /// Requests are served, but not by all that should.
@@ -114,9 +122,10 @@ pub enum Condition {
 
 impl Condition {
     /// Every condition there is.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 6] = [
         Self::Unknown,
         Self::Healthy,
+        Self::Suspended,
         Self::Maintenance,
         Self::Degraded,
         Self::Unhealthy,
@@ -127,16 +136,17 @@ impl Condition {
         match self {
             Self::Unknown => "unknown",
             Self::Healthy => "healthy",
+            Self::Suspended => "suspended",
             Self::Maintenance => "maintenance",
             Self::Degraded => "degraded",
             Self::Unhealthy => "unhealthy",
         }
     }
 
-    /// How a deployment is whose endpoints are as told. `serving` says that requests find one.
-    pub fn of_deployment(endpoints: &[EndpointCondition], serving: bool) -> Self {
+    /// How a deployment is whose endpoints are as told, and that can be spoken to, or can't.
+    pub fn of_deployment(endpoints: &[EndpointCondition], has_fault: bool) -> Self {
         let all = |fits: fn(EndpointCondition) -> bool| endpoints.iter().copied().all(fits);
-        if !serving {
+        if has_fault || !endpoints.iter().any(|endpoint| endpoint.serves()) {
             Self::Unhealthy
         } else if all(|endpoint| endpoint == EndpointCondition::Unknown) {
             Self::Unknown
@@ -155,6 +165,7 @@ impl Condition {
             Self::Maintenance => 2,
             Self::Unknown => 3,
             Self::Healthy => 4,
+            Self::Suspended => 5,
         }
     }
 
@@ -166,7 +177,7 @@ impl Condition {
             Self::Unknown => None,
             Self::Unhealthy => Some(0),
             Self::Healthy => Some(100),
-            Self::Degraded | Self::Maintenance => {
+            Self::Degraded | Self::Maintenance | Self::Suspended => {
                 let worth: u32 = endpoints.iter().map(|endpoint| endpoint.worth()).sum();
                 let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
                 // Neither hopeless nor flawless, whatever the rounding says.
@@ -188,7 +199,7 @@ impl std::str::FromStr for Condition {
     fn from_str(text: &str) -> Result<Self, String> {
         let named = Self::ALL.into_iter().find(|one| one.as_str() == text);
         named.ok_or_else(|| {
-            "expected healthy, degraded, unhealthy, unknown or maintenance".to_owned()
+            "expected healthy, degraded, unhealthy, unknown, maintenance or suspended".to_owned()
         })
     }
 }
@@ -200,20 +211,23 @@ mod tests {
     #[test]
     fn a_deployment_is_as_its_endpoints_are() {
         use EndpointCondition::{Degraded, Draining, Ejected, Healthy, Unhealthy, Unknown};
-        for (endpoints, serving, expected, score) in [
-            (&[Healthy, Healthy][..], true, Condition::Healthy, Some(100)),
-            (&[Healthy, Unknown], true, Condition::Healthy, Some(100)),
-            (&[Unknown, Unknown], true, Condition::Unknown, None),
-            (&[Healthy, Unhealthy], true, Condition::Degraded, Some(50)),
-            (&[Healthy, Draining], true, Condition::Degraded, Some(50)),
-            (&[Healthy, Ejected], true, Condition::Degraded, Some(60)),
-            (&[Degraded], true, Condition::Degraded, Some(70)),
-            (&[Unknown, Unhealthy], true, Condition::Degraded, Some(50)),
-            (&[Ejected, Unhealthy], false, Condition::Unhealthy, Some(0)),
+        for (endpoints, expected, score) in [
+            (&[Healthy, Healthy][..], Condition::Healthy, Some(100)),
+            (&[Healthy, Unknown], Condition::Healthy, Some(100)),
+            (&[Unknown, Unknown], Condition::Unknown, None),
+            (&[Healthy, Unhealthy], Condition::Degraded, Some(50)),
+            (&[Healthy, Draining], Condition::Degraded, Some(50)),
+            (&[Healthy, Ejected], Condition::Degraded, Some(60)),
+            (&[Degraded], Condition::Degraded, Some(70)),
+            (&[Unknown, Unhealthy], Condition::Degraded, Some(50)),
+            (&[Ejected, Unhealthy], Condition::Unhealthy, Some(0)),
+            (&[], Condition::Unhealthy, Some(0)),
         ] {
-            let condition = Condition::of_deployment(endpoints, serving);
+            let condition = Condition::of_deployment(endpoints, false);
             assert_eq!(condition, expected, "{endpoints:?}");
             assert_eq!(condition.score(endpoints), score, "{endpoints:?}");
+            let with_fault = Condition::of_deployment(endpoints, true);
+            assert_eq!(with_fault, Condition::Unhealthy, "{endpoints:?}");
         }
     }
 

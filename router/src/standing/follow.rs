@@ -24,7 +24,7 @@ use super::{
     event::{Cause, HealthEvent, Kind, News},
     record::Record,
     reread::Reread,
-    sight::{self, Sight},
+    sight, tenant_view,
 };
 use crate::proxy::route::TenantRoute;
 
@@ -120,21 +120,21 @@ impl Standing {
         let record = if let Some(known) = known {
             known
         } else {
-            let ideal = Record::ideal(route, entry.revision());
-            records.by_tenant.entry(id.clone()).or_insert(ideal)
+            let fresh = Record::new(route, entry.revision());
+            records.by_tenant.entry(id.clone()).or_insert(fresh)
         };
         record.seen_in = look;
         if !record.still_holds(route, entry.revision(), maintenance) {
-            let health = self.view(entry, now);
-            news.extend(record.renew(&health, now));
+            let health = tenant_view(entry, now);
+            news.extend(record.renew(route, &health, now));
         }
-        if is_left(route) {
+        if record.suspended || is_left(route) {
             record.reread = None;
         } else if Reread::is_due(&mut record.reread, Instant::now()) {
             self.tenants.invalidate(id);
         }
         let is_well = is_calm && record.condition <= Condition::Healthy;
-        if is_well && record.maintenance.is_none() {
+        if is_well && record.maintenance.is_none() && !record.suspended {
             records.by_tenant.remove(id);
         }
     }
@@ -154,6 +154,7 @@ impl Standing {
         let records = self.records.lock();
         let record = records.by_tenant.get(tenant)?;
         match (&record.maintenance, condition) {
+            _ if record.suspended => record.since.filter(|_| condition == Condition::Suspended),
             (Some((_, since)), Condition::Maintenance) => Some(*since),
             (None, condition) if condition == record.condition => record.since,
             _ => None,
@@ -161,20 +162,19 @@ impl Standing {
     }
 }
 
-/// Whether every deployment that can be spoken to has an endpoint that requests go to.
+/// Whether every deployment that can be spoken to has an endpoint that requests go to, other than
+/// for want of any.
 fn is_left(route: &TenantRoute) -> bool {
-    route
-        .deployments()
-        .all(|deployment| deployment.fault().is_some() || !Sight::of(deployment).serving.is_empty())
+    route.deployments().all(|deployment| {
+        deployment.fault().is_some() || sight::of_deployment(deployment).0 != Condition::Unhealthy
+    })
 }
 
 /// What is told of a tenant that was deleted, or fell out of the cache, while it was not well.
 fn farewell(tenant: &TenantId, record: &Record) -> Option<News> {
-    let condition = match record.maintenance {
-        Some(_) => Condition::Maintenance,
-        None => record.condition,
-    };
-    (condition > Condition::Healthy).then(|| News {
+    let condition = record.told();
+    let is_of_interest = condition > Condition::Healthy && condition != Condition::Suspended;
+    is_of_interest.then(|| News {
         kind: Kind::Tenant,
         tenant: tenant.clone(),
         signal: None,

@@ -126,7 +126,7 @@ impl Teller<'_> {
         cause: Cause,
         why: Option<String>,
     ) {
-        let (before, after) = (&then.served_by, &deployment.served_by);
+        let (before, after) = (&*then.served_by, served(deployment));
         if before == after || before.is_empty() || after.is_empty() {
             return;
         }
@@ -149,15 +149,31 @@ impl Teller<'_> {
         );
     }
 
-    pub(super) fn tenant(
-        &mut self,
-        kind: Kind,
-        from: &str,
-        to: &str,
-        cause: Cause,
-        sentence: String,
-    ) {
-        self.tell(kind, None, None, from.into(), to, cause, sentence);
+    /// Tells how the tenant as a whole is, of which `told` was told before.
+    pub(super) fn whole(&mut self, told: Condition, cause: Cause) {
+        let TenantHealth {
+            condition,
+            sentence,
+            ..
+        } = self.health;
+        let from = told.as_str().to_owned();
+        self.tell(
+            Kind::Tenant,
+            None,
+            None,
+            from,
+            condition.as_str(),
+            cause,
+            sentence.clone(),
+        );
+    }
+
+    /// Tells that maintenance begins, or is over.
+    pub(super) fn maintenance(&mut self, told: Condition, sentence: String) {
+        let to = self.health.condition.as_str();
+        let from = told.as_str().to_owned();
+        let cause = Cause::MAINTENANCE;
+        self.tell(Kind::Maintenance, None, None, from, to, cause, sentence);
     }
 
     #[expect(
@@ -184,6 +200,15 @@ impl Teller<'_> {
             cause,
             sentence,
         });
+    }
+}
+
+/// Those that serve a deployment, but for ejected ones that requests are tried at for want of any
+/// other: then none is left.
+pub(super) fn served(deployment: &DeploymentHealth) -> &[String] {
+    match deployment.condition {
+        Condition::Unhealthy => &[],
+        _ => &deployment.served_by,
     }
 }
 

@@ -8,11 +8,7 @@ use tenant_store::{
     model::{Signal, TenantId, Tier},
 };
 
-use super::{
-    condition::Condition,
-    sight::{self, Sight},
-    view::Counts,
-};
+use super::{condition::Condition, sight, view::Counts};
 use crate::proxy::route::TenantRoute;
 
 /// Which tenants are meant, and how many of them.
@@ -145,6 +141,15 @@ pub(super) fn page(
         if filter.after.as_ref().is_some_and(|after| place <= *after) {
             continue;
         }
+        let is_full = worst.len() >= filter.limit;
+        if is_full
+            && worst
+                .last_key_value()
+                .is_some_and(|(last, _)| place > *last)
+        {
+            more = true;
+            continue;
+        }
         worst.insert(place, entry);
         if worst.len() > filter.limit {
             worst.pop_last();
@@ -178,16 +183,11 @@ fn is_meant(route: &TenantRoute, filter: &Filter, search: Option<&str>) -> bool 
 
 fn judged(route: &TenantRoute, signal: Option<Signal>, now: Timestamp) -> (Condition, Option<u8>) {
     let (condition, score) = match signal.and_then(|signal| route.deployment(signal)) {
-        Some(deployment) => {
-            let sight = Sight::of(deployment);
-            (sight.condition, sight.score)
-        }
+        Some(deployment) => sight::of_deployment(deployment),
         None => sight::of_tenant(route),
     };
-    match sight::maintenance(route, now) {
-        Some(_) => (Condition::Maintenance, score),
-        None => (condition, score),
-    }
+    let condition = sight::set_by_operators(route, now).unwrap_or(condition);
+    (condition, score)
 }
 
 #[cfg(test)]
@@ -206,6 +206,7 @@ mod tests {
             Cursor::of(Condition::Unknown, None, id("acme")),
             Cursor::of(Condition::Healthy, Some(100), id("acme")),
             Cursor::of(Condition::Healthy, Some(100), id("globex")),
+            Cursor::of(Condition::Suspended, Some(0), id("acme")),
         ];
         assert!(places.is_sorted());
         for place in places {

@@ -8,10 +8,10 @@ use tenant_store::model::{Maintenance, Revision, Signal};
 
 use super::{
     condition::{Condition, EndpointCondition},
-    event::{Cause, Kind, News},
-    news::{Teller, is_worth_telling},
+    event::{Cause, News},
+    news::{Teller, is_worth_telling, served},
     reread::Reread,
-    sight::Sight,
+    sight::{self, Sight},
     view::{DeploymentHealth, EndpointView, TenantHealth},
 };
 use crate::proxy::route::TenantRoute;
@@ -19,13 +19,16 @@ use crate::proxy::route::TenantRoute;
 /// What was last told of a tenant.
 #[derive(Debug)]
 pub(super) struct Record {
-    /// The tenant as it was told; while it is in maintenance, as it was before.
+    /// The tenant as it was told; while it is in maintenance, as it was before; nothing of it while it
+    /// is suspended.
     pub(super) revision: Revision,
     pub(super) condition: Condition,
     pub(super) since: Option<Timestamp>,
     deployments: Vec<KeptDeployment>,
     /// What is being done to it, and since when.
     pub(super) maintenance: Option<(Maintenance, Timestamp)>,
+    /// Whether it is switched off: since `since`, if that was seen.
+    pub(super) suspended: bool,
     pub(super) reread: Option<Reread>,
     /// The look at all tenants that found it last.
     pub(super) seen_in: u64,
@@ -36,6 +39,7 @@ pub(super) struct KeptDeployment {
     signal: Signal,
     pub(super) condition: Condition,
     has_fault: bool,
+    /// Nobody, if it is unhealthy.
     pub(super) served_by: Vec<String>,
     pub(super) endpoints: Vec<KeptEndpoint>,
 }
@@ -48,8 +52,17 @@ pub(super) struct KeptEndpoint {
 }
 
 impl Record {
-    /// What is held of a tenant nobody told anything of: that it is as it should be.
-    pub(super) fn ideal(route: &TenantRoute, revision: Revision) -> Self {
+    /// What is held of a tenant nobody told anything of: that it is as it should be; or that it is
+    /// suspended, if it was before this router knew it. Of many that nobody uses a start tells nothing.
+    pub(super) fn new(route: &TenantRoute, revision: Revision) -> Self {
+        let mut record = Self::ideal(route, revision);
+        if sight::is_suspended(route) && !route.was_suspended_here() {
+            record.hush(None);
+        }
+        record
+    }
+
+    fn ideal(route: &TenantRoute, revision: Revision) -> Self {
         let deployments: Vec<_> = route
             .deployments()
             .map(|deployment| {
@@ -79,8 +92,26 @@ impl Record {
             since: None,
             deployments,
             maintenance: None,
+            suspended: false,
             reread: None,
             seen_in: 0,
+        }
+    }
+
+    /// Forgets what was told: nothing is until it is activated, and then all that is not well.
+    fn hush(&mut self, since: Option<Timestamp>) {
+        self.suspended = true;
+        self.since = since;
+        self.maintenance = None;
+        self.deployments = Vec::new();
+    }
+
+    /// What was last told of the tenant as a whole.
+    pub(super) fn told(&self) -> Condition {
+        match self.maintenance {
+            _ if self.suspended => Condition::Suspended,
+            Some(_) => Condition::Maintenance,
+            None => self.condition,
         }
     }
 
@@ -91,6 +122,9 @@ impl Record {
         revision: Revision,
         maintenance: Option<&Maintenance>,
     ) -> bool {
+        if self.suspended || sight::is_suspended(route) {
+            return self.suspended && sight::is_suspended(route);
+        }
         if self.maintenance.as_ref().map(|(told, _)| told) != maintenance {
             return false;
         }
@@ -117,16 +151,36 @@ impl Record {
     }
 
     /// Takes in how the tenant is now, and answers what is new about it.
-    pub(super) fn renew(&mut self, health: &TenantHealth, now: Timestamp) -> Vec<News> {
+    pub(super) fn renew(
+        &mut self,
+        route: &TenantRoute,
+        health: &TenantHealth,
+        now: Timestamp,
+    ) -> Vec<News> {
         let mut news = Teller {
             health,
             now,
             news: Vec::new(),
         };
-        if !self.renew_maintenance(&mut news) {
+        let told = self.told();
+        if health.condition == Condition::Suspended {
+            if !self.suspended {
+                news.whole(told, Cause::CONFIG);
+                self.hush(Some(now));
+            }
+            return news.news;
+        }
+        let is_back = self.suspended;
+        if is_back {
+            *self = Self {
+                seen_in: self.seen_in,
+                ..Self::ideal(route, health.revision)
+            };
+        }
+        if !self.renew_maintenance(told, &mut news) {
             return news.news; // what happens meanwhile is told at its end, if it lasts
         }
-        let same_document = self.revision == health.revision;
+        let same_document = self.revision == health.revision && !is_back;
         let mut worst: Option<(Condition, Cause)> = None;
         for (signal, deployment) in &health.deployments {
             let told = news.deployment(*signal, deployment, self.of(*signal), same_document);
@@ -134,16 +188,11 @@ impl Record {
             let is_worse = |(condition, _)| worst.is_none_or(|(worst, _)| condition > worst);
             worst = found.filter(|found| is_worse(*found)).or(worst);
         }
-        if is_worth_telling(self.condition, health.condition) {
-            news.tenant(
-                Kind::Tenant,
-                self.condition.as_str(),
-                health.condition.as_str(),
-                worst.map_or(Cause::CONFIG, |(_, cause)| cause),
-                health.sentence.clone(),
-            );
+        if is_back || is_worth_telling(self.condition, health.condition) {
+            let from = if is_back { told } else { self.condition };
+            news.whole(from, worst.map_or(Cause::CONFIG, |(_, cause)| cause));
         }
-        if self.condition != health.condition {
+        if is_back || self.condition != health.condition {
             self.since = Some(now);
         }
         self.condition = health.condition;
@@ -152,19 +201,14 @@ impl Record {
         news.news
     }
 
-    /// Tells the begin and end of maintenance; false while it goes on.
-    fn renew_maintenance(&mut self, news: &mut Teller<'_>) -> bool {
+    /// Tells the begin and end of maintenance of a tenant of which `told` was told; false while it
+    /// goes on.
+    fn renew_maintenance(&mut self, told: Condition, news: &mut Teller<'_>) -> bool {
         let health = news.health;
         match (&self.maintenance, &health.maintenance) {
             (None, None) => true,
             (None, Some(begun)) => {
-                news.tenant(
-                    Kind::Maintenance,
-                    self.condition.as_str(),
-                    Condition::Maintenance.as_str(),
-                    Cause::MAINTENANCE,
-                    health.sentence.clone(),
-                );
+                news.maintenance(told, health.sentence.clone());
                 self.maintenance = Some((begun.clone(), news.now));
                 false
             }
@@ -174,13 +218,7 @@ impl Record {
             }
             (Some((ended, _)), None) => {
                 let sentence = format!("maintenance is over: {}", ended.reason);
-                news.tenant(
-                    Kind::Maintenance,
-                    Condition::Maintenance.as_str(),
-                    health.condition.as_str(),
-                    Cause::MAINTENANCE,
-                    sentence,
-                );
+                news.maintenance(told, sentence);
                 self.maintenance = None;
                 true
             }
@@ -202,7 +240,7 @@ fn kept((signal, deployment): (&Signal, &DeploymentHealth)) -> KeptDeployment {
         signal: *signal,
         condition: deployment.condition,
         has_fault: deployment.fault.is_some(),
-        served_by: deployment.served_by.clone(),
+        served_by: served(deployment).to_vec(),
         endpoints: deployment.endpoints.iter().map(kept).collect(),
     }
 }

@@ -12,6 +12,9 @@ use super::{
 /// Endpoints named in one sentence at most.
 const NAMED: usize = 3;
 
+/// How a tenant is that is switched off.
+pub(super) const SUSPENDED: &str = "suspended: its requests are refused until it is activated";
+
 /// What is the matter with an endpoint, its name first; `None` if nothing is.
 pub(super) fn of_endpoint(endpoint: &EndpointView, now: Timestamp) -> Option<String> {
     let name = &endpoint.health.endpoint;
@@ -96,14 +99,24 @@ pub(super) fn of_deployment(
             let names: Vec<&str> = endpoints.iter().map(|e| &*e.health.endpoint).collect();
             format!("{signal} unknown: nothing heard yet from {}", list(&names))
         }
-        Condition::Healthy | Condition::Maintenance => {
+        Condition::Healthy | Condition::Maintenance | Condition::Suspended => {
             format!("{signal} healthy: served by {}", list(served_by))
         }
         Condition::Degraded => {
             let told = troubles(endpoints);
+            let names = list(served_by);
             let lost = |endpoint: &EndpointView| !endpoint.condition.serves();
-            if endpoints.iter().any(lost) {
-                let names = list(served_by);
+            let needed = |endpoint: &EndpointView| {
+                let name = &*endpoint.health.endpoint;
+                endpoint.condition == EndpointCondition::Ejected
+                    && served_by.iter().any(|serving| serving == name)
+            };
+            if endpoints.iter().any(needed) {
+                format!(
+                    "{signal} degraded: {told}, reads and writes served by {names}, \
+                     ejected ones too, as too many are out"
+                )
+            } else if endpoints.iter().any(lost) {
                 format!("{signal} degraded: {told}, reads and writes served by {names}")
             } else {
                 format!("{signal} degraded: {told}")
@@ -111,7 +124,15 @@ pub(super) fn of_deployment(
         }
         Condition::Unhealthy => {
             let told = troubles(endpoints);
-            format!("{signal} unhealthy: {told}, no endpoint is left")
+            if served_by.is_empty() {
+                format!("{signal} unhealthy: {told}, no endpoint is left")
+            } else {
+                let names = list(served_by);
+                format!(
+                    "{signal} unhealthy: {told}, no endpoint is left but ejected ones: \
+                     requests are tried at {names}"
+                )
+            }
         }
     }
 }
@@ -126,6 +147,9 @@ fn troubles(endpoints: &[EndpointView]) -> String {
 
 /// How a tenant is.
 pub(super) fn of_tenant(health: &TenantHealth, now: Timestamp) -> String {
+    if health.condition == Condition::Suspended {
+        return SUSPENDED.into();
+    }
     if let Some(maintenance) = &health.maintenance {
         return of_maintenance(maintenance, now);
     }

@@ -1,12 +1,16 @@
 //! How a deployment is this moment, seen with atomic loads only: what lists, metrics and events
 //! are made of.
 
+use health::{Availability, EndpointHealth};
 use jiff::Timestamp;
 use smallvec::SmallVec;
-use tenant_store::model::{BalancingPolicy, EndpointProtocol, Maintenance};
+use tenant_store::model::{Maintenance, Status};
 
 use super::condition::{Condition, EndpointCondition};
-use crate::proxy::route::{DeploymentRoute, EndpointRoute, TenantRoute};
+use crate::proxy::{
+    pick::Tried,
+    route::{DeploymentRoute, EndpointRoute, TenantRoute},
+};
 
 /// One deployment at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,35 +24,54 @@ pub(crate) struct Sight {
 
 impl Sight {
     pub(crate) fn of(deployment: &DeploymentRoute) -> Self {
-        let endpoints: SmallVec<[_; 4]> = deployment
-            .endpoints()
-            .iter()
-            .map(|endpoint| EndpointCondition::of(endpoint.health(), endpoint.is_draining()))
-            .collect();
-        Self::judged(deployment, endpoints)
+        let availability = |endpoint: &EndpointRoute| endpoint.health().availability();
+        Self::judged(deployment, availability, EndpointCondition::at)
     }
 
     /// As it would be if nothing were the matter with any of its endpoints.
     pub(crate) fn ideal(deployment: &DeploymentRoute) -> Self {
-        let calm = |endpoint: &EndpointRoute| {
-            if endpoint.is_draining() {
-                EndpointCondition::Draining
-            } else {
-                EndpointCondition::Healthy
-            }
-        };
         Self::judged(
             deployment,
-            deployment.endpoints().iter().map(calm).collect(),
+            |_| Availability::Up,
+            |_, _, draining| {
+                if draining {
+                    EndpointCondition::Draining
+                } else {
+                    EndpointCondition::Healthy
+                }
+            },
         )
     }
 
-    fn judged(deployment: &DeploymentRoute, endpoints: SmallVec<[EndpointCondition; 4]>) -> Self {
-        let serving = match deployment.fault() {
-            Some(_) => Serving::default(),
-            None => Serving::of(deployment, &endpoints),
+    fn judged(
+        deployment: &DeploymentRoute,
+        availability: impl Fn(&EndpointRoute) -> Availability,
+        condition: impl Fn(Availability, &EndpointHealth, bool) -> EndpointCondition,
+    ) -> Self {
+        // Asked once, so that what is said of them fits together.
+        let endpoints = deployment.endpoints();
+        let available: SmallVec<[Availability; 4]> = endpoints
+            .iter()
+            .map(|endpoint| {
+                if endpoint.is_draining() {
+                    Availability::Down
+                } else {
+                    availability(endpoint)
+                }
+            })
+            .collect();
+        let endpoints: SmallVec<[EndpointCondition; 4]> = endpoints
+            .iter()
+            .zip(&available)
+            .map(|(one, available)| condition(*available, one.health(), one.is_draining()))
+            .collect();
+        let has_fault = deployment.fault().is_some();
+        let condition = Condition::of_deployment(&endpoints, has_fault);
+        let serving = if has_fault {
+            Serving::default()
+        } else {
+            Serving(deployment.serving(|position| available[position]))
         };
-        let condition = Condition::of_deployment(&endpoints, !serving.is_empty());
         Self {
             condition,
             score: condition.score(&endpoints),
@@ -58,48 +81,17 @@ impl Sight {
     }
 }
 
-/// Which endpoints of a deployment requests go to, by position: at most 64.
+/// Which endpoints of a deployment requests go to, ejected ones that they go to for want of others
+/// included.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub(crate) struct Serving(u64);
+pub(crate) struct Serving(Tried);
 
 impl Serving {
-    fn of(deployment: &DeploymentRoute, conditions: &[EndpointCondition]) -> Self {
-        let mut serving = Self::default();
-        // gRPC goes to other endpoints than the rest, where there are both.
-        for protocol in [EndpointProtocol::Http1, EndpointProtocol::Http2] {
-            let up = || {
-                let endpoints = deployment.endpoints().iter().zip(conditions).enumerate();
-                endpoints.filter(|(_, (endpoint, condition))| {
-                    condition.serves() && endpoint.upstream().protocol() == protocol
-                })
-            };
-            let by_zone = deployment.policy() == BalancingPolicy::Nearest;
-            let rank =
-                |endpoint: &EndpointRoute| (endpoint.priority(), by_zone && !endpoint.is_near());
-            let best = up().map(|(_, (endpoint, _))| rank(endpoint)).min();
-            let equals = up().filter(|(_, (endpoint, _))| Some(rank(endpoint)) == best);
-            let several = deployment.policy() != BalancingPolicy::FirstAvailable;
-            let most = if several { usize::MAX } else { 1 };
-            for (position, _) in equals.take(most) {
-                serving.0 |= 1 << position;
-            }
-        }
-        serving
-    }
-
-    pub(crate) fn is_empty(self) -> bool {
-        self.0 == 0
-    }
-
-    pub(crate) fn contains(self, position: usize) -> bool {
-        self.0 & (1 << position) != 0
-    }
-
     /// The names of those endpoints, each once.
     pub(crate) fn names(self, deployment: &DeploymentRoute) -> Vec<&str> {
         let mut names = Vec::new();
         for (position, endpoint) in deployment.endpoints().iter().enumerate() {
-            if self.contains(position) && !names.contains(&endpoint.name()) {
+            if self.0.contains(position) && !names.contains(&endpoint.name()) {
                 names.push(endpoint.name());
             }
         }
@@ -107,14 +99,25 @@ impl Serving {
     }
 }
 
+/// The condition and score of a deployment; who serves it takes longer to find out.
+pub(crate) fn of_deployment(deployment: &DeploymentRoute) -> (Condition, Option<u8>) {
+    let endpoints: SmallVec<[EndpointCondition; 4]> = deployment
+        .endpoints()
+        .iter()
+        .map(|endpoint| EndpointCondition::of(endpoint.health(), endpoint.is_draining()))
+        .collect();
+    let condition = Condition::of_deployment(&endpoints, deployment.fault().is_some());
+    (condition, condition.score(&endpoints))
+}
+
 /// The deployments of a tenant in one condition and one score.
 pub(crate) fn of_tenant(route: &TenantRoute) -> (Condition, Option<u8>) {
-    let (mut condition, mut score) = (Condition::Unknown, None);
-    for sight in route.deployments().map(Sight::of) {
-        condition = condition.max(sight.condition);
-        score = worse(score, sight.score);
+    let (mut worst, mut lowest) = (Condition::Unknown, None);
+    for (condition, score) in route.deployments().map(of_deployment) {
+        worst = worst.max(condition);
+        lowest = worse(lowest, score);
     }
-    (condition, score)
+    (worst, lowest)
 }
 
 /// The lower of two scores; one that is not there says nothing.
@@ -132,9 +135,23 @@ pub(crate) fn maintenance(route: &TenantRoute, now: Timestamp) -> Option<&Mainte
         .filter(|maintenance| maintenance.is_on(now))
 }
 
+/// Whether a tenant is switched off.
+pub(crate) fn is_suspended(route: &TenantRoute) -> bool {
+    route.status() == Status::Suspended
+}
+
+/// What a tenant is whatever its deployments are, if it is: switched off, or worked on.
+pub(crate) fn set_by_operators(route: &TenantRoute, now: Timestamp) -> Option<Condition> {
+    if is_suspended(route) {
+        return Some(Condition::Suspended);
+    }
+    maintenance(route, now).map(|_| Condition::Maintenance)
+}
+
 /// Whether there is nothing to tell of a tenant: nearly always so, and therefore cheap to find.
 pub(crate) fn is_calm(route: &TenantRoute) -> bool {
     route.maintenance().is_none()
+        && !is_suspended(route)
         && route.deployments().all(|deployment| {
             deployment.fault().is_none()
                 && deployment.endpoints().iter().all(|endpoint| {

@@ -35,11 +35,14 @@ fn of_tenant(entry: &Entry<TenantRoute>, now: Timestamp) -> TenantState {
         tier: route.tier().name.clone(),
         status: route.status(),
         in_maintenance: sight::maintenance(route, now).is_some(),
-        deployments: route.deployments().map(of_deployment).collect(),
+        deployments: route
+            .deployments()
+            .map(|deployment| of_deployment(deployment, sight::is_suspended(route)))
+            .collect(),
     }
 }
 
-fn of_deployment(deployment: &DeploymentRoute) -> DeploymentState {
+fn of_deployment(deployment: &DeploymentRoute, is_suspended: bool) -> DeploymentState {
     let sight = Sight::of(deployment);
     // Endpoints on one port are one to metrics: as well as the best of them.
     let mut ports: BTreeMap<&str, (EndpointCondition, EndpointState)> = BTreeMap::new();
@@ -65,10 +68,11 @@ fn of_deployment(deployment: &DeploymentRoute) -> DeploymentState {
     DeploymentState {
         signal: deployment.signal(),
         health: match sight.condition {
+            _ if is_suspended => None,
             Condition::Healthy => Some(1.0),
             Condition::Degraded => Some(0.5),
             Condition::Unhealthy => Some(0.0),
-            Condition::Unknown | Condition::Maintenance => None,
+            Condition::Unknown | Condition::Maintenance | Condition::Suspended => None,
         },
         endpoints: ports.into_values().map(|(_, state)| state).collect(),
     }

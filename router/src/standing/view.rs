@@ -36,6 +36,8 @@ pub struct Counts {
     pub unknown: usize,
     /// Worked on.
     pub maintenance: usize,
+    /// Switched off.
+    pub suspended: usize,
 }
 
 impl Counts {
@@ -46,12 +48,14 @@ impl Counts {
             Condition::Unhealthy => &mut self.unhealthy,
             Condition::Unknown => &mut self.unknown,
             Condition::Maintenance => &mut self.maintenance,
+            Condition::Suspended => &mut self.suspended,
         } += 1;
     }
 
     /// All of them.
     pub const fn total(&self) -> usize {
-        self.healthy + self.degraded + self.unhealthy + self.unknown + self.maintenance
+        let served = self.healthy + self.degraded + self.unhealthy + self.unknown;
+        served + self.maintenance + self.suspended
     }
 }
 
@@ -69,7 +73,7 @@ pub struct TenantSummary {
     pub tier: Tier,
     /// Whether it is served at all.
     pub status: Status,
-    /// The worst of its signals, or `maintenance`.
+    /// The worst of its signals, or `maintenance` or `suspended`.
     pub condition: Condition,
     /// The lowest of its signals, 0 to 100; `null` if nothing was heard of it yet.
     #[schema(minimum = 0, maximum = 100)]
@@ -124,7 +128,7 @@ pub struct TenantHealth {
     pub revision: Revision,
     /// Whether its endpoints are up, whatever else is known of them.
     pub overall: Overall,
-    /// The worst of its signals, or `maintenance`.
+    /// The worst of its signals, or `maintenance` or `suspended`.
     pub condition: Condition,
     /// The lowest of its signals, 0 to 100; `null` if nothing was heard of it yet.
     #[schema(minimum = 0, maximum = 100)]
@@ -160,7 +164,8 @@ pub struct DeploymentHealth {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false)]
     pub fault: Option<String>,
-    /// The endpoints that requests go to now, as `host:port`.
+    /// The endpoints that requests go to now, as `host:port`. Ejected ones are among them where they
+    /// are used for want of others.
     pub served_by: Vec<String>,
     /// Its endpoints, in the order of the tenant's document.
     pub endpoints: Vec<EndpointView>,

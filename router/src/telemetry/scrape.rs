@@ -54,7 +54,8 @@ pub struct TenantState {
 pub struct DeploymentState {
     /// What it serves.
     pub signal: Signal,
-    /// 1 if it is healthy, 0.5 if degraded, 0 if unhealthy; `None` if nothing is known.
+    /// 1 if it is healthy, 0.5 if degraded, 0 if unhealthy; `None` if nothing is known, or its tenant
+    /// is suspended.
     pub health: Option<f64>,
     /// Its endpoints, each port once.
     pub endpoints: Vec<EndpointState>,

@@ -89,6 +89,12 @@ async fn the_rules_find_what_is_wrong_by_tier_and_not_in_maintenance() {
     let forgotten = expressions("MaintenanceForgotten");
     until_found(&prometheus, &forgotten[0], &[["acme", "", ""]]).await;
     until_found(&prometheus, &unhealthy[1], &[["globex", "metrics", "free"]]).await;
+
+    let suspend = mirador.admin(Method::POST, "/api/v1/tenants/globex/suspend");
+    let suspended = suspend.header("If-Match", "*").send().await;
+    assert!(suspended.expect("an answer").status().is_success());
+    until_found(&prometheus, &unhealthy[1], &[]).await;
+    until_found(&prometheus, &down[1], &[]).await;
 }
 
 #[tokio::test]

@@ -10,6 +10,7 @@ mod outage;
 mod overload;
 mod policies;
 mod slow;
+mod told;
 mod truncated;
 mod withdrawn;
 

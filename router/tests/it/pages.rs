@@ -1,9 +1,13 @@
 //! The health pages as people meet them: in a real browser, with and without scripts.
 
 mod access;
+mod finding;
 mod live;
 mod pictures;
 mod public;
+mod service;
+mod sizes;
+mod steering;
 
 use std::{fs, path::PathBuf};
 
@@ -206,6 +210,49 @@ async fn everything_essential_is_there_without_scripts() {
     };
     eventually("the way in", out).await;
     assert_at_home_and_quiet(&mut browser, &mirador.admin_url("/")).await;
+}
+
+/// The router's own page tells what it is, what it holds, where its store is and what it is told to do.
+#[tokio::test]
+async fn the_page_of_the_router_tells_what_it_is_and_holds() {
+    let upstream = Upstream::saying("fine");
+    let mirador = Mirador::with(json!({"workers": 2})).await;
+    let tenants = [Tenant::new("acme"), Tenant::new("globex")];
+    for tenant in tenants {
+        mirador.apply(&tenant.metrics(&[upstream.url()])).await;
+    }
+    for _ in 0..3 {
+        mirador.text("acme", "/api/v1/query?query=up").await;
+    }
+    let mut browser = Browser::start().await;
+    log_in(&mut browser, &mirador).await;
+    browser.open(&mirador.admin_url("/health/router")).await;
+    let verdict = browser.text("#verdict").await;
+    assert!(
+        verdict.contains("ready") && verdict.contains("Clients are served"),
+        "{verdict}"
+    );
+    for (part, name, expected) in [
+        ("build", "Version", env!("CARGO_PKG_VERSION")),
+        ("cache", "Tenants held", "2"),
+        ("store", "Kept in", "mirador.db"),
+        ("store", "Faults", "none"),
+        ("connections", "Opened to endpoints", "1"),
+        ("probes", "Endpoints watched", "1"),
+        ("configuration", "Workers", "2"),
+        ("configuration", "Last reload", "taken"),
+    ] {
+        let facts = format!("[...document.querySelectorAll('#{part} dt')]");
+        let script = format!(
+            "{facts}.find((it) => it.innerText === '{name}')?.nextElementSibling.innerText"
+        );
+        let told = browser.evaluate(&script).await;
+        let told = told.as_str().unwrap_or_default();
+        assert!(told.contains(expected), "{part}, {name}: {told:?}");
+    }
+    // It tells no secret of the configuration's.
+    let page = browser.evaluate("document.documentElement.outerHTML").await;
+    assert!(!page.as_str().expect("a text").contains(TOKEN));
 }
 
 /// No page keeps anybody out who reads by ear or steers by keyboard, in either colours.

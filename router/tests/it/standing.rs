@@ -1,10 +1,10 @@
 //! What operators are told of tenants' health, and what they do about it, with real backends.
 
-use std::sync::Arc;
+use std::{process::Stdio, sync::Arc};
 
 use reqwest::{Method, Response, StatusCode};
 use serde_json::{Value, json};
-use tokio::{sync::Notify, time::timeout};
+use tokio::{io::AsyncReadExt as _, sync::Notify, time::timeout};
 
 use crate::support::{
     PATIENCE,
@@ -13,6 +13,7 @@ use crate::support::{
     eventually,
     mirador::Mirador,
     tenant::Tenant,
+    tools::tool,
     upstream::{Step, Upstream, ok, send},
     victoria::Victoria,
 };
@@ -150,6 +151,49 @@ async fn a_killed_backend_is_told_of_and_so_is_its_return() {
         (&json!("degraded"), &json!("healthy"))
     );
     until_well(&mirador).await;
+}
+
+/// On a terminal the present state is drawn anew whenever something changes, with the last changes below.
+#[tokio::test]
+async fn a_terminal_shows_what_changes_while_somebody_looks() {
+    const CLEAR: &str = "\x1b[2J\x1b[H";
+    let (mut first, second) = (Upstream::saying("a"), Upstream::saying("b"));
+    let mirador = Mirador::start().await;
+    let urls = [first.url(), second.url()];
+    mirador.apply(&Tenant::new("acme").metrics(&urls)).await;
+    until_well(&mirador).await;
+    let mut watching = tokio::process::Command::new(tool(&["python3"]))
+        .args(["-c", "import pty, sys; pty.spawn(sys.argv[1:])"])
+        .args([env!("CARGO_BIN_EXE_mirador"), "status", "--watch"])
+        .env("MIRADOR_SERVER", mirador.admin_url(""))
+        .env("MIRADOR_TOKEN_FILE", mirador.token_file())
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .kill_on_drop(true)
+        .spawn()
+        .expect("a terminal");
+    let mut screen = watching.stdout.take().expect("its screen");
+    let mut shown = String::new();
+    let mut until = async |what: &str| {
+        let mut bytes = [0; 4096];
+        while !shown
+            .rsplit(CLEAR)
+            .next()
+            .is_some_and(|last| last.contains(what))
+        {
+            let read = timeout(PATIENCE, screen.read(&mut bytes)).await;
+            let read = read.unwrap_or_else(|_| panic!("waited for {what:?}: {shown}"));
+            let count = read.expect("a screen");
+            assert!(count > 0, "it ended: {shown}");
+            shown.push_str(&String::from_utf8_lossy(&bytes[..count]));
+        }
+        assert!(shown.contains(CLEAR), "drawn, not written on: {shown}");
+    };
+    until("tenants: 1 healthy").await;
+    first.stop().await;
+    until("tenants: 1 degraded").await;
+    until("last changes:").await;
+    until(" acme tenant: metrics degraded: ").await;
 }
 
 /// Drains or undrains an endpoint of acme's metrics.

@@ -103,7 +103,7 @@ pub(super) async fn log_out(State(door): State<Door>, headers: HeaderMap) -> Res
 
 /// Whether a page of another site has the browser send this. Browsers too old to say so, and
 /// addresses without TLS, where none does, pass: then the cookie's own rule is what holds.
-fn is_from_elsewhere(headers: &HeaderMap) -> bool {
+pub(in crate::admin) fn is_from_elsewhere(headers: &HeaderMap) -> bool {
     let sites = headers.get_all(FETCH_SITE).iter();
     let mut others = sites.filter(|site| *site != "same-origin" && *site != "none");
     others.next().is_some()

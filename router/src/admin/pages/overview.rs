@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use axum::{Extension, extract::State, http::HeaderMap, response::Html};
 use tenant_store::model::{Signal, Tier};
+use tokio::task::spawn_blocking;
 
 use super::{START, viewer};
 use crate::{
@@ -13,7 +14,7 @@ use crate::{
         layout::{Frame, Freshness, Place},
         overview::{self, Asked, Audience, BY_ID, Page, ROW_CHOICES},
     },
-    standing::{Condition, Order},
+    standing::{Condition, Filter, Order},
 };
 
 /// Looked at again after so many seconds, events or not.
@@ -31,12 +32,25 @@ pub(super) async fn page(
     let filter = asked
         .filter()
         .map_err(|message| ApiError::fault("cursor", asked.cursor.clone(), message))?;
-    let overview = control.standing().overview(&filter);
+    // A look at all tenants; probes and other requests are not to wait for it.
+    let written = spawn_blocking(move || write(&control, &caller, &headers, &asked, &filter)).await;
+    let written = written.map_err(|_| ApiError::Broken("a look at all tenants ended early"))?;
+    Ok(Html(written))
+}
+
+fn write(
+    control: &Control,
+    caller: &Caller,
+    headers: &HeaderMap,
+    asked: &Asked,
+    filter: &Filter,
+) -> String {
+    let overview = control.standing().overview(filter);
     let tiers = control.tiers().names();
     let page = Page {
         path: START,
         audience: Audience::Operators,
-        asked: &asked,
+        asked,
         tiers: &tiers,
         overview: &overview,
     };
@@ -44,14 +58,14 @@ pub(super) async fn page(
     let frame = Frame {
         title: &title,
         place: Some(Place::Tenants),
-        viewer: viewer(&caller, &headers),
+        viewer: viewer(caller, headers),
         freshness: Freshness {
             stream: Some("/api/v1/events"),
             every: EVERY,
         },
         charts: false,
     };
-    Ok(Html(frame.around(&page.main()).into_string()))
+    frame.around(&page.main()).into_string()
 }
 
 /// What a query asks for. A form sends what is not chosen as well, as nothing.

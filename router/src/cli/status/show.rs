@@ -7,16 +7,24 @@ use crate::cli::{
     output::{Terminal, cell},
 };
 
+/// In the order people care about them.
+const CONDITIONS: [&str; 6] = [
+    "unhealthy",
+    "degraded",
+    "maintenance",
+    "unknown",
+    "healthy",
+    "suspended",
+];
+
 /// How all do in one line, and a row for each of the worst.
 pub(super) fn overview(health: &Value, terminal: &mut Terminal<'_>) -> Result<(), Failure> {
     let counts = &health["counts"];
-    let told: Vec<String> = ["unhealthy", "degraded", "maintenance", "unknown", "healthy"]
-        .into_iter()
-        .filter_map(|condition| {
-            let count = counts[condition].as_u64().filter(|count| *count > 0)?;
-            Some(format!("{count} {condition}"))
-        })
-        .collect();
+    let told = CONDITIONS.into_iter().filter_map(|condition| {
+        let count = counts[condition].as_u64().filter(|count| *count > 0)?;
+        Some(format!("{count} {condition}"))
+    });
+    let told: Vec<String> = told.collect();
     if told.is_empty() {
         return terminal.say(&"no tenants");
     }

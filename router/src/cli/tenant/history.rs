@@ -113,10 +113,11 @@ pub(super) async fn availability(
                 if let Some(budget) = &of_signal.error_budget {
                     terminal.say(&format_args!(
                         "{signal}: objective {objective} over 30d, {} left of the error budget \
-                         ({} of {:.1} failed)",
+                         ({} of {:.1} failed): {}",
                         percent(budget.remaining),
                         budget.spent,
                         budget.allowed,
+                        budget.state.as_str(),
                     ))?;
                 }
             }

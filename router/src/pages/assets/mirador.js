@@ -72,12 +72,15 @@
 
   // --- Staying current ---------------------------------------------------------------------------
 
-  // What the server wrote, by key: what is on the page has been touched since.
+  // What the server wrote: what is on the page has been touched since. Not of lists, which are long:
+  // each row of one has a mark of what it says.
   const written = new WeakMap();
 
+  const isList = (region) => one("tbody[data-rows]", region) !== null;
+
   const remembered = (element) => {
-    for (const part of [element, ...all("[data-live], [data-key]", element)]) {
-      written.set(part, part.outerHTML);
+    for (const part of [element, ...all("[data-live]", element)]) {
+      if (part.dataset.live !== undefined && !isList(part)) written.set(part, part.outerHTML);
     }
   };
 
@@ -99,26 +102,26 @@
 
   // Rows that say the same stay what they are, so that focus, selection and place stay too.
   const updateRows = (body, fresh) => {
+    const rows = [...fresh.children];
     const known = new Map([...body.children].map((row) => [row.dataset.key, row]));
     // A row that changes places loses the focus.
     const key = document.activeElement?.closest("tr")?.dataset.key;
+    // First, so that those that stay need not be moved past them.
+    const stay = new Set(rows.map((row) => row.dataset.key));
+    for (const [key, row] of known) if (!stay.has(key)) row.remove();
     let place = body.firstElementChild;
-    for (const row of [...fresh.children]) {
-      const text = row.outerHTML;
+    for (const row of rows) {
       let old = known.get(row.dataset.key);
-      known.delete(row.dataset.key);
-      if (old && written.get(old) !== text) {
+      if (old && old.dataset.says !== row.dataset.says) {
         if (old === place) place = row;
         row.classList.add("changed");
         replace(old, row);
         old = row;
       }
       const current = old ?? row;
-      written.set(current, text);
       if (current === place) place = place.nextElementSibling;
       else body.insertBefore(current, place);
     }
-    for (const gone of known.values()) gone.remove();
     const focused = key && one(`tr[data-key="${key}"] th a`, body);
     if (focused && focused !== document.activeElement) focused.focus({ preventScroll: true });
   };
@@ -129,18 +132,20 @@
       if (old.dataset.shape !== fresh.dataset.shape) adopt(old, fresh);
       return;
     }
-    const text = fresh.outerHTML;
-    if (written.get(old) === text) return;
     const body = one("tbody[data-rows]", old);
     const freshBody = one("tbody[data-rows]", fresh);
-    if (body && freshBody && old.dataset.shape === fresh.dataset.shape) {
+    if (body && freshBody) {
       updateRows(body, freshBody);
       for (const part of all("[data-part]", fresh)) {
         const same = one(`[data-part="${part.dataset.part}"]`, old);
         if (same && !same.isEqualNode(part)) replace(same, part);
       }
-      written.set(old, text);
-    } else if (old.dataset.trend !== undefined && fresh.dataset.trend !== undefined) {
+      return;
+    }
+    if (body || freshBody) { adopt(old, fresh); return; }
+    const text = fresh.outerHTML;
+    if (written.get(old) === text) return;
+    if (old.dataset.trend !== undefined && fresh.dataset.trend !== undefined) {
       written.set(old, text);
       old.dataset.trend = fresh.dataset.trend;
       for (const part of all("[data-part]", fresh)) {
@@ -151,12 +156,14 @@
     }
   };
 
+  // One at a time; what somebody asks for by hand takes the place of what is under way.
   let asking = null;
   let again = false;
 
   const refresh = async () => {
     if (asking) { again = true; return; }
-    const mine = asking = new AbortController();
+    const mine = new AbortController();
+    asking = mine;
     const deadline = setTimeout(() => mine.abort(), 20_000);
     try {
       const answer = await fetch(location.href, { headers: { Accept: "text/html" }, signal: mine.signal });
@@ -164,9 +171,11 @@
       if (answer.redirected || answer.status === 404) { location.reload(); return; }
       if (!answer.ok) throw new Error(`${answer.status}`);
       const page = parse(await answer.text());
+      if (asking !== mine) return;
       for (const old of all("[data-live]")) {
         const fresh = page.getElementById(old.id);
-        if (fresh && old.isConnected) updateRegion(old, document.importNode(fresh, true));
+        // Nodes are moved from one document to the other, not copied.
+        if (fresh && old.isConnected) updateRegion(old, fresh);
       }
       document.title = page.title;
       tick();
@@ -268,8 +277,9 @@
       for (const [name, value] of new FormData(form)) if (value) query.append(name, value);
       const text = query.toString();
       history.replaceState(null, "", text ? `?${text}` : location.pathname);
-      asking?.abort();
+      const before = asking;
       asking = null;
+      before?.abort();
       refresh();
     };
     let typed = null;
@@ -366,7 +376,8 @@
         height: 132,
         legend: { show: false },
         cursor: { y: false, points: { size: 6 } },
-        scales: { y: { range: (_, low, high) => [0, Math.max(high ?? 0, trend.least) * 1.08] } },
+        // Half an hour, however little of it there is to show yet.
+        scales: { x: { range: (_, low, high) => [Math.min(low, high - 1800), high] }, y: { range: (_, low, high) => [0, Math.max(high ?? 0, trend.least) * 1.08] } },
         axes: [
           { stroke: ink, grid: { show: false }, ticks: { show: false }, size: 22, font: "11px system-ui", space: 70,
             values: (_, times) => times.map((time) => clock(time).slice(0, 5)) },
@@ -375,7 +386,8 @@
         ],
         series: [{}, ...trend.lines.map((line) => ({
           label: line.label, stroke: colour(line.ink), width: 1.6, spanGaps: false,
-          dash: line.ink === "series-2-ink" ? [5, 4] : undefined, points: { show: false },
+          dash: line.ink === "series-2-ink" ? [5, 4] : undefined,
+          points: { show: trend.at.length < 4, size: 4 },
         }))],
         hooks: {
           setCursor: [(u) => {

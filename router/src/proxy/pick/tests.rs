@@ -213,6 +213,33 @@ proptest! {
         }
     }
 
+    /// What is said to serve is what is picked, turn by turn, and nothing else is.
+    #[test]
+    fn those_that_serve_are_those_that_are_picked(
+        mut candidates in candidates(),
+        policy in prop::sample::select(&[FirstAvailable, LeastLoaded, Nearest, RoundRobin][..]),
+        unfit: [bool; 12],
+        max_ejected in 0.0..=1.0_f64,
+    ) {
+        let rules = Rules { policy, max_ejected };
+        let mut aside = Tried::default();
+        (0..12).filter(|position| unfit[*position]).for_each(|position| aside.mark(position));
+        for candidate in &mut candidates {
+            candidate.share = FULL_SHARE;
+            // Costs decide between two that are drawn; here all have a chance.
+            candidate.cost = 0;
+        }
+        let turn = Cell::new(0_u32);
+        let next = || turn.replace(turn.get() + 1);
+        let mut picked = Tried::default();
+        for _ in 0..400 {
+            if let Some(position) = pick(&candidates, aside, rules, &next, false) {
+                picked.mark(position);
+            }
+        }
+        prop_assert_eq!(serving(&candidates, aside, rules), picked);
+    }
+
     #[test]
     fn marking_what_was_picked_visits_every_usable_endpoint_once(
         candidates in candidates(),

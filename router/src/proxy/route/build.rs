@@ -19,8 +19,8 @@ use http::{HeaderValue, uri::Authority};
 use parking_lot::Mutex;
 use rustls::pki_types::ServerName;
 use tenant_store::model::{
-    Deployment, Endpoint, EndpointProtocol, Features, HealthCheck, SecretSource, Signal, Tenant,
-    TenantRecord, TierDefinition, UpstreamAuth, UpstreamTls,
+    Deployment, Endpoint, EndpointProtocol, Features, HealthCheck, SecretSource, Signal, Status,
+    Tenant, TenantRecord, TierDefinition, UpstreamAuth, UpstreamTls,
 };
 use thiserror::Error;
 
@@ -159,6 +159,10 @@ impl RouteBuilder {
             display_name: tenant.display_name.as_deref().map(Into::into),
             maintenance: tenant.maintenance.clone().map(Box::new),
             status: tenant.status,
+            suspended_here: tenant.status == Status::Suspended
+                && previous.is_some_and(|before| {
+                    before.status != Status::Suspended || before.suspended_here
+                }),
             objective: tenant.slo.or(tier.slo).availability,
             off: Features::switched_off(tenant, Some(&tier)),
             tier,

@@ -102,6 +102,37 @@ fn a_refusing_endpoint_and_who_serves_instead() {
     );
 }
 
+/// Those that are used though they are ejected are named, with the reason.
+#[test]
+fn ejected_ones_that_serve_are_told_of() {
+    let failed = || Reason::RequestFailed(Failure::Unavailable);
+    let out = |name| judged(endpoint(name, EndpointCondition::Ejected, failed()));
+    let well = endpoint("c:1", EndpointCondition::Healthy, Reason::ProbesSucceeded);
+    let endpoints = [out("a:1"), out("b:1"), judged(well)];
+    let told = |condition, endpoints, served_by: &[&str]| {
+        let served_by: Vec<String> = served_by.iter().map(|name| (*name).to_owned()).collect();
+        of_deployment(Signal::Logs, condition, None, endpoints, &served_by)
+    };
+    let [a, b] = [&endpoints[0], &endpoints[1]].map(|one| one.sentence.as_deref().expect("one"));
+    assert_eq!(
+        told(Condition::Degraded, &endpoints, &["a:1", "b:1", "c:1"]),
+        format!(
+            "logs degraded: {a}, {b}, reads and writes served by a:1, b:1, c:1, \
+             ejected ones too, as too many are out"
+        )
+    );
+    assert_eq!(
+        told(Condition::Degraded, &endpoints, &["c:1"]),
+        format!("logs degraded: {a}, {b}, reads and writes served by c:1")
+    );
+    assert_eq!(
+        told(Condition::Unhealthy, &endpoints[..1], &["a:1"]),
+        format!(
+            "logs unhealthy: {a}, no endpoint is left but ejected ones: requests are tried at a:1"
+        )
+    );
+}
+
 /// An endpoint that serves but is not well says why, and nobody is said to have taken over.
 #[test]
 fn findings_and_failures_are_told() {

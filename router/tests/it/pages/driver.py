@@ -86,6 +86,9 @@ class Browser:
             for violation in results["violations"]
         ]
 
+    def heard_by_ear(self, selector):
+        return self.page.locator(selector).aria_snapshot()
+
     def seen(self):
         return {"requests": self.requests, "complaints": self.complaints}
 

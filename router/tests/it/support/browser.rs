@@ -118,6 +118,12 @@ impl Browser {
         found.as_array().expect("a list").clone()
     }
 
+    /// What a screen reader tells of a part of the page: roles, names and states, as YAML.
+    pub(crate) async fn by_ear(&mut self, selector: &str) -> String {
+        let told = self.ask(&json!(["heard_by_ear", selector])).await;
+        told.as_str().expect("a text").to_owned()
+    }
+
     /// All that was asked for so far, and all that the browser complained about.
     pub(crate) async fn seen(&mut self) -> (Vec<String>, Vec<String>) {
         let seen = self.ask(&json!(["seen"])).await;
