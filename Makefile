@@ -50,7 +50,7 @@ build: ## build the router with optimisations
 fmt: ## format the sources
 	$(CARGO) fmt --all
 
-lab: ## measure the router beside its peers (40 minutes, or ONLY=tls,tails) and write docs/performance.md
+lab: ## measure the router beside its peers (50 minutes, or ONLY=tls,tails) and write docs/performance.md
 	$(call step,installing the servers that are missing)
 	@scripts/tools lab
 	$(call step,measuring)

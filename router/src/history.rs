@@ -1,8 +1,9 @@
 //! What is remembered of tenants' health: its changes, and how many requests were served.
 //!
-//! Listens to [`Standing`](crate::standing::Standing) and reads the counts that workers keep anyway, so no request waits for
-//! it. What is to be remembered is written to the store in batches, and while the store is down it
-//! is held here, in bounded memory. What it costs does not depend on how often anything changes.
+//! Listens to [`Standing`](crate::standing::Standing) and reads the counts that workers keep anyway,
+//! so no request waits for it. What is to be remembered is written to the store in batches, and
+//! while the store is down it is held here, in bounded memory. What it costs does not depend on how
+//! often anything changes.
 
 mod outlook;
 mod pending;

@@ -25,8 +25,8 @@ pub(super) struct SignalServed {
 #[derive(Debug, Default)]
 pub(super) struct Served {
     begun: Count,
-    served: Count,
-    unserved: Count,
+    good: Count,
+    bad: Count,
 }
 
 impl SignalServed {
@@ -68,8 +68,8 @@ impl Served {
 
     pub(super) fn finish(&self, service: Service) {
         match service {
-            Service::Served => self.served.add(1),
-            Service::Unserved => self.unserved.add(1),
+            Service::Served => self.good.add(1),
+            Service::Unserved => self.bad.add(1),
             Service::Silent => {}
         }
     }
@@ -81,16 +81,16 @@ impl Served {
     /// Requests that were served, and that were not.
     pub(super) fn tally(&self) -> Tally {
         Tally {
-            good: self.served.get(),
-            bad: self.unserved.get(),
+            good: self.good.get(),
+            bad: self.bad.get(),
         }
     }
 
     /// Adds what another one counted.
     pub(super) fn take_in(&self, other: &Self) {
         self.begun.add(other.begun.get());
-        self.served.add(other.served.get());
-        self.unserved.add(other.unserved.get());
+        self.good.add(other.good.get());
+        self.bad.add(other.bad.get());
     }
 }
 

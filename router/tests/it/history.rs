@@ -374,11 +374,7 @@ async fn what_can_not_be_asked_for_is_named() {
     mirador.apply(&Tenant::new("acme")).await;
     for (query, field, expected) in [
         ("kind=weather", "kind", "expected one of endpoint"),
-        (
-            "signal=smoke",
-            "signal",
-            "expected one of metrics, logs, traces",
-        ),
+        ("signal=smoke", "signal", "expected metrics, logs or traces"),
         ("since=yesterday", "since", "expected a time such as"),
         ("before=17", "before", "the `next` of the page before"),
         ("limit=0", "limit", "expected a number from 1 to 1000"),
