@@ -53,12 +53,14 @@ pub async fn run(control: Arc<Control>) {
             settings.notify.clone(),
         );
         loop {
-            notifier.step().await;
+            notifier.wait().await;
+            // Before anybody is told: what woke it may have happened under newer settings.
             let fresh = control.settings();
             if fresh.notify.receivers.is_empty() {
                 break;
             }
             notifier.take_in(&fresh.notify);
+            notifier.look();
         }
     }
 }
@@ -151,8 +153,8 @@ impl Notifier {
         }
     }
 
-    /// Waits for something to look at, a moment at most, and looks.
-    async fn step(&mut self) {
+    /// Waits for something to look at, a moment at most.
+    async fn wait(&mut self) {
         let now = Instant::now();
         let due = self.pending.values().copied().min();
         let wake = due.unwrap_or(self.next_round).min(self.next_round);
@@ -165,11 +167,6 @@ impl Notifier {
             },
             () = sleep_until(wake.min(now + LOOK_AROUND)) => {}
         }
-        let now = Instant::now();
-        if now >= self.next_round {
-            self.begin_round(now);
-        }
-        self.look(now);
     }
 
     /// Has a tenant looked at when it has had its time to recover.
@@ -202,7 +199,11 @@ impl Notifier {
     }
 
     /// Looks at those whose time has come, and tells receivers of what is different.
-    fn look(&mut self, now: Instant) {
+    fn look(&mut self) {
+        let now = Instant::now();
+        if now >= self.next_round {
+            self.begin_round(now);
+        }
         let due: Vec<TenantId> = self
             .pending
             .iter()

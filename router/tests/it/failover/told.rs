@@ -12,7 +12,7 @@ use crate::support::{
 };
 
 /// Acme, whose equal backends for metrics share requests out by `policy`.
-fn shared_out(policy: &str, endpoints: Value) -> Tenant {
+fn shared_out(policy: &str, endpoints: &Value) -> Tenant {
     let deployment = json!({
         "policy": policy,
         "endpoints": endpoints,
@@ -59,7 +59,7 @@ async fn under_nearest_those_of_the_own_zone_serve_until_none_is_left() {
         endpoint(&two, "a")
     ]);
     let config = json!({"zone": "a", "health": {"ejection": {"base": "10m", "max": "10m"}}});
-    let mirador = serving(&shared_out("nearest", endpoints), config).await;
+    let mirador = serving(&shared_out("nearest", &endpoints), config).await;
     let well = until_served_by(&mirador, &[&one, &two]).await;
     assert_eq!(
         sentence(&well),
@@ -95,7 +95,7 @@ async fn ejected_ones_are_named_where_they_serve_for_want_of_others() {
         let config = json!({"health": {"ejection": {
             "base": "10m", "max": "10m", "max_ejected": max_ejected,
         }}});
-        let mirador = serving(&shared_out("round_robin", json!(endpoints)), config).await;
+        let mirador = serving(&shared_out("round_robin", &json!(endpoints)), config).await;
         // Five of each eject the first of the two, and then the other one.
         for _ in 0..30 {
             asked(&mirador, READ).await;
@@ -113,13 +113,13 @@ async fn ejected_ones_are_named_where_they_serve_for_want_of_others() {
             asked(&mirador, READ).await;
         }
         let after = [&one, &two, &well].map(|upstream| upstream.asked().len());
-        let named = told["served_by"].as_array().expect("a list");
+        let serving = told["served_by"].as_array().expect("a list");
         for (position, upstream) in [&one, &two, &well].into_iter().enumerate() {
-            let is_named = named.contains(&json!(upstream.authority()));
+            let is_named = serving.contains(&json!(upstream.authority()));
             let is_asked = after[position] > before[position];
             assert_eq!(is_named, is_asked, "{position}: {told}");
         }
-        let all = [&one, &two, &well].map(|upstream| upstream.authority());
+        let all = [&one, &two, &well].map(Upstream::authority);
         let expected = if they_serve {
             let names = all.join(", ");
             format!("reads and writes served by {names}, ejected ones too, as too many are out")
