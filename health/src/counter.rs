@@ -5,10 +5,10 @@
 /// Counts equal results in a row and flips a verdict when there are enough that contradict it.
 #[derive(Clone, Debug)]
 pub(crate) struct ConsecutiveCounter {
-    healthy_after: u32,
-    unhealthy_after: u32,
-    healthy: bool,
     run: u32,
+    healthy_after: u8,
+    unhealthy_after: u8,
+    healthy: bool,
     run_ok: bool,
 }
 
@@ -16,8 +16,8 @@ impl ConsecutiveCounter {
     /// Starts healthy, before any result. A threshold of 0 means 1.
     pub(crate) fn new(healthy_after: u8, unhealthy_after: u8) -> Self {
         Self {
-            healthy_after: u32::from(healthy_after.max(1)),
-            unhealthy_after: u32::from(unhealthy_after.max(1)),
+            healthy_after: healthy_after.max(1),
+            unhealthy_after: unhealthy_after.max(1),
             healthy: true,
             run: 0,
             run_ok: true,
@@ -37,7 +37,7 @@ impl ConsecutiveCounter {
         } else {
             self.unhealthy_after
         };
-        if ok == self.healthy || self.run < needed {
+        if ok == self.healthy || self.run < u32::from(needed) {
             return None;
         }
         self.healthy = ok;

@@ -16,11 +16,11 @@
 //! * One 502, 504, reset, timeout or protocol error within the streak is the second opinion that
 //!   makes 503 count in full.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
-use crate::{jitter::Jitter, transition::Failure};
+use crate::{rules::Rules, transition::Failure};
 
 /// When live failures eject an endpoint and how long it stays out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,9 +95,7 @@ impl Streak {
 /// with every failed attempt to return.
 #[derive(Clone, Debug)]
 pub(crate) struct BackOff {
-    base: Duration,
-    max: Duration,
-    jitter: Jitter,
+    rules: Arc<Rules>,
     /// Ejections not yet forgiven.
     level: u32,
     /// Failed attempts to return from the present outage.
@@ -108,12 +106,9 @@ pub(crate) struct BackOff {
 }
 
 impl BackOff {
-    pub(crate) fn new(policy: EjectionPolicy, jitter: Jitter) -> Self {
-        let base = policy.base.clamp(BASE_MIN, MAX_MAX);
+    pub(crate) fn new(rules: Arc<Rules>) -> Self {
         Self {
-            base,
-            max: policy.max.clamp(base, MAX_MAX),
-            jitter,
+            rules,
             level: 0,
             retries: 0,
             until: None,
@@ -160,6 +155,11 @@ impl BackOff {
         self.until.is_some_and(|until| until <= now)
     }
 
+    /// What it goes by.
+    pub(crate) fn rules(&self) -> &Rules {
+        &self.rules
+    }
+
     /// When the present ejection may end.
     pub(crate) fn until(&self) -> Option<Instant> {
         self.until
@@ -178,12 +178,13 @@ impl BackOff {
 
     fn hold(&self, noise: f64) -> Duration {
         let doublings = self.level.saturating_sub(1).saturating_add(self.retries);
-        self.jitter.below(self.doubled(doublings), noise)
+        self.rules.jitter.below(self.doubled(doublings), noise)
     }
 
     fn doubled(&self, doublings: u32) -> Duration {
         let factor = 1_u32.checked_shl(doublings).unwrap_or(u32::MAX);
-        self.base.saturating_mul(factor).min(self.max)
+        let Rules { base, max, .. } = *self.rules;
+        base.saturating_mul(factor).min(max)
     }
 
     /// Forgets one ejection for every [`FORGIVE_AFTER`] back-offs of the longest kind that the
@@ -193,7 +194,7 @@ impl BackOff {
             return;
         };
         let healthy = now.saturating_duration_since(restored_at).as_millis();
-        let forgiven = healthy / (self.max * FORGIVE_AFTER).as_millis().max(1);
+        let forgiven = healthy / (self.rules.max * FORGIVE_AFTER).as_millis().max(1);
         self.level = self
             .level
             .saturating_sub(u32::try_from(forgiven).unwrap_or(u32::MAX));
@@ -203,10 +204,6 @@ impl BackOff {
 /// Longer than the longest back-off, or an endpoint that fails as soon as it may return would
 /// never be kept out for long.
 const FORGIVE_AFTER: u32 = 2;
-/// Keeps a zero back-off from spinning the scheduler.
-const BASE_MIN: Duration = Duration::from_millis(10);
-/// Keeps `Instant + Duration` far from overflow.
-const MAX_MAX: Duration = Duration::from_hours(24);
 
 #[cfg(test)]
 mod tests;

@@ -40,6 +40,7 @@ mod outlier;
 mod probe;
 mod product;
 mod resolve;
+mod rules;
 mod schedule;
 mod site;
 mod snapshot;

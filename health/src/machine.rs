@@ -13,16 +13,16 @@
 //!   bad one prolongs it. Without probing the endpoint turns `HalfOpen` and one live request
 //!   decides the same way.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 
 use crate::{
     counter::ConsecutiveCounter,
-    ejection::{BackOff, EjectionPolicy, Streak, StreakVerdict},
-    jitter::Jitter,
+    ejection::{BackOff, Streak, StreakVerdict},
     outlier::{self, FailureWindow, OutlierPolicy},
     probe::ProbeFailure,
+    rules::Rules,
     target::ProbeSpec,
     transition::{Availability, Failure, Reason},
 };
@@ -57,11 +57,8 @@ impl Effect {
 #[derive(Clone, Debug)]
 pub(crate) struct Machine {
     availability: Availability,
-    probing: Option<ProbeSpec>,
-    threshold: u32,
     /// Whether anything was ever heard from it: an answer, or the lack of one.
     seen: bool,
-    jitter: Jitter,
     counter: ConsecutiveCounter,
     streak: Streak,
     /// What failed lately. Boxed, as most endpoints have none.
@@ -73,19 +70,17 @@ pub(crate) struct Machine {
 
 impl Machine {
     /// Starts `Up`: an endpoint nobody has asked yet deserves its first request.
-    pub(crate) fn new(policy: EjectionPolicy, jitter: Jitter, probing: Option<ProbeSpec>) -> Self {
-        let (healthy_after, unhealthy_after) =
-            probing.map_or((1, 1), |spec| (spec.healthy_after, spec.unhealthy_after));
+    pub(crate) fn new(rules: Arc<Rules>) -> Self {
+        let (healthy_after, unhealthy_after) = rules
+            .probing
+            .map_or((1, 1), |spec| (spec.healthy_after, spec.unhealthy_after));
         Self {
             availability: Availability::Up,
-            probing,
-            threshold: policy.consecutive_failures.max(1),
             seen: false,
-            jitter,
             counter: ConsecutiveCounter::new(healthy_after, unhealthy_after),
             streak: Streak::default(),
             failures: None,
-            back_off: BackOff::new(policy, jitter),
+            back_off: BackOff::new(rules),
             grace: None,
         }
     }
@@ -139,7 +134,7 @@ impl Machine {
         };
         match self.availability {
             Availability::Up if to == Availability::Ejected => {
-                match self.streak.record(failure, self.threshold) {
+                match self.streak.record(failure, self.rules().threshold) {
                     StreakVerdict::Wait => return Effect::None,
                     StreakVerdict::Suspect => return Effect::Suspect,
                     StreakVerdict::Eject => self.back_off.eject(now, noise),
@@ -204,7 +199,7 @@ impl Machine {
             self.availability,
             Availability::Ejected | Availability::Down
         );
-        (self.probing.is_none() && waiting && self.back_off.is_over(now))
+        (self.rules().probing.is_none() && waiting && self.back_off.is_over(now))
             .then(|| self.change(Availability::HalfOpen, Reason::BackOffOver))
     }
 
@@ -214,11 +209,11 @@ impl Machine {
             Availability::Ejected | Availability::Down => self.back_off.until(),
             Availability::Up | Availability::HalfOpen => None,
         };
-        let Some(spec) = self.probing else {
+        let Some(spec) = self.rules().probing else {
             return until;
         };
         let pace = self.pace(&spec);
-        let probe_at = now + self.jitter.around(pace, noise);
+        let probe_at = now + self.rules().jitter.around(pace, noise);
         Some(until.map_or(probe_at, |until| probe_at.min(until.max(now))))
     }
 
@@ -265,7 +260,7 @@ impl Machine {
     /// Whether live requests fail, though not yet enough of them to take it out of use: at least
     /// two in a row, and half of what it takes.
     pub(crate) fn is_failing(&self) -> bool {
-        self.streak.len() >= self.threshold.div_ceil(2).max(2)
+        self.streak.len() >= self.rules().threshold.div_ceil(2).max(2)
     }
 
     pub(crate) fn counter(&self) -> &ConsecutiveCounter {
@@ -278,6 +273,10 @@ impl Machine {
 
     pub(crate) fn back_off(&self) -> &BackOff {
         &self.back_off
+    }
+
+    fn rules(&self) -> &Rules {
+        self.back_off.rules()
     }
 
     /// It may still be starting: nothing but live requests has an opinion on it.
@@ -308,7 +307,7 @@ impl Machine {
             // Beyond the interval a longer back-off would spare nothing: probes go on at that
             // pace anyway, and the first good one should count.
             _ if self.back_off.is_holding() => {
-                let limit = self.probing.map(|spec| spec.interval);
+                let limit = self.rules().probing.map(|spec| spec.interval);
                 self.back_off.prolong(now, noise, limit);
             }
             _ => self.back_off.count_retry(),

@@ -2,13 +2,13 @@
 //!
 //! Decides when a probe starts and how many run at once; what its result means is decided in
 //! `machine`, and who is next on a port that several share in `site`. Lock order: registry, a
-//! site's members, its turns, an endpoint's core, the schedule.
+//! site's members, its turns, an endpoint's core, the schedule; `rules` is locked for a look only.
 
 mod registry;
 mod turn;
 
 use std::{
-    collections::VecDeque,
+    collections::{HashMap, VecDeque},
     sync::{Arc, Weak},
     time::Duration,
 };
@@ -31,6 +31,7 @@ use crate::{
     jitter::{Jitter, noise},
     machine::Machine,
     outlier::OutlierPolicy,
+    rules::Rules,
     schedule::{Schedule, Slot},
     site::Told,
     stats::{Counters, MonitorStats},
@@ -79,6 +80,8 @@ pub struct Monitor {
     wake: Notify,
     announcements: broadcast::Sender<Transition>,
     counters: Counters,
+    /// Nearly all endpoints go by the same.
+    rules: Mutex<HashMap<Option<ProbeSpec>, Arc<Rules>>>,
 }
 
 impl Monitor {
@@ -93,6 +96,7 @@ impl Monitor {
             wake: Notify::new(),
             announcements: broadcast::Sender::new(ANNOUNCEMENTS_KEPT),
             counters: Counters::default(),
+            rules: Mutex::default(),
         })
     }
 
@@ -159,7 +163,12 @@ impl Monitor {
     }
 
     pub(crate) fn machine(&self, probing: Option<ProbeSpec>) -> Machine {
-        Machine::new(self.config.ejection, self.jitter, probing)
+        let mut known = self.rules.lock();
+        if known.len() > 1024 && known.len().is_power_of_two() {
+            known.retain(|_, rules| Arc::strong_count(rules) > 1);
+        }
+        let new = || Rules::new(self.config.ejection, self.jitter, probing);
+        Machine::new(known.entry(probing).or_insert_with(new).clone())
     }
 
     pub(crate) fn outliers(&self) -> &OutlierPolicy {

@@ -118,7 +118,7 @@ pub(crate) fn authorize(request: &mut Request, target: &Target) {
     let headers = request.headers_mut();
     headers.insert(USER_AGENT, AGENT);
     if let Some(authorization) = &target.authorization {
-        headers.insert(AUTHORIZATION, authorization.clone());
+        headers.insert(AUTHORIZATION, HeaderValue::clone(authorization));
     }
 }
 

@@ -3,20 +3,23 @@
 //! One queue serves all endpoints, so that twenty thousand of them cost one sleeping task and one
 //! map entry each. Knows nothing of probes.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, time::Duration};
 
 use tokio::time::Instant;
 
 /// A place in a [`Schedule`], unique for its whole life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Slot {
-    at: Instant,
+    /// Nanoseconds after the schedule's beginning: half as large as an `Instant`, and there is one in
+    /// every endpoint as well.
+    after: u64,
     sequence: u64,
 }
 
 /// Items ordered by when they are due; equal times in the order they came.
 #[derive(Debug)]
 pub(crate) struct Schedule<T> {
+    began: Instant,
     slots: BTreeMap<Slot, T>,
     sequence: u64,
 }
@@ -24,6 +27,7 @@ pub(crate) struct Schedule<T> {
 impl<T> Schedule<T> {
     pub(crate) fn new() -> Self {
         Self {
+            began: Instant::now(),
             slots: BTreeMap::new(),
             sequence: 0,
         }
@@ -32,7 +36,7 @@ impl<T> Schedule<T> {
     pub(crate) fn insert(&mut self, at: Instant, item: T) -> Slot {
         self.sequence += 1;
         let slot = Slot {
-            at,
+            after: self.after(at),
             sequence: self.sequence,
         };
         self.slots.insert(slot, item);
@@ -46,13 +50,21 @@ impl<T> Schedule<T> {
 
     /// Takes the earliest item if its time has come.
     pub(crate) fn pop_due(&mut self, now: Instant) -> Option<(Slot, T)> {
+        let now = self.after(now);
         let earliest = self.slots.first_entry()?;
-        (earliest.key().at <= now).then(|| earliest.remove_entry())
+        (earliest.key().after <= now).then(|| earliest.remove_entry())
     }
 
     /// When the earliest item is due.
     pub(crate) fn next_at(&self) -> Option<Instant> {
-        self.slots.first_key_value().map(|(slot, _)| slot.at)
+        let (slot, _) = self.slots.first_key_value()?;
+        Some(self.began + Duration::from_nanos(slot.after))
+    }
+
+    /// Five centuries at most, which nothing is planned for.
+    fn after(&self, at: Instant) -> u64 {
+        let after = at.saturating_duration_since(self.began).as_nanos();
+        u64::try_from(after).unwrap_or(u64::MAX)
     }
 
     #[cfg(test)]
@@ -63,8 +75,6 @@ impl<T> Schedule<T> {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use proptest::prelude::*;
 
     use super::*;

@@ -42,7 +42,8 @@ pub struct Target {
     /// no redirects and keeps no idle connections; TLS settings are the caller's.
     pub client: Client,
     /// Sent as `Authorization`; marked sensitive when watched.
-    pub authorization: Option<HeaderValue>,
+    // Shared, as few endpoints have one.
+    pub authorization: Option<Arc<HeaderValue>>,
     /// Tells apart targets that differ only in TLS or credentials. Equal settings must give equal
     /// values; it is compared, never interpreted.
     pub identity: u64,
@@ -77,7 +78,7 @@ impl Target {
     pub(crate) fn sanitized(mut self) -> Self {
         self.probe = self.probe.map(ProbeSpec::clamped);
         if let Some(authorization) = &mut self.authorization {
-            authorization.set_sensitive(true);
+            Arc::make_mut(authorization).set_sensitive(true);
         }
         self
     }

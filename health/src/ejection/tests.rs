@@ -1,13 +1,14 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::{jitter::Jitter, rules::BASE_MIN};
 
 fn second(n: u64) -> Duration {
     Duration::from_secs(n)
 }
 
 fn exact(policy: EjectionPolicy) -> BackOff {
-    BackOff::new(policy, Jitter::new(0.0))
+    BackOff::new(Rules::new(policy, Jitter::new(0.0), None))
 }
 
 /// Any mix of failures counts in full, at exactly the threshold.
@@ -138,7 +139,7 @@ proptest! {
     ) {
         let (base, max) = (Duration::from_millis(base_ms), Duration::from_millis(max_ms));
         let policy = EjectionPolicy { consecutive_failures: 5, base, max };
-        let mut back_off = BackOff::new(policy, Jitter::new(fraction));
+        let mut back_off = BackOff::new(Rules::new(policy, Jitter::new(fraction), None));
         let now = Instant::now();
         back_off.eject(now, 0.0);
         for (again, noise) in steps {

@@ -3,19 +3,25 @@ use std::time::Duration;
 use proptest::prelude::*;
 
 use super::*;
+use crate::{ejection::EjectionPolicy, jitter::Jitter};
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn probed() -> Machine {
-    Machine::new(
+    let spec = Some(ProbeSpec::default());
+    Machine::new(Rules::new(
         EjectionPolicy::default(),
         Jitter::new(0.0),
-        Some(ProbeSpec::default()),
-    )
+        spec,
+    ))
 }
 
 fn unprobed() -> Machine {
-    Machine::new(EjectionPolicy::default(), Jitter::new(0.0), None)
+    Machine::new(Rules::new(
+        EjectionPolicy::default(),
+        Jitter::new(0.0),
+        None,
+    ))
 }
 
 fn refused() -> ProbeFailure {
@@ -254,7 +260,11 @@ fn failed_probes_prolong_at_most_by_the_interval() {
         interval: 3 * SECOND,
         ..ProbeSpec::default()
     };
-    let mut machine = Machine::new(EjectionPolicy::default(), Jitter::new(0.0), Some(spec));
+    let mut machine = Machine::new(Rules::new(
+        EjectionPolicy::default(),
+        Jitter::new(0.0),
+        Some(spec),
+    ));
     let mut now = Instant::now();
     fail(&mut machine, Failure::Connect, now);
     let mut waits = vec![];
@@ -371,7 +381,7 @@ proptest! {
         events in prop::collection::vec(event(), 0..200),
     ) {
         let spec = probing.then(ProbeSpec::default);
-        let mut machine = Machine::new(EjectionPolicy::default(), Jitter::new(0.2), spec);
+        let mut machine = Machine::new(Rules::new(EjectionPolicy::default(), Jitter::new(0.2), spec));
         let mut now = Instant::now();
         for event in events {
             if let Event::Pass(ms) = event {

@@ -52,9 +52,7 @@ pub struct TargetTooLong;
 pub struct Addressee<'a> {
     /// Put in front of every path; no trailing slash, mostly empty.
     pub base_path: &'a str,
-    /// The `Host` header it expects.
-    pub host: &'a HeaderValue,
-    /// The same as an authority.
+    /// What its `Host` header says.
     pub authority: &'a Authority,
     /// Whether it is spoken to under TLS.
     pub secure: bool,
@@ -121,7 +119,7 @@ impl<'a> Forward<'a> {
         for part in [method, " ", to.base_path, target, " HTTP/1.1\r\nhost: "] {
             out.extend_from_slice(part.as_bytes());
         }
-        out.extend_from_slice(to.host.as_bytes());
+        out.extend_from_slice(to.authority.as_str().as_bytes());
         out.extend_from_slice(b"\r\n");
         self.each_header(to.authorization, |name, value| {
             for part in [name.as_str().as_bytes(), b": ", value, b"\r\n"] {

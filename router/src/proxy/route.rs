@@ -120,10 +120,10 @@ pub struct Upstream {
     name: Arc<str>,
     /// What the document calls it, if that is something else.
     from: Option<Arc<str>>,
-    host: HeaderValue,
     authority: Authority,
     base_path: Box<str>,
-    authorization: Option<HeaderValue>,
+    /// Shared, as few deployments have one.
+    authorization: Option<Arc<HeaderValue>>,
     health: Arc<EndpointHealth>,
 }
 
@@ -472,10 +472,9 @@ impl Upstream {
     pub fn addressee(&self) -> Addressee<'_> {
         Addressee {
             base_path: &self.base_path,
-            host: &self.host,
             authority: &self.authority,
             secure: self.peer.tls().is_some(),
-            authorization: self.authorization.as_ref(),
+            authorization: self.authorization.as_deref(),
         }
     }
 

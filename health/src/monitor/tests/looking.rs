@@ -17,7 +17,7 @@ fn deep(interval: Duration) -> Arc<DeepCheck> {
 fn looked_at(address: SocketAddr) -> Target {
     Target {
         deep: Some(deep(Duration::from_secs(1))),
-        authorization: Some(HeaderValue::from_static("Bearer s3cret")),
+        authorization: Some(Arc::new(HeaderValue::from_static("Bearer s3cret"))),
         ..target(address, Some(RARE))
     }
 }

@@ -8,7 +8,7 @@ async fn a_healthy_endpoint_stays_up() {
     let server = Server::start(Conduct::status("204 No Content")).await;
     let (monitor, _task) = start(config());
     let mut transitions = monitor.transitions();
-    let authorization = Some(HeaderValue::from_static("Bearer s3cret"));
+    let authorization = Some(Arc::new(HeaderValue::from_static("Bearer s3cret")));
     let health = monitor.watch(Target {
         authorization,
         ..target(server.address, Some(QUICK))

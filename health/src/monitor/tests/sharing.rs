@@ -177,7 +177,7 @@ async fn debug_output_hides_credentials() {
     let monitor = Monitor::new(config());
     let target = Target {
         url: "http://user:s3cret@127.0.0.1:1/health".parse().unwrap(),
-        authorization: Some(HeaderValue::from_static("Basic s3cret")),
+        authorization: Some(Arc::new(HeaderValue::from_static("Basic s3cret"))),
         ..target(refusing().1, None)
     };
     let health = monitor.watch(target.clone());

@@ -49,11 +49,9 @@ fn text<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// The head as an endpoint below `base_path` reads it.
 fn http1(head: &Parts, base_path: &str, length: BodyLength) -> Result<String, TargetTooLong> {
     let authority = Authority::from_static("db:8428");
-    let host = HeaderValue::from_static("db:8428");
     let authorization = HeaderValue::from_static("Basic eDp5");
     let to = Addressee {
         base_path,
-        host: &host,
         authority: &authority,
         secure: false,
         authorization: Some(&authorization),

@@ -63,7 +63,7 @@ struct Checked<'a> {
     signal: Signal,
     check: &'a HealthCheck,
     terms: Option<Arc<health::ProbeTerms>>,
-    authorization: Option<HeaderValue>,
+    authorization: Option<Arc<HeaderValue>>,
 }
 
 /// Why a deployment can't be spoken to. Kept in the route: its requests are refused, those of the
@@ -234,7 +234,7 @@ impl RouteBuilder {
             signal,
             check,
             terms: probe::terms(check),
-            authorization: deployment.auth.as_ref().map(authorization).transpose()?,
+            authorization: authorization_of(deployment)?,
         };
         let mut expanded = Expanded::default();
         for (n, endpoint) in deployment.endpoints.iter().enumerate() {
@@ -252,7 +252,6 @@ impl RouteBuilder {
         let called: Arc<str> = url.authority().into();
         let unusable = || RouteFault::Authority(called.to_string());
         let authority: Authority = url.as_url().authority().parse().map_err(|_| unusable())?;
-        let host = HeaderValue::from_str(authority.as_str()).map_err(|_| unusable())?;
         let target = Target {
             url: probe::url(url, tls, check),
             address: None,
@@ -263,12 +262,11 @@ impl RouteBuilder {
             deep: probe::deep(check, checked.signal, endpoint).map(|deep| self.shared(deep)),
             client: self.clear_client.clone(),
             authorization: authorization.clone(),
-            identity: identity(&Self::key(endpoint, tls), authorization.as_ref()),
+            identity: identity(&Self::key(endpoint, tls), authorization.as_deref()),
         };
         Ok(Pattern {
             origin: self.peer(endpoint, tls)?,
             called,
-            host,
             authority,
             base_path: url.base_path().into(),
             authorization,
@@ -380,6 +378,11 @@ fn identity(key: &PeerKey, authorization: Option<&HeaderValue>) -> u64 {
     key.hash(&mut hasher);
     authorization.map(HeaderValue::as_bytes).hash(&mut hasher);
     hasher.finish()
+}
+
+fn authorization_of(deployment: &Deployment) -> Result<Option<Arc<HeaderValue>>, RouteFault> {
+    let auth = deployment.auth.as_ref();
+    Ok(auth.map(authorization).transpose()?.map(Arc::new))
 }
 
 /// The header that carries a deployment's credentials; reads the secret where it is kept.

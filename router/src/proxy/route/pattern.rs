@@ -16,10 +16,9 @@ pub(super) struct Pattern {
     pub(super) origin: Arc<Peer>,
     /// What its URL calls it.
     pub(super) called: Arc<str>,
-    pub(super) host: HeaderValue,
     pub(super) authority: Authority,
     pub(super) base_path: Box<str>,
-    pub(super) authorization: Option<HeaderValue>,
+    pub(super) authorization: Option<Arc<HeaderValue>>,
     pub(super) target: Target,
     pub(super) zone: Option<Box<str>>,
     pub(super) is_near: bool,
@@ -37,7 +36,6 @@ impl Pattern {
         Self {
             origin: upstream.peer.origin().unwrap_or(&upstream.peer).clone(),
             called: named.called.clone(),
-            host: upstream.host.clone(),
             authority: upstream.authority.clone(),
             base_path: upstream.base_path.clone(),
             authorization: upstream.authorization.clone(),
@@ -61,7 +59,6 @@ impl Pattern {
                 peer: self.origin,
                 name: self.called,
                 from: None,
-                host: self.host,
                 authority: self.authority,
                 base_path: self.base_path,
                 authorization: self.authorization,
@@ -83,8 +80,8 @@ impl Pattern {
         known: &Known,
         place: &Place,
     ) -> Result<EndpointRoute, RouteFault> {
-        let (host, authority) = match &place.service {
-            None => (self.host.clone(), self.authority.clone()),
+        let authority = match &place.service {
+            None => self.authority.clone(),
             Some(target) => self.addressed_as(target)?,
         };
         let peer = routes
@@ -108,7 +105,6 @@ impl Pattern {
                 peer,
                 name,
                 from,
-                host,
                 authority,
                 base_path: self.base_path.clone(),
                 authorization: self.authorization.clone(),
@@ -153,16 +149,13 @@ impl Pattern {
     }
 
     /// As the heads of requests name a service's host: by its own name.
-    fn addressed_as(&self, target: &ServiceTarget) -> Result<(HeaderValue, Authority), RouteFault> {
+    fn addressed_as(&self, target: &ServiceTarget) -> Result<Authority, RouteFault> {
         let usual = if self.origin.tls.is_some() { 443 } else { 80 };
         let text = match target.port {
             port if port == usual => target.host.to_string(),
             port => format!("{}:{port}", target.host),
         };
-        let unusable = || RouteFault::Authority(text.clone());
-        let authority = text.parse().map_err(|_| unusable())?;
-        let host = HeaderValue::from_str(&text).map_err(|_| unusable())?;
-        Ok((host, authority))
+        text.parse().map_err(|_| RouteFault::Authority(text))
     }
 
     fn peer_at(&self, id: u64, place: &Place) -> Result<Peer, RouteFault> {
