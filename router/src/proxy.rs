@@ -315,7 +315,10 @@ impl<'a> Line<'a> {
         let front = Front {
             prefix,
             base_path: to.base_path,
-            hosts: [Some(to.host.as_bytes()), rewrite::host(self.head)],
+            hosts: [
+                Some(to.authority.as_str().as_bytes()),
+                rewrite::host(self.head),
+            ],
         };
         rewrite::restore(&mut answer.headers, &front);
     }
