@@ -18,8 +18,8 @@
 //! A [`DeepCheck`] looks more closely and less often: at product, query, ingestion, disk and clock.
 //! Its [`Findings`] leave availability alone; they are for people.
 //!
-//! A [`Resolver`] keeps the addresses of names current in the background ([`WatchedName`]), so that each
-//! address can be an endpoint of its own.
+//! A [`Resolver`] keeps the addresses of names current in the background ([`WatchedName`]), so that
+//! each address can be an endpoint of its own.
 //!
 //! The crate knows endpoints only: no tenants, no deployments, no balancing policy. It never
 //! decides where a request goes.

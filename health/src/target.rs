@@ -18,9 +18,9 @@ use crate::{deep::DeepCheck, resolve::WatchedName, terms::ProbeTerms};
 
 /// An endpoint to watch.
 ///
-/// Targets with equal `url`, `address`, `identity`, `probe`, `terms` and `deep` are the same endpoint: they share one
-/// [`EndpointHealth`](crate::EndpointHealth) and one probe, with the client and the authorization
-/// of whoever came first.
+/// Targets with equal `url`, `address`, `identity`, `probe`, `terms` and `deep` are the same
+/// endpoint: they share one [`EndpointHealth`](crate::EndpointHealth) and one probe, with the client
+/// and the authorization of whoever came first.
 #[derive(Clone)]
 pub struct Target {
     /// The full probe URL, such as `http://10.0.0.1:8428/health`. Its port is the one probed.
@@ -41,8 +41,7 @@ pub struct Target {
     /// Sends the probes. Built with [`client_builder`](crate::client_builder), so that it follows
     /// no redirects and keeps no idle connections; TLS settings are the caller's.
     pub client: Client,
-    /// Sent as `Authorization`; marked sensitive when watched.
-    // Shared, as few endpoints have one.
+    /// Sent as `Authorization`; marked sensitive when watched. Shared, as few endpoints have one.
     pub authorization: Option<Arc<HeaderValue>>,
     /// Tells apart targets that differ only in TLS or credentials. Equal settings must give equal
     /// values; it is compared, never interpreted.

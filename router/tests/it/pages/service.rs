@@ -154,6 +154,17 @@ const TOLD: [(&str, &str, &[&str]); 5] = [
     ),
 ];
 
+/// Opens a tenant's page, which has to say so of its metrics.
+async fn assert_told(
+    browser: &mut Browser,
+    mirador: &Mirador,
+    (id, promise, cells): (&str, &str, &[&str]),
+) {
+    assert_eq!(row(browser, mirador, id, "metrics").await, cells, "{id}");
+    let header = browser.text("#service header").await;
+    assert!(header.contains(promise), "{id}: {header}");
+}
+
 #[tokio::test]
 async fn objectives_and_budgets_have_the_right_figures_and_words() {
     let upstreams = upstreams();
@@ -164,13 +175,7 @@ async fn objectives_and_budgets_have_the_right_figures_and_words() {
         browser.colours(scheme).await;
         let mut inks = Vec::new();
         for (id, promise, cells) in TOLD {
-            assert_eq!(
-                row(&mut browser, &mirador, id, "metrics").await,
-                cells,
-                "{id}"
-            );
-            let header = browser.text("#service header").await;
-            assert!(header.contains(promise), "{id}: {header}");
+            assert_told(&mut browser, &mirador, (id, promise, cells)).await;
             assert_no_barrier(&mut browser, &format!("{id} in {scheme}")).await;
             let ink = "getComputedStyle(document.querySelector('#service td .is') ?? document.body).color";
             inks.push(browser.evaluate(ink).await.to_string());
@@ -200,14 +205,8 @@ async fn objectives_are_there_without_scripts() {
     let mirador = tenants(&upstreams).await;
     let mut browser = Browser::without_scripts().await;
     log_in(&mut browser, &mirador).await;
-    for (id, promise, cells) in TOLD {
-        assert_eq!(
-            row(&mut browser, &mirador, id, "metrics").await,
-            cells,
-            "{id}"
-        );
-        let header = browser.text("#service header").await;
-        assert!(header.contains(promise), "{id}: {header}");
+    for told in TOLD {
+        assert_told(&mut browser, &mirador, told).await;
     }
 }
 
