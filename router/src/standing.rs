@@ -33,7 +33,10 @@ use self::{
     sight::{Sight, worse},
 };
 use crate::{
-    proxy::route::{DeploymentRoute, EndpointRoute, Named, TenantRoute},
+    proxy::{
+        pick::Tried,
+        route::{DeploymentRoute, EndpointRoute, Named, TenantRoute},
+    },
     telemetry::Telemetry,
 };
 
@@ -207,6 +210,7 @@ fn deployment_view(deployment: &DeploymentRoute, now: Timestamp) -> DeploymentHe
             fault.as_deref(),
             &endpoints,
             &served_by,
+            sight.left_out,
         ),
         fault,
         served_by,
@@ -265,21 +269,27 @@ fn cause(endpoint: &EndpointView) -> Option<Cause> {
     }
 }
 
-/// Whether endpoints are up. Those that are drained are not asked.
+/// Whether endpoints are up, the worst of those that take one kind of request. Those that are drained
+/// are not asked.
 fn overall(deployment: &DeploymentRoute) -> Overall {
     if deployment.fault().is_some() {
         return Overall::Unhealthy;
     }
-    let (mut up, mut all) = (0_usize, 0_usize);
-    let in_use = |endpoint: &&EndpointRoute| !endpoint.is_draining();
-    for endpoint in deployment.endpoints().iter().filter(in_use) {
-        up += usize::from(endpoint.health().availability() == Availability::Up);
-        all += 1;
-    }
-    match all {
-        0 => Overall::Unhealthy,
-        _ => Overall::of(up, all),
-    }
+    let of_kind = |(_, unfit): (_, Tried)| {
+        let (mut up, mut all) = (0_usize, 0_usize);
+        for (position, endpoint) in deployment.endpoints().iter().enumerate() {
+            if !endpoint.is_draining() && !unfit.contains(position) {
+                up += usize::from(endpoint.health().availability() == Availability::Up);
+                all += 1;
+            }
+        }
+        match all {
+            0 => Overall::Unhealthy,
+            _ => Overall::of(up, all),
+        }
+    };
+    let worst = deployment.kinds().map(of_kind).max();
+    worst.unwrap_or(Overall::Unhealthy)
 }
 
 fn summary(health: TenantHealth) -> TenantSummary {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::{extract::State, response::Response};
 use serde::Deserialize;
 use tenant_store::{
-    model::{Endpoint, Signal, Tenant, TenantId, TenantRecord},
+    model::{Endpoint, EndpointProtocol, Signal, Tenant, TenantId, TenantRecord},
     repository::Author,
 };
 use utoipa::ToSchema;
@@ -135,8 +135,9 @@ async fn change(
         let mut tenant = tenant.clone();
         let meant = find(&mut tenant, signal, &body.endpoint)?;
         let is_news = !std::mem::replace(&mut meant.drain, to == Use::Drained);
+        let protocol = meant.protocol;
         if is_guarded && is_news {
-            check_others(&tenant, signal, &body.endpoint, seen.as_ref())?;
+            check_others(&tenant, signal, (&body.endpoint, protocol), seen.as_ref())?;
         }
         Ok(tenant)
     };
@@ -195,17 +196,18 @@ fn find<'t>(
     }
 }
 
-/// Whether another endpoint serves: going by the document, and by what this router sees of those
-/// that are not drained.
+/// Whether another endpoint serves what this one does: going by the document, and by what this router
+/// sees of those that are not drained. Where protocols are mixed, none takes the requests of another
+/// protocol's.
 fn check_others(
     tenant: &Tenant,
     signal: Signal,
-    endpoint: &str,
+    (endpoint, protocol): (&str, EndpointProtocol),
     seen: Option<&DeploymentHealth>,
 ) -> Result<(), ApiError> {
     let endpoints = tenant.deployments[signal].iter().flat_map(|d| &d.endpoints);
     let others: Vec<String> = endpoints
-        .filter(|endpoint| !endpoint.drain)
+        .filter(|endpoint| !endpoint.drain && endpoint.protocol == protocol)
         .map(|endpoint| endpoint.url.authority())
         .collect();
     let views = |name: &str| -> Vec<&EndpointView> {
@@ -223,7 +225,7 @@ fn check_others(
         return Ok(());
     }
     let told = match others.as_slice() {
-        [] => "all others are drained, or there are none".to_owned(),
+        [] => "all others that take its requests are drained, or there are none".to_owned(),
         others => {
             let told = others.iter().flat_map(|name| {
                 views(name)

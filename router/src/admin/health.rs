@@ -29,7 +29,7 @@ use crate::{
     tag = "health",
     operation_id = "getHealthOverview",
     params(
-        ("condition" = inline(Option<Conditions>), Query, nullable = false, description = "Only tenants in this condition (`healthy`, `degraded`, `unhealthy`, `unknown`, `maintenance`, `suspended`), or in one of several with commas between."),
+        ("condition" = inline(Option<Conditions>), Query, nullable = false, description = "Only tenants in this condition (`healthy`, `degraded`, `unhealthy`, `unknown`, `maintenance`, `provisioning`, `suspended`), or in one of several with commas between."),
         ("tier" = inline(Option<TierNames>), Query, nullable = false, description = "Only tenants of this tier, or of one of several with commas between."),
         ("signal" = Option<Signal>, Query, nullable = false, description = "Only tenants with a deployment for it, by whose condition they are then judged and ordered."),
         ("q" = inline(Option<String>), Query, nullable = false, description = "Only tenants with this in their id or display name, whatever the case."),

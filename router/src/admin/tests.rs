@@ -5,6 +5,8 @@ mod changes;
 mod described;
 mod idempotency;
 mod keys;
+mod mixed;
+mod not_served;
 mod out_of_use;
 mod patches;
 mod refusals;

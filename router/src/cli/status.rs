@@ -39,7 +39,7 @@ pub(super) struct Status {
     #[arg(long, short)]
     watch: bool,
     /// Only tenants in this condition, or one of several with commas between: healthy, degraded,
-    /// unhealthy, unknown, maintenance, suspended
+    /// unhealthy, unknown, maintenance, provisioning, suspended
     #[arg(long, value_delimiter = ',')]
     condition: Vec<Condition>,
     /// Only tenants of this tier, or one of several with commas between

@@ -128,4 +128,20 @@ mod tests {
             }
         }
     }
+
+    /// A condition is told by its shape as well as by its word.
+    #[test]
+    fn every_condition_has_a_mark_and_a_place_in_the_bar() {
+        let style = ASSETS.iter().find(|asset| asset.name == "mirador.css");
+        let style = std::str::from_utf8(style.expect("a style sheet").body).expect("text");
+        for condition in crate::standing::Condition::ALL {
+            for rule in [
+                format!(".is.{condition}"),
+                format!(".{condition} > .mark {{"),
+                format!(".share .{condition}"),
+            ] {
+                assert!(style.contains(&rule), "there is no {rule}");
+            }
+        }
+    }
 }

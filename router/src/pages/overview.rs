@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
 use maud::{Markup, html};
-use tenant_store::model::{Signal, Status, Tier};
+use tenant_store::model::{Signal, Tier};
 use url::form_urlencoded;
 
 use super::marks;
@@ -19,10 +19,11 @@ pub(crate) const ROW_CHOICES: [usize; 3] = [100, ROWS, 1_000];
 pub(crate) const BY_ID: &str = "id";
 
 /// In the order people care about them.
-const CONDITIONS: [Condition; 6] = [
+const CONDITIONS: [Condition; 7] = [
     Condition::Unhealthy,
     Condition::Degraded,
     Condition::Maintenance,
+    Condition::Provisioning,
     Condition::Unknown,
     Condition::Healthy,
     Condition::Suspended,
@@ -334,7 +335,7 @@ fn cells(tenant: &TenantSummary, for_operators: bool) -> Markup {
     let endpoints = tenant.endpoints;
     let is_calm = matches!(
         tenant.condition,
-        Condition::Healthy | Condition::Unknown | Condition::Suspended
+        Condition::Healthy | Condition::Unknown | Condition::Suspended | Condition::Provisioning
     );
     html! {
         td { (marks::condition(tenant.condition.as_str())) }
@@ -346,10 +347,7 @@ fn cells(tenant: &TenantSummary, for_operators: bool) -> Markup {
             }
             @if let Some(name) = &tenant.display_name { small { (name) } }
         }
-        td {
-            (tenant.tier)
-            @if tenant.status == Status::Provisioning { " " span.tag { (tenant.status.as_str()) } }
-        }
+        td { (tenant.tier) }
         @for signal in Signal::ALL {
             td {
                 @match tenant.signals.get(&signal) {
@@ -378,6 +376,7 @@ fn of(counts: &Counts, condition: Condition) -> usize {
         Condition::Unhealthy => counts.unhealthy,
         Condition::Unknown => counts.unknown,
         Condition::Maintenance => counts.maintenance,
+        Condition::Provisioning => counts.provisioning,
         Condition::Suspended => counts.suspended,
     }
 }

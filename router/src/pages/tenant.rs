@@ -87,9 +87,9 @@ impl Page<'_> {
                     p { (health.sentence) }
                     @if let Some(since) = health.since { span.muted { "changed " (marks::ago(since)) } }
                 }
-                @if health.condition == Condition::Suspended {
-                    div.panel.verdict.suspended {
-                        span.is.suspended { i.mark aria-hidden="true" {} "Suspended" }
+                @if matches!(health.condition, Condition::Suspended | Condition::Provisioning) {
+                    div.panel.verdict.(health.condition) {
+                        (marks::condition(health.condition.as_str()))
                         p {
                             "Its endpoints are probed and shown as they are, but nobody is told of them. \
                              How they are then is told when it is activated."

@@ -50,8 +50,8 @@ pub struct TenantRoute {
     id: TenantId,
     display_name: Option<Box<str>>,
     status: Status,
-    /// Whether it was suspended while this router knew it.
-    suspended_here: bool,
+    /// Whether this router saw it go out of use.
+    withdrawn_here: bool,
     /// Boxed, as few tenants have one.
     maintenance: Option<Box<Maintenance>>,
     /// The availability it is promised.
@@ -74,7 +74,8 @@ pub struct DeploymentRoute {
     endpoints: Box<[EndpointRoute]>,
     /// The names that some of them stand for, in their order.
     names: Box<[Named]>,
-    only_http2: bool,
+    /// Whether some of them take gRPC, and the others everything else.
+    is_mixed: bool,
     turn: AtomicU32,
     shared: Arc<DeploymentState>,
     /// Why it can't be spoken to, if it can't.
@@ -99,6 +100,17 @@ pub(super) struct DeploymentState {
 struct Hedging {
     pace: Pace,
     budget: RetryBudget,
+}
+
+/// Requests that need endpoints of their own, where a deployment mixes HTTP/1 and HTTP/2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RequestKind {
+    /// All there are: it doesn't mix them.
+    Any,
+    /// gRPC, which is for its HTTP/2 endpoints.
+    Grpc,
+    /// All else, which is for its HTTP/1 endpoints.
+    Other,
 }
 
 /// One endpoint of a deployment.
@@ -153,9 +165,9 @@ impl TenantRoute {
         self.status
     }
 
-    /// Whether it was suspended while this router knew it, rather than before.
-    pub fn was_suspended_here(&self) -> bool {
-        self.suspended_here
+    /// Whether it went out of use while this router knew it, rather than before.
+    pub fn was_withdrawn_here(&self) -> bool {
+        self.withdrawn_here
     }
 
     /// The features that are switched off.
@@ -274,15 +286,31 @@ impl DeploymentRoute {
                 ..endpoint.candidate(Costs::Nothing)
             })
             .collect();
-        let of = |grpc| serving(&candidates, self.unfit(grpc), self.rules);
-        of(false).with(of(true))
+        let of = |unfit| serving(&candidates, unfit, self.rules);
+        self.kinds()
+            .fold(Tried::default(), |all, (_, unfit)| all.with(of(unfit)))
+    }
+
+    /// The kinds of request that it has endpoints of their own for, each with the endpoints that don't
+    /// take it. Where nothing is spoken but HTTP/2, or nothing but HTTP/1, that is one kind for all.
+    pub fn kinds(&self) -> impl Iterator<Item = (RequestKind, Tried)> {
+        let of = |kind, grpc| (kind, self.unfit(grpc));
+        let kinds = if self.is_mixed {
+            [
+                Some(of(RequestKind::Grpc, true)),
+                Some(of(RequestKind::Other, false)),
+            ]
+        } else {
+            [Some((RequestKind::Any, Tried::default())), None]
+        };
+        kinds.into_iter().flatten()
     }
 
     /// The endpoints that don't speak what a request speaks, to be counted as tried. gRPC takes an
     /// endpoint with HTTP/2; the others get everything else, where there are any.
     pub fn unfit(&self, grpc: bool) -> Tried {
         let fits = |endpoint: &EndpointRoute| match endpoint.upstream.protocol() {
-            EndpointProtocol::Http2 => grpc || self.only_http2,
+            EndpointProtocol::Http2 => grpc || !self.is_mixed,
             EndpointProtocol::Http1 => !grpc,
         };
         let mut unfit = Tried::default();
@@ -317,9 +345,10 @@ impl DeploymentRoute {
         self.rules.policy == BalancingPolicy::Nearest
     }
 
-    /// Whether any endpoint takes requests.
+    /// Whether requests of every kind find an endpoint that takes them.
     pub fn is_available(&self) -> bool {
-        self.fault.is_none() && self.pick(Tried::default(), true).is_some()
+        let is_taken = |(_, unfit)| self.pick(unfit, true).is_some();
+        self.fault.is_none() && self.kinds().all(is_taken)
     }
 
     /// Whether it is time to read the tenant's record again because all endpoints fail: at most
@@ -342,7 +371,7 @@ impl DeploymentRoute {
             signal: before.signal,
             timeout: before.timeout,
             rules: before.rules,
-            only_http2: only_http2(&expanded.endpoints),
+            is_mixed: is_mixed(&expanded.endpoints),
             endpoints: expanded.endpoints.into(),
             names: expanded.names.into(),
             turn: AtomicU32::new(before.turn.load(Ordering::Relaxed)),
@@ -353,10 +382,13 @@ impl DeploymentRoute {
     }
 }
 
-/// Whether nothing else is spoken there.
-fn only_http2(endpoints: &[EndpointRoute]) -> bool {
-    let is_http2 = |e: &EndpointRoute| e.upstream.protocol() == EndpointProtocol::Http2;
-    endpoints.iter().all(is_http2)
+/// Whether HTTP/2 is spoken at some of them and HTTP/1 at others.
+fn is_mixed(endpoints: &[EndpointRoute]) -> bool {
+    let speaks = |protocol| {
+        let mut protocols = endpoints.iter().map(|e| e.upstream.protocol());
+        protocols.any(|spoken| spoken == protocol)
+    };
+    speaks(EndpointProtocol::Http1) && speaks(EndpointProtocol::Http2)
 }
 
 impl DeploymentState {

@@ -112,20 +112,23 @@ pub enum Condition {
     Healthy,
     /// Switched off by an operator: its requests are refused, and nobody is to be woken over it.
     Suspended,
+    /// Being set up: its requests are refused until it is activated, and nobody is to be woken over it.
+    Provisioning,
     /// Worked on: whatever else it is, nobody is to be woken over it.
     Maintenance,
     /// Requests are served, but not by all that should.
     Degraded,
-    /// Requests find no endpoint.
+    /// Requests, or those of one kind, find no endpoint.
     Unhealthy,
 }
 
 impl Condition {
     /// Every condition there is.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Unknown,
         Self::Healthy,
         Self::Suspended,
+        Self::Provisioning,
         Self::Maintenance,
         Self::Degraded,
         Self::Unhealthy,
@@ -137,16 +140,18 @@ impl Condition {
             Self::Unknown => "unknown",
             Self::Healthy => "healthy",
             Self::Suspended => "suspended",
+            Self::Provisioning => "provisioning",
             Self::Maintenance => "maintenance",
             Self::Degraded => "degraded",
             Self::Unhealthy => "unhealthy",
         }
     }
 
-    /// How a deployment is whose endpoints are as told, and that can be spoken to, or can't.
-    pub fn of_deployment(endpoints: &[EndpointCondition], has_fault: bool) -> Self {
+    /// How a deployment is whose endpoints are as told; `is_cut_off` if there are requests that none of
+    /// them takes, however they are.
+    pub fn of_deployment(endpoints: &[EndpointCondition], is_cut_off: bool) -> Self {
         let all = |fits: fn(EndpointCondition) -> bool| endpoints.iter().copied().all(fits);
-        if has_fault || !endpoints.iter().any(|endpoint| endpoint.serves()) {
+        if is_cut_off || !endpoints.iter().any(|endpoint| endpoint.serves()) {
             Self::Unhealthy
         } else if all(|endpoint| endpoint == EndpointCondition::Unknown) {
             Self::Unknown
@@ -163,9 +168,10 @@ impl Condition {
             Self::Unhealthy => 0,
             Self::Degraded => 1,
             Self::Maintenance => 2,
-            Self::Unknown => 3,
-            Self::Healthy => 4,
-            Self::Suspended => 5,
+            Self::Provisioning => 3,
+            Self::Unknown => 4,
+            Self::Healthy => 5,
+            Self::Suspended => 6,
         }
     }
 
@@ -177,7 +183,7 @@ impl Condition {
             Self::Unknown => None,
             Self::Unhealthy => Some(0),
             Self::Healthy => Some(100),
-            Self::Degraded | Self::Maintenance | Self::Suspended => {
+            Self::Degraded | Self::Maintenance | Self::Suspended | Self::Provisioning => {
                 let worth: u32 = endpoints.iter().map(|endpoint| endpoint.worth()).sum();
                 let count = u32::try_from(endpoints.len()).unwrap_or(u32::MAX).max(1);
                 // Neither hopeless nor flawless, whatever the rounding says.
@@ -199,7 +205,8 @@ impl std::str::FromStr for Condition {
     fn from_str(text: &str) -> Result<Self, String> {
         let named = Self::ALL.into_iter().find(|one| one.as_str() == text);
         named.ok_or_else(|| {
-            "expected healthy, degraded, unhealthy, unknown, maintenance or suspended".to_owned()
+            "expected healthy, degraded, unhealthy, unknown, maintenance, provisioning or suspended"
+                .to_owned()
         })
     }
 }
@@ -226,8 +233,8 @@ mod tests {
             let condition = Condition::of_deployment(endpoints, false);
             assert_eq!(condition, expected, "{endpoints:?}");
             assert_eq!(condition.score(endpoints), score, "{endpoints:?}");
-            let with_fault = Condition::of_deployment(endpoints, true);
-            assert_eq!(with_fault, Condition::Unhealthy, "{endpoints:?}");
+            let cut_off = Condition::of_deployment(endpoints, true);
+            assert_eq!(cut_off, Condition::Unhealthy, "{endpoints:?}");
         }
     }
 

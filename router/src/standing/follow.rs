@@ -128,13 +128,13 @@ impl Standing {
             let health = tenant_view(entry, now);
             news.extend(record.renew(route, &health, now));
         }
-        if record.suspended || is_left(route) {
+        if record.out_of_use.is_some() || is_left(route) {
             record.reread = None;
         } else if Reread::is_due(&mut record.reread, Instant::now()) {
             self.tenants.invalidate(id);
         }
         let is_well = is_calm && record.condition <= Condition::Healthy;
-        if is_well && record.maintenance.is_none() && !record.suspended {
+        if is_well && record.maintenance.is_none() && record.out_of_use.is_none() {
             records.by_tenant.remove(id);
         }
     }
@@ -154,7 +154,9 @@ impl Standing {
         let records = self.records.lock();
         let record = records.by_tenant.get(tenant)?;
         match (&record.maintenance, condition) {
-            _ if record.suspended => record.since.filter(|_| condition == Condition::Suspended),
+            _ if record.out_of_use.is_some() => record
+                .since
+                .filter(|_| record.out_of_use == Some(condition)),
             (Some((_, since)), Condition::Maintenance) => Some(*since),
             (None, condition) if condition == record.condition => record.since,
             _ => None,
@@ -173,7 +175,7 @@ fn is_left(route: &TenantRoute) -> bool {
 /// What is told of a tenant that was deleted, or fell out of the cache, while it was not well.
 fn farewell(tenant: &TenantId, record: &Record) -> Option<News> {
     let condition = record.told();
-    let is_of_interest = condition > Condition::Healthy && condition != Condition::Suspended;
+    let is_of_interest = condition > Condition::Healthy && record.out_of_use.is_none();
     is_of_interest.then(|| News {
         kind: Kind::Tenant,
         tenant: tenant.clone(),

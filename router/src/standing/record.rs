@@ -20,15 +20,16 @@ use crate::proxy::route::TenantRoute;
 #[derive(Debug)]
 pub(super) struct Record {
     /// The tenant as it was told; while it is in maintenance, as it was before; nothing of it while it
-    /// is suspended.
+    /// is
+    /// out of use.
     pub(super) revision: Revision,
     pub(super) condition: Condition,
     pub(super) since: Option<Timestamp>,
     deployments: Vec<KeptDeployment>,
     /// What is being done to it, and since when.
     pub(super) maintenance: Option<(Maintenance, Timestamp)>,
-    /// Whether it is switched off: since `since`, if that was seen.
-    pub(super) suspended: bool,
+    /// What it is if it is out of use: since `since`, if that was seen.
+    pub(super) out_of_use: Option<Condition>,
     pub(super) reread: Option<Reread>,
     /// The look at all tenants that found it last.
     pub(super) seen_in: u64,
@@ -52,12 +53,14 @@ pub(super) struct KeptEndpoint {
 }
 
 impl Record {
-    /// What is held of a tenant nobody told anything of: that it is as it should be; or that it is
-    /// suspended, if it was before this router knew it. Of many that nobody uses a start tells nothing.
+    /// What is held of a tenant nobody told anything of: that it is as it should be; or that it is out
+    /// of use, if it was before this router knew it. Of many that nobody uses a start tells nothing.
     pub(super) fn new(route: &TenantRoute, revision: Revision) -> Self {
         let mut record = Self::ideal(route, revision);
-        if sight::is_suspended(route) && !route.was_suspended_here() {
-            record.hush(None);
+        if let Some(condition) = sight::out_of_use(route)
+            && !route.was_withdrawn_here()
+        {
+            record.hush(condition, None);
         }
         record
     }
@@ -92,15 +95,15 @@ impl Record {
             since: None,
             deployments,
             maintenance: None,
-            suspended: false,
+            out_of_use: None,
             reread: None,
             seen_in: 0,
         }
     }
 
     /// Forgets what was told: nothing is until it is activated, and then all that is not well.
-    fn hush(&mut self, since: Option<Timestamp>) {
-        self.suspended = true;
+    fn hush(&mut self, condition: Condition, since: Option<Timestamp>) {
+        self.out_of_use = Some(condition);
         self.since = since;
         self.maintenance = None;
         self.deployments = Vec::new();
@@ -108,10 +111,10 @@ impl Record {
 
     /// What was last told of the tenant as a whole.
     pub(super) fn told(&self) -> Condition {
-        match self.maintenance {
-            _ if self.suspended => Condition::Suspended,
-            Some(_) => Condition::Maintenance,
-            None => self.condition,
+        match (self.out_of_use, &self.maintenance) {
+            (Some(condition), _) => condition,
+            (None, Some(_)) => Condition::Maintenance,
+            (None, None) => self.condition,
         }
     }
 
@@ -122,8 +125,9 @@ impl Record {
         revision: Revision,
         maintenance: Option<&Maintenance>,
     ) -> bool {
-        if self.suspended || sight::is_suspended(route) {
-            return self.suspended && sight::is_suspended(route);
+        let out_of_use = sight::out_of_use(route);
+        if self.out_of_use.is_some() || out_of_use.is_some() {
+            return self.out_of_use == out_of_use;
         }
         if self.maintenance.as_ref().map(|(told, _)| told) != maintenance {
             return false;
@@ -163,14 +167,14 @@ impl Record {
             news: Vec::new(),
         };
         let told = self.told();
-        if health.condition == Condition::Suspended {
-            if !self.suspended {
+        if let Some(condition) = sight::out_of_use(route) {
+            if self.out_of_use != Some(condition) {
                 news.whole(told, Cause::CONFIG);
-                self.hush(Some(now));
+                self.hush(condition, Some(now));
             }
             return news.news;
         }
-        let is_back = self.suspended;
+        let is_back = self.out_of_use.is_some();
         if is_back {
             *self = Self {
                 seen_in: self.seen_in,

@@ -8,12 +8,16 @@ use super::{
     condition::{Condition, EndpointCondition},
     view::{EndpointView, TenantHealth},
 };
+use crate::proxy::route::RequestKind;
 
 /// Endpoints named in one sentence at most.
 const NAMED: usize = 3;
 
 /// How a tenant is that is switched off.
-pub(super) const SUSPENDED: &str = "suspended: its requests are refused until it is activated";
+const SUSPENDED: &str = "suspended: its requests are refused until it is activated";
+
+/// How a tenant is that is still being set up.
+const PROVISIONING: &str = "being provisioned: its requests are refused until it is activated";
 
 /// What is the matter with an endpoint, its name first; `None` if nothing is.
 pub(super) fn of_endpoint(endpoint: &EndpointView, now: Timestamp) -> Option<String> {
@@ -89,6 +93,7 @@ pub(super) fn of_deployment(
     fault: Option<&str>,
     endpoints: &[EndpointView],
     served_by: &[String],
+    left_out: Option<RequestKind>,
 ) -> String {
     let signal = signal.as_str();
     if let Some(fault) = fault {
@@ -99,7 +104,10 @@ pub(super) fn of_deployment(
             let names: Vec<&str> = endpoints.iter().map(|e| &*e.health.endpoint).collect();
             format!("{signal} unknown: nothing heard yet from {}", list(&names))
         }
-        Condition::Healthy | Condition::Maintenance | Condition::Suspended => {
+        Condition::Healthy
+        | Condition::Maintenance
+        | Condition::Suspended
+        | Condition::Provisioning => {
             format!("{signal} healthy: served by {}", list(served_by))
         }
         Condition::Degraded => {
@@ -124,17 +132,35 @@ pub(super) fn of_deployment(
         }
         Condition::Unhealthy => {
             let told = troubles(endpoints);
-            if served_by.is_empty() {
-                format!("{signal} unhealthy: {told}, no endpoint is left")
-            } else {
-                let names = list(served_by);
-                format!(
-                    "{signal} unhealthy: {told}, no endpoint is left but ejected ones: \
-                     requests are tried at {names}"
-                )
-            }
+            let left = nothing_left(endpoints, served_by, left_out);
+            format!("{signal} unhealthy: {told}, {left}")
         }
     }
+}
+
+/// Which requests no endpoint is left for, where they are tried all the same, and who serves the rest.
+fn nothing_left(
+    endpoints: &[EndpointView],
+    served_by: &[String],
+    left_out: Option<RequestKind>,
+) -> String {
+    let serves = |name: &&String| {
+        let mut named = endpoints.iter().filter(|e| *e.health.endpoint == ***name);
+        named.any(|endpoint| endpoint.condition.serves())
+    };
+    let (serving, tried): (Vec<&String>, Vec<&String>) = served_by.iter().partition(serves);
+    let (kind, rest) = match left_out {
+        Some(RequestKind::Grpc) => (" for gRPC", "; all else is served by "),
+        Some(RequestKind::Other) => (" for anything but gRPC", "; gRPC is served by "),
+        Some(RequestKind::Any) | None => ("", "; served by "),
+    };
+    let told = |words: &str, names: &[&String]| match names {
+        [] => String::new(),
+        names => format!("{words}{}", list(names)),
+    };
+    let tried = told(" but ejected ones: requests are tried at ", &tried);
+    let rest = told(rest, &serving);
+    format!("no endpoint is left{kind}{tried}{rest}")
 }
 
 fn troubles(endpoints: &[EndpointView]) -> String {
@@ -147,8 +173,10 @@ fn troubles(endpoints: &[EndpointView]) -> String {
 
 /// How a tenant is.
 pub(super) fn of_tenant(health: &TenantHealth, now: Timestamp) -> String {
-    if health.condition == Condition::Suspended {
-        return SUSPENDED.into();
+    match health.condition {
+        Condition::Suspended => return SUSPENDED.into(),
+        Condition::Provisioning => return PROVISIONING.into(),
+        _ => {}
     }
     if let Some(maintenance) = &health.maintenance {
         return of_maintenance(maintenance, now);

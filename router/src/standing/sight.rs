@@ -9,7 +9,7 @@ use tenant_store::model::{Maintenance, Status};
 use super::condition::{Condition, EndpointCondition};
 use crate::proxy::{
     pick::Tried,
-    route::{DeploymentRoute, EndpointRoute, TenantRoute},
+    route::{DeploymentRoute, EndpointRoute, RequestKind, TenantRoute},
 };
 
 /// One deployment at one moment.
@@ -19,6 +19,8 @@ pub(crate) struct Sight {
     pub(crate) score: Option<u8>,
     /// In the order of the tenant's document.
     pub(crate) endpoints: SmallVec<[EndpointCondition; 4]>,
+    /// The requests that no endpoint takes, other than for want of any.
+    pub(crate) left_out: Option<RequestKind>,
     pub(crate) serving: Serving,
 }
 
@@ -65,9 +67,9 @@ impl Sight {
             .zip(&available)
             .map(|(one, available)| condition(*available, one.health(), one.is_draining()))
             .collect();
-        let has_fault = deployment.fault().is_some();
-        let condition = Condition::of_deployment(&endpoints, has_fault);
-        let serving = if has_fault {
+        let left_out = left_out(deployment, &endpoints);
+        let condition = Condition::of_deployment(&endpoints, left_out.is_some());
+        let serving = if deployment.fault().is_some() {
             Serving::default()
         } else {
             Serving(deployment.serving(|position| available[position]))
@@ -76,6 +78,7 @@ impl Sight {
             condition,
             score: condition.score(&endpoints),
             endpoints,
+            left_out,
             serving,
         }
     }
@@ -99,6 +102,19 @@ impl Serving {
     }
 }
 
+/// The requests that none of a deployment's endpoints takes as a matter of course, if there are any.
+fn left_out(deployment: &DeploymentRoute, endpoints: &[EndpointCondition]) -> Option<RequestKind> {
+    if deployment.fault().is_some() || !endpoints.iter().any(|endpoint| endpoint.serves()) {
+        return Some(RequestKind::Any);
+    }
+    let takes = |unfit: Tried| {
+        let mut fit = endpoints.iter().enumerate();
+        fit.any(|(position, endpoint)| !unfit.contains(position) && endpoint.serves())
+    };
+    let mut kinds = deployment.kinds();
+    kinds.find_map(|(kind, unfit)| (!takes(unfit)).then_some(kind))
+}
+
 /// The condition and score of a deployment; who serves it takes longer to find out.
 pub(crate) fn of_deployment(deployment: &DeploymentRoute) -> (Condition, Option<u8>) {
     let endpoints: SmallVec<[EndpointCondition; 4]> = deployment
@@ -106,7 +122,8 @@ pub(crate) fn of_deployment(deployment: &DeploymentRoute) -> (Condition, Option<
         .iter()
         .map(|endpoint| EndpointCondition::of(endpoint.health(), endpoint.is_draining()))
         .collect();
-    let condition = Condition::of_deployment(&endpoints, deployment.fault().is_some());
+    let left_out = left_out(deployment, &endpoints);
+    let condition = Condition::of_deployment(&endpoints, left_out.is_some());
     (condition, condition.score(&endpoints))
 }
 
@@ -135,23 +152,25 @@ pub(crate) fn maintenance(route: &TenantRoute, now: Timestamp) -> Option<&Mainte
         .filter(|maintenance| maintenance.is_on(now))
 }
 
-/// Whether a tenant is switched off.
-pub(crate) fn is_suspended(route: &TenantRoute) -> bool {
-    route.status() == Status::Suspended
+/// What a tenant that is out of use is: switched off, or still being set up.
+pub(crate) fn out_of_use(route: &TenantRoute) -> Option<Condition> {
+    match route.status() {
+        Status::Active => None,
+        Status::Provisioning => Some(Condition::Provisioning),
+        // Routes of deleted ones are on their way out.
+        Status::Suspended | Status::Deleted => Some(Condition::Suspended),
+    }
 }
 
-/// What a tenant is whatever its deployments are, if it is: switched off, or worked on.
+/// What a tenant is whatever its deployments are, if it is: out of use, or worked on.
 pub(crate) fn set_by_operators(route: &TenantRoute, now: Timestamp) -> Option<Condition> {
-    if is_suspended(route) {
-        return Some(Condition::Suspended);
-    }
-    maintenance(route, now).map(|_| Condition::Maintenance)
+    out_of_use(route).or_else(|| maintenance(route, now).map(|_| Condition::Maintenance))
 }
 
 /// Whether there is nothing to tell of a tenant: nearly always so, and therefore cheap to find.
 pub(crate) fn is_calm(route: &TenantRoute) -> bool {
     route.maintenance().is_none()
-        && !is_suspended(route)
+        && out_of_use(route).is_none()
         && route.deployments().all(|deployment| {
             deployment.fault().is_none()
                 && deployment.endpoints().iter().all(|endpoint| {

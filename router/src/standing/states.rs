@@ -37,12 +37,12 @@ fn of_tenant(entry: &Entry<TenantRoute>, now: Timestamp) -> TenantState {
         in_maintenance: sight::maintenance(route, now).is_some(),
         deployments: route
             .deployments()
-            .map(|deployment| of_deployment(deployment, sight::is_suspended(route)))
+            .map(|deployment| of_deployment(deployment, sight::out_of_use(route).is_some()))
             .collect(),
     }
 }
 
-fn of_deployment(deployment: &DeploymentRoute, is_suspended: bool) -> DeploymentState {
+fn of_deployment(deployment: &DeploymentRoute, is_out_of_use: bool) -> DeploymentState {
     let sight = Sight::of(deployment);
     // Endpoints on one port are one to metrics: as well as the best of them.
     let mut ports: BTreeMap<&str, (EndpointCondition, EndpointState)> = BTreeMap::new();
@@ -68,11 +68,14 @@ fn of_deployment(deployment: &DeploymentRoute, is_suspended: bool) -> Deployment
     DeploymentState {
         signal: deployment.signal(),
         health: match sight.condition {
-            _ if is_suspended => None,
+            _ if is_out_of_use => None,
             Condition::Healthy => Some(1.0),
             Condition::Degraded => Some(0.5),
             Condition::Unhealthy => Some(0.0),
-            Condition::Unknown | Condition::Maintenance | Condition::Suspended => None,
+            Condition::Unknown
+            | Condition::Maintenance
+            | Condition::Suspended
+            | Condition::Provisioning => None,
         },
         endpoints: ports.into_values().map(|(_, state)| state).collect(),
     }

@@ -36,6 +36,8 @@ pub struct Counts {
     pub unknown: usize,
     /// Worked on.
     pub maintenance: usize,
+    /// Being set up.
+    pub provisioning: usize,
     /// Switched off.
     pub suspended: usize,
 }
@@ -48,6 +50,7 @@ impl Counts {
             Condition::Unhealthy => &mut self.unhealthy,
             Condition::Unknown => &mut self.unknown,
             Condition::Maintenance => &mut self.maintenance,
+            Condition::Provisioning => &mut self.provisioning,
             Condition::Suspended => &mut self.suspended,
         } += 1;
     }
@@ -55,7 +58,7 @@ impl Counts {
     /// All of them.
     pub const fn total(&self) -> usize {
         let served = self.healthy + self.degraded + self.unhealthy + self.unknown;
-        served + self.maintenance + self.suspended
+        served + self.maintenance + self.provisioning + self.suspended
     }
 }
 
@@ -73,7 +76,7 @@ pub struct TenantSummary {
     pub tier: Tier,
     /// Whether it is served at all.
     pub status: Status,
-    /// The worst of its signals, or `maintenance` or `suspended`.
+    /// The worst of its signals, or `maintenance`, `provisioning` or `suspended`.
     pub condition: Condition,
     /// The lowest of its signals, 0 to 100; `null` if nothing was heard of it yet.
     #[schema(minimum = 0, maximum = 100)]
@@ -128,7 +131,7 @@ pub struct TenantHealth {
     pub revision: Revision,
     /// Whether its endpoints are up, whatever else is known of them.
     pub overall: Overall,
-    /// The worst of its signals, or `maintenance` or `suspended`.
+    /// The worst of its signals, or `maintenance`, `provisioning` or `suspended`.
     pub condition: Condition,
     /// The lowest of its signals, 0 to 100; `null` if nothing was heard of it yet.
     #[schema(minimum = 0, maximum = 100)]

@@ -11,7 +11,7 @@ use crate::support::{
     mirador::Mirador,
     port::Port,
     tenant::Tenant,
-    upstream::{Step, Upstream, reply, send},
+    upstream::{Step, Upstream, ok, reply, send},
     wire::End,
 };
 
@@ -339,4 +339,37 @@ async fn grpc_does_not_go_to_an_endpoint_that_is_drained() {
     assert_eq!(text(reply.headers(), "grpc-status"), "14");
     let message = text(reply.headers(), "grpc-message");
     assert!(message.contains("is available"), "{message}");
+}
+
+/// A health check of a tenant asks for both, as one does not stand in for the other.
+#[tokio::test]
+async fn a_health_check_wants_an_endpoint_for_grpc_and_one_for_all_else() {
+    let http1 = Upstream::start(|_| ok("here"));
+    let http2 = H2Upstream::start(H2Reply {
+        data: "",
+        trailers: HeaderMap::new(),
+    })
+    .await;
+    let nowhere = Port::take().url();
+    let mirador = Mirador::start().await;
+    let check = async |first: &str, second: &str| {
+        let endpoints = json!([{"url": first}, {"url": second, "protocol": "http2"}]);
+        let no_check = json!({"enabled": false});
+        let acme = Tenant::new("acme").traces(&[first.to_owned()]);
+        let acme = acme
+            .set("/deployments/traces/endpoints", endpoints)
+            .set("/deployments/traces/health_check", no_check);
+        mirador.apply(&acme).await;
+        let client = H2Client::connect(&mirador).await;
+        let get = async |target: &str| client.send(of_acme("GET", target), &[]).await.0.status();
+        // Both are asked, so that the router finds out who is there.
+        let found = get("/vt/select/jaeger/api/services").await;
+        assert_eq!(found, if first == nowhere { 503 } else { 200 });
+        let (head, _) = client.send(grpc("acme"), &["\0\0\0\0\0"]).await;
+        assert_eq!(head.status(), 200);
+        get("/vt/health").await
+    };
+    assert_eq!(check(&http1.url(), http2.url()).await, 200);
+    assert_eq!(check(&nowhere, http2.url()).await, 503);
+    assert_eq!(check(&http1.url(), &nowhere).await, 503);
 }

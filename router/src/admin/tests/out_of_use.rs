@@ -57,7 +57,10 @@ async fn an_endpoint_is_drained_unless_it_is_the_last() {
     assert_eq!(refused.status, StatusCode::CONFLICT);
     assert_eq!(refused.body["type"], "/problems/last-endpoint");
     let detail = refused.body["detail"].as_str().expect("a text");
-    assert!(detail.contains("all others are drained"), "{detail}");
+    assert!(
+        detail.contains("all others that take its requests are drained"),
+        "{detail}"
+    );
     let forced = json!({"endpoint": "127.0.0.1:10052", "force": true});
     assert_eq!(
         drained(&admin, "drain", "", forced).await.outcome(),
@@ -172,156 +175,6 @@ async fn maintenance_silences_a_tenant_until_it_is_over() {
     assert_eq!((&*over.from, &*over.to), ("maintenance", "degraded"));
     let tenant = next(&mut feed, Kind::Tenant).await;
     assert_eq!((&*tenant.from, &*tenant.to), ("healthy", "degraded"));
-}
-
-async fn posted(admin: &Admin, verb: &str) {
-    let path = format!("/api/v1/tenants/acme/{verb}");
-    let request = admin.request(Method::POST, &path).header("If-Match", "*");
-    let answer = Answer::of(request).await;
-    assert_eq!(answer.outcome(), "updated", "{verb}: {}", answer.body);
-}
-
-/// A tenant that is switched off is no news until it is switched on again; then all that is not well
-/// is, whatever it was before.
-#[tokio::test]
-async fn a_suspended_tenant_is_nobodys_concern_until_it_is_activated() {
-    let admin = Admin::start().await;
-    admin.put(&unprobed("acme", 10_091, 2)).await;
-    for position in 0..2 {
-        endpoint(&admin, "acme", position).report_success();
-    }
-    let mut feed = admin.control.standing().feed();
-    endpoint(&admin, "acme", 0).report_failure(Failure::Connect);
-    next(&mut feed, Kind::Tenant).await;
-
-    posted(&admin, "suspend").await;
-    let told = next(&mut feed, Kind::Tenant).await;
-    assert_eq!((&*told.from, &*told.to), ("degraded", "suspended"));
-    assert_eq!(told.cause.as_str(), "config");
-    let now = health(&admin, "acme").await;
-    assert_eq!(now["condition"], "suspended");
-    assert_eq!(
-        now["sentence"],
-        "suspended: its requests are refused until it is activated"
-    );
-    assert!(now["since"].is_string(), "{now}");
-    assert_eq!(
-        now["deployments"]["metrics"]["condition"], "degraded",
-        "its endpoints are told as they are"
-    );
-    listed_as_suspended(&admin).await;
-
-    // Whatever happens meanwhile: nobody is told, and nobody reads it again.
-    let reread = admin.control.tenants().stats().invalidations;
-    endpoint(&admin, "acme", 1).report_failure(Failure::Connect);
-    let standing = admin.control.standing();
-    standing.look();
-    assert!(feed.try_recv().is_err(), "nobody is to be woken");
-    assert_eq!(admin.control.tenants().stats().invalidations, reread);
-
-    posted(&admin, "activate").await;
-    for _ in 0..2 {
-        let told = next(&mut feed, Kind::Endpoint).await;
-        assert_eq!((&*told.from, &*told.to), ("healthy", "unhealthy"));
-    }
-    let deployment = next(&mut feed, Kind::Deployment).await;
-    assert_eq!(
-        (&*deployment.from, &*deployment.to),
-        ("healthy", "unhealthy")
-    );
-    let told = next(&mut feed, Kind::Tenant).await;
-    assert_eq!((&*told.from, &*told.to), ("suspended", "unhealthy"));
-    assert!(
-        told.sentence.ends_with(", no endpoint is left"),
-        "{}",
-        told.sentence
-    );
-    assert!(
-        metrics(&admin)
-            .await
-            .contains("mirador_tenant_health{tenant=\"acme\"")
-    );
-}
-
-/// `acme` is told apart in lists and metrics, where all else of it that is not well is left out.
-async fn listed_as_suspended(admin: &Admin) {
-    let page = admin.get("/api/v1/health").await.body;
-    assert_eq!(
-        (&page["counts"]["suspended"], &page["counts"]["degraded"]),
-        (&json!(1), &json!(0))
-    );
-    let asked = async |condition: &str| {
-        let path = format!("/api/v1/health?condition={condition}&signal=metrics");
-        admin.get(&path).await.body["tenants"].clone()
-    };
-    assert_eq!(asked("suspended").await[0]["tenant"], "acme");
-    assert_eq!(asked("degraded,unhealthy").await, json!([]));
-    let text = metrics(admin).await;
-    assert!(
-        text.contains("mirador_tenant_info{tenant=\"acme\",tier=\"pro\",status=\"suspended\"} 1")
-    );
-    assert!(
-        !text.contains("mirador_tenant_health{tenant=\"acme\""),
-        "{text}"
-    );
-    assert!(
-        text.contains("mirador_endpoint_up{tenant=\"acme\""),
-        "probes go on"
-    );
-}
-
-/// One that is well is told of as well: that it is off, and that it is back and how it is.
-#[tokio::test]
-async fn a_healthy_tenant_that_is_suspended_comes_back_with_a_word() {
-    let admin = Admin::start().await;
-    admin.put(&unprobed("acme", 10_093, 1)).await;
-    endpoint(&admin, "acme", 0).report_success();
-    let mut feed = admin.control.standing().feed();
-    posted(&admin, "suspend").await;
-    let told = next(&mut feed, Kind::Tenant).await;
-    assert_eq!((&*told.from, &*told.to), ("healthy", "suspended"));
-    posted(&admin, "activate").await;
-    let told = next(&mut feed, Kind::Tenant).await;
-    assert_eq!((&*told.from, &*told.to), ("suspended", "healthy"));
-    assert_eq!(told.sentence, "its endpoint is healthy");
-}
-
-/// A router that starts among many suspended tenants tells nothing of them, nor when they are deleted.
-#[tokio::test]
-async fn those_that_were_suspended_before_are_no_news() {
-    let admin = Admin::start().await;
-    let mut feed = admin.control.standing().feed();
-    let mut off = unprobed("acme", 10_095, 2);
-    off["status"] = json!("suspended");
-    admin.put(&off).await;
-    endpoint(&admin, "acme", 0).report_failure(Failure::Connect);
-    admin.control.standing().look();
-    assert_eq!(health(&admin, "acme").await["condition"], "suspended");
-    admin.delete("acme").await;
-    admin.control.standing().look();
-    assert!(feed.try_recv().is_err(), "nothing is told");
-}
-
-/// Maintenance of a suspended tenant begins, to those who listen, when it is activated.
-#[tokio::test]
-async fn maintenance_of_a_suspended_tenant_is_told_when_it_is_activated() {
-    let admin = Admin::start().await;
-    admin.put(&unprobed("acme", 10_097, 1)).await;
-    endpoint(&admin, "acme", 0).report_success();
-    let mut feed = admin.control.standing().feed();
-    posted(&admin, "suspend").await;
-    next(&mut feed, Kind::Tenant).await;
-    let put = admin.request(Method::PUT, "/api/v1/tenants/acme/maintenance");
-    let put = put
-        .header("If-Match", "*")
-        .json(&json!({"reason": "disks"}));
-    assert_eq!(Answer::of(put).await.status, StatusCode::OK);
-    assert_eq!(health(&admin, "acme").await["condition"], "suspended");
-    admin.control.standing().look();
-    assert!(feed.try_recv().is_err(), "nothing is told");
-    posted(&admin, "activate").await;
-    let told = next(&mut feed, Kind::Maintenance).await;
-    assert_eq!((&*told.from, &*told.to), ("suspended", "maintenance"));
 }
 
 /// Nobody has to remember to end it.

@@ -228,7 +228,7 @@ async fn the_overview_puts_the_worst_first() {
         assert_eq!(
             page["counts"],
             json!({"healthy": 2, "degraded": 1, "unhealthy": 1, "unknown": 1, "maintenance": 0,
-                   "suspended": 0})
+                   "provisioning": 0, "suspended": 0})
         );
         seen.extend(ids(&page));
         match page["next"].as_str() {

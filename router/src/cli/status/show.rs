@@ -8,10 +8,11 @@ use crate::cli::{
 };
 
 /// In the order people care about them.
-const CONDITIONS: [&str; 6] = [
+const CONDITIONS: [&str; 7] = [
     "unhealthy",
     "degraded",
     "maintenance",
+    "provisioning",
     "unknown",
     "healthy",
     "suspended",

@@ -159,10 +159,9 @@ impl RouteBuilder {
             display_name: tenant.display_name.as_deref().map(Into::into),
             maintenance: tenant.maintenance.clone().map(Box::new),
             status: tenant.status,
-            suspended_here: tenant.status == Status::Suspended
-                && previous.is_some_and(|before| {
-                    before.status != Status::Suspended || before.suspended_here
-                }),
+            withdrawn_here: tenant.status != Status::Active
+                && previous
+                    .is_some_and(|before| before.status == Status::Active || before.withdrawn_here),
             objective: tenant.slo.or(tier.slo).availability,
             off: Features::switched_off(tenant, Some(&tier)),
             tier,
@@ -202,7 +201,7 @@ impl RouteBuilder {
                 policy: deployment.policy,
                 max_ejected: self.picking.max_ejected,
             },
-            only_http2: super::only_http2(&expanded.endpoints),
+            is_mixed: super::is_mixed(&expanded.endpoints),
             endpoints: expanded.endpoints.into(),
             names: expanded.names.into(),
             turn: AtomicU32::new(before.map_or(0, |b| b.turn.load(Ordering::Relaxed))),

@@ -143,7 +143,7 @@ impl RouteBuilder {
             display_name: route.display_name.clone(),
             maintenance: route.maintenance.clone(),
             status: route.status,
-            suspended_here: route.suspended_here,
+            withdrawn_here: route.withdrawn_here,
             objective: route.objective,
             off: route.off,
             tier: route.tier.clone(),

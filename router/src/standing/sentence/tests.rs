@@ -82,6 +82,7 @@ fn a_refusing_endpoint_and_who_serves_instead() {
         None,
         &endpoints,
         &served_by,
+        None,
     );
     assert_eq!(
         told,
@@ -94,6 +95,7 @@ fn a_refusing_endpoint_and_who_serves_instead() {
         None,
         &endpoints[1..],
         &[],
+        Some(RequestKind::Any),
     );
     assert_eq!(
         told,
@@ -111,7 +113,7 @@ fn ejected_ones_that_serve_are_told_of() {
     let endpoints = [out("a:1"), out("b:1"), judged(well)];
     let told = |condition, endpoints, served_by: &[&str]| {
         let served_by: Vec<String> = served_by.iter().map(|name| (*name).to_owned()).collect();
-        of_deployment(Signal::Logs, condition, None, endpoints, &served_by)
+        of_deployment(Signal::Logs, condition, None, endpoints, &served_by, None)
     };
     let [a, b] = [&endpoints[0], &endpoints[1]].map(|one| one.sentence.as_deref().expect("one"));
     assert_eq!(
@@ -133,6 +135,53 @@ fn ejected_ones_that_serve_are_told_of() {
     );
 }
 
+/// Where gRPC has endpoints of its own, it is said which requests are not served, and by whom the others.
+#[test]
+fn a_kind_of_request_that_is_not_served_is_named() {
+    let failed = |condition| {
+        judged(endpoint(
+            "a:1",
+            condition,
+            Reason::RequestFailed(Failure::Connect),
+        ))
+    };
+    let well = || endpoint("b:2", EndpointCondition::Healthy, Reason::ProbesSucceeded);
+    let told = |condition, served_by: &[&str], left_out| {
+        let endpoints = [failed(condition), well()];
+        let served_by: Vec<String> = served_by.iter().map(|name| (*name).to_owned()).collect();
+        let (signal, unhealthy) = (Signal::Traces, Condition::Unhealthy);
+        of_deployment(signal, unhealthy, None, &endpoints, &served_by, left_out)
+    };
+    assert_eq!(
+        told(
+            EndpointCondition::Unhealthy,
+            &["b:2"],
+            Some(RequestKind::Other)
+        ),
+        "traces unhealthy: a:1 could not be connected to since 12:03 UTC, \
+         no endpoint is left for anything but gRPC; gRPC is served by b:2"
+    );
+    assert_eq!(
+        told(
+            EndpointCondition::Unhealthy,
+            &["b:2"],
+            Some(RequestKind::Grpc)
+        ),
+        "traces unhealthy: a:1 could not be connected to since 12:03 UTC, \
+         no endpoint is left for gRPC; all else is served by b:2"
+    );
+    assert_eq!(
+        told(
+            EndpointCondition::Ejected,
+            &["a:1", "b:2"],
+            Some(RequestKind::Grpc)
+        ),
+        "traces unhealthy: a:1 could not be connected to since 12:03 UTC, \
+         no endpoint is left for gRPC but ejected ones: requests are tried at a:1; \
+         all else is served by b:2"
+    );
+}
+
 /// An endpoint that serves but is not well says why, and nobody is said to have taken over.
 #[test]
 fn findings_and_failures_are_told() {
@@ -146,6 +195,7 @@ fn findings_and_failures_are_told() {
         None,
         &[judged(ill)],
         &["a:1".into()],
+        None,
     );
     assert_eq!(
         told,
