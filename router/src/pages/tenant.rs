@@ -89,7 +89,6 @@ impl Page<'_> {
                 }
                 @if matches!(health.condition, Condition::Suspended | Condition::Provisioning) {
                     div.panel.verdict.(health.condition) {
-                        (marks::condition(health.condition.as_str()))
                         p {
                             "Its endpoints are probed and shown as they are, but nobody is told of them. \
                              How they are then is told when it is activated."
@@ -236,11 +235,12 @@ fn row(endpoint: &EndpointView, served_by: &[String]) -> Markup {
             }
             td.why {
                 @match &endpoint.sentence { Some(sentence) => (sentence), None => "–" }
+                @if let Some(left) = health.back_off_remaining_ms {
+                    @if endpoint.sentence.is_some() { "," }
+                    " " span.nowrap { "back in " (left.div_ceil(1_000)) " s" }
+                }
                 @if !endpoint.findings.is_empty() {
                     span.tags { @for finding in &endpoint.findings { span.tag { (finding) } } }
-                }
-                @if let Some(left) = health.back_off_remaining_ms {
-                    " " span.nowrap { "back in " (left.div_ceil(1_000)) " s" }
                 }
             }
             td.nowrap { (marks::ago(health.since)) }
