@@ -20,8 +20,7 @@ use crate::proxy::route::TenantRoute;
 #[derive(Debug)]
 pub(super) struct Record {
     /// The tenant as it was told; while it is in maintenance, as it was before; nothing of it while it
-    /// is
-    /// out of use.
+    /// is out of use.
     pub(super) revision: Revision,
     pub(super) condition: Condition,
     pub(super) since: Option<Timestamp>,
