@@ -143,23 +143,27 @@ pub(super) async fn start(lab: &Lab, setup: &Setup) -> Result<Peer, BenchError> 
     start_on(lab, &store, setup).await
 }
 
+/// Bytes at which a tenant file is full: a router takes no longer ones than 32 MiB.
+const FULL: usize = 16 << 20;
+
 /// Writes the tenants into a new store by way of a router.
 pub(crate) async fn fill(lab: &Lab, setup: &Setup) -> Result<Store, BenchError> {
-    let mut documents = String::new();
-    for (number, endpoints) in setup.tenants() {
+    let room = lab.room("store")?;
+    let file = room.join("mirador.db");
+    let (mut files, mut documents) = (Vec::new(), String::new());
+    let mut tenants = setup.tenants().peekable();
+    while let Some((number, endpoints)) = tenants.next() {
         // JSON is YAML.
         let document = tenant(number, endpoints, setup.live_tails);
         // Writing into a `String` does not fail.
         let _ = writeln!(documents, "---\n{document}");
+        if documents.len() >= FULL || tenants.peek().is_none() {
+            let full = room.join(format!("tenants-{}.yaml", files.len()));
+            write(&full, &documents)?;
+            documents.clear();
+            files.push(full);
+        }
     }
-    let room = lab.room("store")?;
-    let (file, tenants) = (room.join("mirador.db"), room.join("tenants.yaml"));
-    write(&tenants, &documents)?;
-    let files = if documents.is_empty() {
-        Vec::new()
-    } else {
-        vec![tenants]
-    };
     let began = Instant::now();
     let router = run(lab, setup, &file, &files, FILL_LIMIT).await?;
     let filling = began.elapsed();
