@@ -5,6 +5,7 @@
 
 mod budget;
 mod build;
+mod choice;
 mod named;
 mod pace;
 mod pattern;
@@ -26,10 +27,7 @@ use tenant_store::model::{
     TenantId, TierDefinition,
 };
 
-use super::{
-    pick::{Candidate, Rules, Tried, pick, serving},
-    rewrite::Addressee,
-};
+use super::{pick::Rules, rewrite::Addressee};
 use crate::{
     config::{HedgePolicy, RetryPolicy},
     telemetry::{LocalCounts, Overflow, Telemetry, TenantCounts},
@@ -40,6 +38,7 @@ use self::pace::Pace;
 pub use budget::RetryBudget;
 pub(crate) use build::authorization;
 pub use build::{RouteBuilder, RouteFault};
+pub use choice::RequestKind;
 pub use named::Named;
 pub(crate) use peer::unresolved;
 pub use peer::{Peer, PeerHost, PeerTls};
@@ -100,17 +99,6 @@ pub(super) struct DeploymentState {
 struct Hedging {
     pace: Pace,
     budget: RetryBudget,
-}
-
-/// Requests that need endpoints of their own, where a deployment mixes HTTP/1 and HTTP/2.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RequestKind {
-    /// All there are: it doesn't mix them.
-    Any,
-    /// gRPC, which is for its HTTP/2 endpoints.
-    Grpc,
-    /// All else, which is for its HTTP/1 endpoints.
-    Other,
 }
 
 /// One endpoint of a deployment.
@@ -264,93 +252,6 @@ impl DeploymentRoute {
         budget.withdraw(policy.budget, self.counts().begun(), now)
     }
 
-    /// Position of the endpoint to try next; see [`pick`].
-    pub fn pick(&self, tried: Tried, trial: bool) -> Option<usize> {
-        let costs = self.costs();
-        let candidates: smallvec::SmallVec<[Candidate; 4]> = self
-            .endpoints
-            .iter()
-            .map(|endpoint| endpoint.candidate(costs))
-            .collect();
-        let turn = || self.turn.fetch_add(1, Ordering::Relaxed);
-        pick(&candidates, tried, self.rules, &turn, trial)
-    }
-
-    /// Where requests go by turns, gRPC and others, with each endpoint as available as `availability`
-    /// says of its position; see [`serving`].
-    pub fn serving(&self, availability: impl Fn(usize) -> Availability) -> Tried {
-        let endpoints = self.endpoints.iter().enumerate();
-        let candidates: smallvec::SmallVec<[Candidate; 4]> = endpoints
-            .map(|(position, endpoint)| Candidate {
-                availability: availability(position),
-                ..endpoint.candidate(Costs::Nothing)
-            })
-            .collect();
-        let of = |unfit| serving(&candidates, unfit, self.rules);
-        self.kinds()
-            .fold(Tried::default(), |all, (_, unfit)| all.with(of(unfit)))
-    }
-
-    /// The kinds of request that it has endpoints of their own for, each with the endpoints that don't
-    /// take it. Where nothing is spoken but HTTP/2, or nothing but HTTP/1, that is one kind for all.
-    pub fn kinds(&self) -> impl Iterator<Item = (RequestKind, Tried)> {
-        let of = |kind, grpc| (kind, self.unfit(grpc));
-        let kinds = if self.is_mixed {
-            [
-                Some(of(RequestKind::Grpc, true)),
-                Some(of(RequestKind::Other, false)),
-            ]
-        } else {
-            [Some((RequestKind::Any, Tried::default())), None]
-        };
-        kinds.into_iter().flatten()
-    }
-
-    /// The endpoints that don't speak what a request speaks, to be counted as tried. gRPC takes an
-    /// endpoint with HTTP/2; the others get everything else, where there are any.
-    pub fn unfit(&self, grpc: bool) -> Tried {
-        let fits = |endpoint: &EndpointRoute| match endpoint.upstream.protocol() {
-            EndpointProtocol::Http2 => grpc || !self.is_mixed,
-            EndpointProtocol::Http1 => !grpc,
-        };
-        let mut unfit = Tried::default();
-        let positions = self.endpoints.iter().enumerate();
-        positions
-            .filter(|(_, endpoint)| !fits(endpoint))
-            .for_each(|(p, _)| unfit.mark(p));
-        unfit
-    }
-
-    /// What makes one endpoint cost more than another.
-    fn costs(&self) -> Costs {
-        match (self.rules.policy, self.endpoints.first()) {
-            (BalancingPolicy::LeastLoaded, _) => Costs::Load,
-            (BalancingPolicy::Nearest, Some(any)) => Costs::Time {
-                now: any.health().clock(),
-            },
-            _ => Costs::Nothing,
-        }
-    }
-
-    /// Whether requests have to be counted as in flight at their endpoint.
-    pub fn counts_load(&self) -> bool {
-        matches!(
-            self.rules.policy,
-            BalancingPolicy::LeastLoaded | BalancingPolicy::Nearest
-        )
-    }
-
-    /// Whether it matters how long an endpoint's answers take.
-    pub fn goes_by_time(&self) -> bool {
-        self.rules.policy == BalancingPolicy::Nearest
-    }
-
-    /// Whether requests of every kind find an endpoint that takes them.
-    pub fn is_available(&self) -> bool {
-        let is_taken = |(_, unfit)| self.pick(unfit, true).is_some();
-        self.fault.is_none() && self.kinds().all(is_taken)
-    }
-
     /// Whether it is time to read the tenant's record again because all endpoints fail: at most
     /// once in a while, however many requests find out.
     pub fn wants_reread(&self) -> bool {
@@ -371,7 +272,7 @@ impl DeploymentRoute {
             signal: before.signal,
             timeout: before.timeout,
             rules: before.rules,
-            is_mixed: is_mixed(&expanded.endpoints),
+            is_mixed: choice::is_mixed(&expanded.endpoints),
             endpoints: expanded.endpoints.into(),
             names: expanded.names.into(),
             turn: AtomicU32::new(before.turn.load(Ordering::Relaxed)),
@@ -380,15 +281,6 @@ impl DeploymentRoute {
             fault: None,
         }
     }
-}
-
-/// Whether HTTP/2 is spoken at some of them and HTTP/1 at others.
-fn is_mixed(endpoints: &[EndpointRoute]) -> bool {
-    let speaks = |protocol| {
-        let mut protocols = endpoints.iter().map(|e| e.upstream.protocol());
-        protocols.any(|spoken| spoken == protocol)
-    };
-    speaks(EndpointProtocol::Http1) && speaks(EndpointProtocol::Http2)
 }
 
 impl DeploymentState {
@@ -456,37 +348,6 @@ impl EndpointRoute {
             self.health().availability()
         }
     }
-
-    fn candidate(&self, costs: Costs) -> Candidate {
-        let health = self.health();
-        let in_flight = || health.in_flight() as u64;
-        Candidate {
-            availability: self.availability(),
-            priority: self.priority,
-            weight: self.weight,
-            share: health.share(),
-            is_near: self.is_near,
-            cost: match costs {
-                Costs::Nothing => 0,
-                Costs::Load => in_flight(),
-                // Those in flight are waited for as well; an endpoint that hangs has ever more.
-                Costs::Time { now } => {
-                    (u64::from(health.latency(now)) + 1).saturating_mul(in_flight() + 1)
-                }
-            },
-        }
-    }
-}
-
-/// What makes one endpoint cost more than another.
-#[derive(Debug, Clone, Copy)]
-enum Costs {
-    /// Nothing: the policy does not ask.
-    Nothing,
-    /// What it has to do.
-    Load,
-    /// How long its answers take, at this time on the endpoints' clock.
-    Time { now: u64 },
 }
 
 impl Upstream {

@@ -201,7 +201,7 @@ impl RouteBuilder {
                 policy: deployment.policy,
                 max_ejected: self.picking.max_ejected,
             },
-            is_mixed: super::is_mixed(&expanded.endpoints),
+            is_mixed: super::choice::is_mixed(&expanded.endpoints),
             endpoints: expanded.endpoints.into(),
             names: expanded.names.into(),
             turn: AtomicU32::new(before.map_or(0, |b| b.turn.load(Ordering::Relaxed))),
