@@ -58,8 +58,12 @@ async fn under_nearest_those_of_the_own_zone_serve_until_none_is_left() {
         endpoint(&one, "a"),
         endpoint(&two, "a")
     ]);
-    let config = json!({"zone": "a", "health": {"ejection": {"base": "10m", "max": "10m"}}});
-    let mirador = serving(&shared_out("nearest", &endpoints), config).await;
+    // Probes judge here: `nearest` need not ever ask an endpoint again whose last answer took long.
+    let tenant = shared_out("nearest", &endpoints).set(
+        "/deployments/metrics/health_check",
+        json!({"interval": "100ms", "healthy_after": 1, "unhealthy_after": 1}),
+    );
+    let mirador = serving(&tenant, json!({"zone": "a"})).await;
     let well = until_served_by(&mirador, &[&one, &two]).await;
     assert_eq!(
         sentence(&well),
