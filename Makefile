@@ -14,12 +14,12 @@ TEST_THREADS ?= 4
 
 target_dir := $(or $(CARGO_TARGET_DIR),target)
 tools_bin = $(shell scripts/tools path)
-shell_scripts := scripts/tools .ci/run deploy/compose/load.sh router/src/demo/sandbox/reaper.sh
+shell_scripts := scripts/release scripts/tools .ci/run deploy/compose/load.sh router/src/demo/sandbox/reaper.sh
 
 .DEFAULT_GOAL := help
 # The order of the steps is part of the contract: cheap ones first.
 .NOTPARALLEL:
-.PHONY: help demo test build fmt lab bench bench-check bench-monitor bench-pages
+.PHONY: help demo test build release fmt lab bench bench-check bench-monitor bench-pages
 .PHONY: tools check-shell check-fmt check-clippy check-doc check-tests check-deny
 
 define step
@@ -28,7 +28,7 @@ endef
 
 # What `mirador --version` and mirador_build_info tell. Left out of the tests, which would be rebuilt
 # for every commit.
-demo build: export MIRADOR_REVISION := $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
+demo build release: export MIRADOR_REVISION := $(or $(shell git rev-parse --short=12 HEAD 2>/dev/null),unknown)
 
 help: ## list these commands
 	@awk -F ':.*## ' '/^[a-z][a-z-]*:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ test: tools check-shell check-fmt check-clippy check-doc check-tests check-deny 
 
 build: ## build the router with optimisations
 	$(CARGO) build --release $(CARGO_FLAGS) --package router
+
+release: ## build the router as it is shipped, by a profile of it under load (twice as long), in target/optimized
+	@scripts/release
 
 fmt: ## format the sources
 	$(CARGO) fmt --all

@@ -90,7 +90,8 @@ impl Callgrind {
         })?;
         let (file, dump) = threads.swap_remove(position);
         if let Some(keep) = keep {
-            let copied = fs::copy(file, &keep);
+            let made = keep.parent().map_or(Ok(()), fs::create_dir_all);
+            let copied = made.and_then(|()| fs::copy(file, &keep));
             copied.map_err(|error| CountError::io(format!("write {}", keep.display()), error))?;
         }
         Ok(dump)

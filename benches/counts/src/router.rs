@@ -261,6 +261,14 @@ async fn find_or_build() -> Result<PathBuf, CountError> {
     progress("building the router");
     let cargo = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut build = Command::new(cargo);
+    // Of this package, by `cargo run`. Build scripts go by it, and would have half of the router
+    // compiled once more whenever it was built by hand in between.
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy();
+        if name.starts_with("CARGO_PKG_") || name.starts_with("CARGO_MANIFEST_") {
+            build.env_remove(&*name);
+        }
+    }
     build
         .args(["build", "--release", "--locked", "--package", "router"])
         .arg("--target-dir")

@@ -56,9 +56,9 @@ pub(crate) struct Lab {
 
 impl Lab {
     /// Finds or builds the programs and starts the upstreams.
-    pub(crate) async fn open() -> Result<Self, BenchError> {
+    pub(crate) async fn open(build: mirador::Build) -> Result<Self, BenchError> {
         raise_file_limit()?;
-        let mirador = mirador::find_or_build().await?;
+        let mirador = mirador::find_or_build(build).await?;
         let folder = tempfile::Builder::new()
             .prefix("mirador-benches-")
             .tempdir();

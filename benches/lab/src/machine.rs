@@ -39,7 +39,7 @@ pub(crate) fn describe(lab: &Lab, load: String) -> Result<Conditions, BenchError
         built: if mirador::is_given() {
             "unknown: `MIRADOR_BIN` named the program".into()
         } else {
-            format!("{compiler}, release profile")
+            format!("{compiler}, `make release`")
         },
         versions: VERSIONS.into_iter().filter_map(version).collect(),
         bound: lab.cpus.to_string(),

@@ -20,6 +20,7 @@ mod record;
 mod report;
 mod scenario;
 mod stats;
+mod train;
 mod upstream;
 
 use std::{
@@ -37,7 +38,7 @@ use tokio::{
 use self::{
     error::BenchError,
     lab::Lab,
-    peer::mirador,
+    peer::mirador::{self, Build},
     record::Shelf,
     report::Report,
     scenario::{Desk, Records, Scenario, Size},
@@ -45,7 +46,7 @@ use self::{
 
 /// Measures Mirador beside direct access, HAProxy, nginx, Envoy and vmauth.
 ///
-/// All of it takes some 36 minutes. After each scenario its results are put on record in
+/// All of it takes some 50 minutes, and building the router 20 before. After each scenario its results are put on record in
 /// docs/performance/results, and docs/performance.md and its plots are written from all that are
 /// there. Nothing else should run meanwhile.
 #[derive(Debug, Parser)]
@@ -56,12 +57,15 @@ struct Cli {
     /// Measure only these; what is on record of others stays
     #[arg(long, value_name = "SCENARIO", value_delimiter = ',')]
     only: Vec<Scenario>,
-    /// Try everything out with tiny loads, write into the target directory, and print the tables
+    /// Try everything out with tiny loads and a router that is quick to build, write into the target directory, and print the tables
     #[arg(long)]
     quick: bool,
     /// Measure nothing; write the report from what is on record
     #[arg(long, conflicts_with_all = ["only", "quick"])]
     render: bool,
+    /// Measure nothing; have the router that `MIRADOR_BIN` names do alone what it does most of the time
+    #[arg(long, conflicts_with_all = ["only", "quick", "render"])]
+    train: bool,
     /// Where performance.md is written, and the folder performance with plots and results
     #[arg(
         long,
@@ -103,7 +107,7 @@ fn main() -> ExitCode {
             Some(Part::Generate { job }) => load::generator::run(&job).await,
             None if cli.render => render(&Place::at(&cli.docs)).map(|_| ()),
             None => tokio::select! {
-                measured = measure(&cli) => measured,
+                done = direct(&cli) => done,
                 // Whatever was started ends when the measurement is dropped.
                 error = interrupted() => Err(error),
             },
@@ -113,6 +117,13 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => complain(&error),
     }
+}
+
+async fn direct(cli: &Cli) -> Result<(), BenchError> {
+    if cli.train {
+        return train::train(&Lab::open(Build::Plain).await?).await;
+    }
+    measure(cli).await
 }
 
 /// Measures one scenario after the other. One that fails does not keep the others from being
@@ -126,7 +137,12 @@ async fn measure(cli: &Cli) -> Result<(), BenchError> {
     };
     place.expect_folder(cli.quick)?;
     let load = machine::load();
-    let lab = Lab::open().await?;
+    let build = if cli.quick {
+        Build::Plain
+    } else {
+        Build::Shipped
+    };
+    let lab = Lab::open(build).await?;
     let conditions = machine::describe(&lab, load)?;
     let desk = Desk {
         lab: &lab,

@@ -5,7 +5,7 @@ pub(crate) mod beyond;
 pub(crate) mod bystanders;
 pub(crate) mod change;
 pub(crate) mod connections;
-mod driven;
+pub(crate) mod driven;
 pub(crate) mod failover;
 pub(crate) mod http2;
 pub(crate) mod latency;

@@ -90,20 +90,20 @@ async fn level(lab: &Lab, extent: Extent, tenants: u32) -> Result<Level, BenchEr
     let single = (tenants > 1).then_some((Kind::Mirador, 1));
     for (kind, tenants) in fit.chain(single) {
         let setup = Setup::dedicated(lab, kind, tenants);
-        let mut peer = Peer::start(lab, kind, &setup).await?;
-        // Each tenant once, so that connections and routes are there.
-        let volume = extent.volume_of(&peer);
-        let once = Volume {
-            requests: tenants,
-            connections: volume.connections.min(tenants),
-            ..volume
-        };
-        peer.measure(lab, once).await?;
-        peers.push(peer);
+        peers.push(Peer::start(lab, kind, &setup).await?);
     }
     let what = format!("{tenants} tenants");
     let seen = interleaved(&what, &mut peers, extent.rounds, async |peer| {
-        let measured = peer.measure(lab, extent.volume_of(peer)).await?;
+        let volume = extent.volume_of(peer);
+        // Each tenant once, as proxies close connections that are not used for as long as a round of
+        // all others takes: each by its own clock.
+        let once = Volume {
+            requests: peer.tenants(),
+            connections: volume.connections.min(peer.tenants()),
+            ..volume
+        };
+        peer.measure(lab, once).await?;
+        let measured = peer.measure(lab, volume).await?;
         let memory = peer.memory()?;
         Ok((peer.tenants(), Seen { measured, memory }))
     });
