@@ -298,6 +298,17 @@ impl Peer {
             .transpose()
     }
 
+    /// The same of a proxy.
+    ///
+    /// # Errors
+    /// There is nothing between generator and upstream, or it can't be looked at.
+    pub(crate) fn held(&self) -> Result<Memory, BenchError> {
+        self.memory()?.ok_or_else(|| BenchError::Unexpected {
+            what: "whose memory to look at",
+            text: self.kind.name().into(),
+        })
+    }
+
     /// Ends it and all it started.
     pub(crate) async fn stop(self) -> Result<(), BenchError> {
         match self.process {

@@ -23,7 +23,7 @@ use crate::{
     },
     record::Record,
     scenario::{
-        Records, beyond, bystanders, change, latency, memory, reload, rounds::Rounds,
+        Records, beyond, bystanders, change, latency, memory, reload, rounds::Rounds, soak,
         tenants as levels, throughput,
     },
     stats::Spread,
@@ -85,6 +85,7 @@ fn tables(usual: &Origin, records: &Records) -> Vec<(&'static str, String)> {
             "memory",
             section(usual, records.memory.as_ref(), |all| tenants::memory(all)),
         ),
+        ("soak", section(usual, records.soak.as_ref(), tenants::soak)),
         (
             "beyond",
             section(usual, records.beyond.as_ref(), tenants::beyond),
@@ -104,6 +105,7 @@ fn numbers(records: &Records) -> Vec<(&'static str, String)> {
     let reload = extent(records.reload.as_ref(), reload::Extent::FULL);
     let memory = extent(records.memory.as_ref(), memory::Extent::FULL);
     let beyond = extent(records.beyond.as_ref(), beyond::Extent::FULL);
+    let soak = extent(records.soak.as_ref(), soak::Extent::FULL);
     let change = extent(records.change.as_ref(), change::Extent::FULL);
     let others: bystanders::Extent = reload.bystanders;
     vec![
@@ -134,6 +136,13 @@ fn numbers(records: &Records) -> Vec<(&'static str, String)> {
         ("memory_requests", grouped(memory.volume.requests)),
         ("memory_rounds", memory.rounds.to_string()),
         ("rest", memory.rest.as_secs().to_string()),
+        ("soak_tenants", grouped(soak.tenants)),
+        ("soak_waves", soak.waves.to_string()),
+        ("soak_requests", grouped(soak.requests)),
+        ("soak_short", grouped(soak.connections)),
+        ("soak_mib", (soak.bytes >> 20).to_string()),
+        ("soak_changes", soak.changes.to_string()),
+        ("soak_rest", soak.rest.as_secs().to_string()),
         ("beyond_stored", grouped(beyond.stored)),
         ("beyond_capacity", grouped(beyond.capacity)),
         ("beyond_labels", grouped(MOST_ASKED)),

@@ -14,6 +14,7 @@ mod probed;
 pub(crate) mod reload;
 pub(crate) mod rounds;
 pub(crate) mod scaling;
+pub(crate) mod soak;
 pub(crate) mod streaming;
 pub(crate) mod tails;
 pub(crate) mod tenants;
@@ -53,6 +54,8 @@ pub(crate) enum Scenario {
     Reload,
     /// Memory by number of tenants
     Memory,
+    /// Memory over waves of all that a router is asked
+    Soak,
     /// Memory with far more tenants in the store than a router holds
     Beyond,
     /// Time for a tenant's change to take effect
@@ -84,6 +87,7 @@ impl Scenario {
             Self::Tenants => "tenants",
             Self::Reload => "reload",
             Self::Memory => "memory",
+            Self::Soak => "soak",
             Self::Beyond => "beyond",
             Self::Change => "change",
             Self::Streaming => "streaming",
@@ -98,72 +102,82 @@ impl Scenario {
     }
 
     /// Measures it and puts what was seen on record.
+    #[expect(clippy::too_many_lines, reason = "one arm for each scenario")]
     pub(crate) async fn measure(self, size: &Size, desk: &Desk<'_>) -> Result<(), BenchError> {
         let lab = desk.lab;
         match self {
             Self::Throughput => {
-                let extent = size.throughput;
-                desk.keep(self, extent, throughput::measure(lab, extent))
-                    .await
+                desk.keep(
+                    self,
+                    size.throughput,
+                    throughput::measure(lab, size.throughput),
+                )
+                .await
             }
             Self::Latency => {
-                let extent = size.latency;
-                desk.keep(self, extent, latency::measure(lab, extent)).await
+                desk.keep(self, size.latency, latency::measure(lab, size.latency))
+                    .await
             }
             Self::Tenants => {
-                let extent = size.tenants;
-                desk.keep(self, extent, tenants::measure(lab, extent)).await
+                desk.keep(self, size.tenants, tenants::measure(lab, size.tenants))
+                    .await
             }
             Self::Reload => {
-                let extent = size.reload;
-                desk.keep(self, extent, reload::measure(lab, extent)).await
+                desk.keep(self, size.reload, reload::measure(lab, size.reload))
+                    .await
             }
             Self::Memory => {
-                let extent = size.memory;
-                desk.keep(self, extent, memory::measure(lab, extent)).await
+                desk.keep(self, size.memory, memory::measure(lab, size.memory))
+                    .await
+            }
+            Self::Soak => {
+                desk.keep(self, size.soak, soak::measure(lab, size.soak))
+                    .await
             }
             Self::Beyond => {
-                let extent = size.beyond;
-                desk.keep(self, extent, beyond::measure(lab, extent)).await
+                desk.keep(self, size.beyond, beyond::measure(lab, size.beyond))
+                    .await
             }
             Self::Change => {
-                let extent = size.change;
-                desk.keep(self, extent, change::measure(lab, extent)).await
+                desk.keep(self, size.change, change::measure(lab, size.change))
+                    .await
             }
             Self::Streaming => {
-                let extent = size.streaming;
-                desk.keep(self, extent, streaming::measure(lab, extent))
-                    .await
+                desk.keep(
+                    self,
+                    size.streaming,
+                    streaming::measure(lab, size.streaming),
+                )
+                .await
             }
-            Self::Tls => {
-                let extent = size.tls;
-                desk.keep(self, extent, tls::measure(lab, extent)).await
-            }
+            Self::Tls => desk.keep(self, size.tls, tls::measure(lab, size.tls)).await,
             Self::Http2 => {
-                let extent = size.http2;
-                desk.keep(self, extent, http2::measure(lab, extent)).await
+                desk.keep(self, size.http2, http2::measure(lab, size.http2))
+                    .await
             }
             Self::Connections => {
-                let extent = size.connections;
-                desk.keep(self, extent, connections::measure(lab, extent))
-                    .await
+                desk.keep(
+                    self,
+                    size.connections,
+                    connections::measure(lab, size.connections),
+                )
+                .await
             }
             Self::Tails => {
-                let extent = size.tails;
-                desk.keep(self, extent, tails::measure(lab, extent)).await
+                desk.keep(self, size.tails, tails::measure(lab, size.tails))
+                    .await
             }
             Self::Failover => {
-                let extent = size.failover;
-                desk.keep(self, extent, failover::measure(lab, extent))
+                desk.keep(self, size.failover, failover::measure(lab, size.failover))
                     .await
             }
             Self::Start => {
-                let extent = size.start;
-                desk.keep(self, extent, begin::measure(lab, extent)).await
+                desk.keep(self, size.start, begin::measure(lab, size.start))
+                    .await
             }
             Self::Scaling => {
-                let extent = size.scaling;
-                desk.keep(self, extent, scaling::measure(lab, extent)).await
+                desk.keep(self, size.scaling, scaling::measure(lab, size.scaling))
+                    .await
             }
         }
     }
@@ -209,6 +223,7 @@ pub(crate) struct Size {
     tenants: tenants::Extent,
     reload: reload::Extent,
     memory: memory::Extent,
+    soak: soak::Extent,
     beyond: beyond::Extent,
     change: change::Extent,
     streaming: streaming::Extent,
@@ -229,6 +244,7 @@ impl Size {
         tenants: tenants::Extent::FULL,
         reload: reload::Extent::FULL,
         memory: memory::Extent::FULL,
+        soak: soak::Extent::FULL,
         beyond: beyond::Extent::FULL,
         change: change::Extent::FULL,
         streaming: streaming::Extent::FULL,
@@ -248,6 +264,7 @@ impl Size {
         tenants: tenants::Extent::QUICK,
         reload: reload::Extent::QUICK,
         memory: memory::Extent::QUICK,
+        soak: soak::Extent::QUICK,
         beyond: beyond::Extent::QUICK,
         change: change::Extent::QUICK,
         streaming: streaming::Extent::QUICK,
@@ -271,6 +288,7 @@ pub(crate) struct Records {
     pub(crate) tenants: Kept<tenants::Extent, Vec<tenants::Level>>,
     pub(crate) reload: Kept<reload::Extent, reload::Reload>,
     pub(crate) memory: Kept<memory::Extent, Vec<memory::Level>>,
+    pub(crate) soak: Kept<soak::Extent, soak::Soak>,
     pub(crate) beyond: Kept<beyond::Extent, beyond::Beyond>,
     pub(crate) change: Kept<change::Extent, change::Change>,
     pub(crate) streaming: Kept<streaming::Extent, streaming::Streaming>,
@@ -292,6 +310,7 @@ impl Records {
             tenants: shelf.find(Scenario::Tenants)?,
             reload: shelf.find(Scenario::Reload)?,
             memory: shelf.find(Scenario::Memory)?,
+            soak: shelf.find(Scenario::Soak)?,
             beyond: shelf.find(Scenario::Beyond)?,
             change: shelf.find(Scenario::Change)?,
             streaming: shelf.find(Scenario::Streaming)?,

@@ -21,14 +21,26 @@ use crate::{
     upstream::bulk::BodyFraming,
 };
 
-/// Tenants that take turns, so that many requests are the first of theirs.
-const TENANTS: u32 = 5_000;
-/// Small requests of a kind. As many as this, for what is rare to be seen as that.
-const REQUESTS: u32 = 100_000;
-/// Connections for one request each.
-const CONNECTIONS: u32 = 4_000;
-/// Bytes of a long body.
-const LONG: u64 = 256 << 20;
+/// How much of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Amount {
+    /// Tenants that take turns, so that many requests are the first of theirs.
+    pub(crate) tenants: u32,
+    /// Small requests of a kind.
+    pub(crate) requests: u32,
+    /// Connections for one request each.
+    pub(crate) connections: u32,
+    /// Bytes of a long body.
+    pub(crate) bytes: u64,
+}
+
+/// So many that what is rare is seen as that.
+const AMOUNT: Amount = Amount {
+    tenants: 5_000,
+    requests: 100_000,
+    connections: 4_000,
+    bytes: 256 << 20,
+};
 
 /// What a generator tells in the end, where anything can fail by itself.
 #[derive(Debug, Default, Deserialize)]
@@ -38,18 +50,68 @@ struct Outcome {
     first_failure: String,
 }
 
-/// Requests in clear and inside TLS, over both versions of HTTP, of one tenant and of many, over
-/// connections that stay and that don't, and long bodies.
+/// Everything in clear, and all but long bodies inside TLS.
 pub(crate) async fn train(lab: &Lab) -> Result<(), BenchError> {
     progress("in clear");
-    let setup = Setup::dedicated(lab, Kind::Mirador, TENANTS);
+    let setup = Setup::dedicated(lab, Kind::Mirador, AMOUNT.tenants);
     let mut router = Peer::start(lab, Kind::Mirador, &setup).await?;
-    for tenants in [TENANTS, 1] {
-        router.measure(lab, small(tenants)).await?;
+    small_requests(lab, &mut router, AMOUNT).await?;
+    long_bodies(lab, &mut router, AMOUNT).await?;
+    router.stop().await?;
+
+    progress("inside TLS");
+    let mut setup = Setup::dedicated(lab, Kind::Mirador, 1);
+    setup.tls = Some(tls::certificate(lab)?);
+    let one = Amount {
+        tenants: 1,
+        ..AMOUNT
+    };
+    let mut router = Peer::start(lab, Kind::Mirador, &setup).await?;
+    small_requests(lab, &mut router, one).await?;
+    router.stop().await
+}
+
+/// Of many tenants and of one, over both versions of HTTP, and over connections that stay and that
+/// don't.
+pub(crate) async fn small_requests(
+    lab: &Lab,
+    router: &mut Peer,
+    amount: Amount,
+) -> Result<(), BenchError> {
+    let requests = amount.requests;
+    for tenants in [amount.tenants, 1] {
+        let volume = Volume {
+            connections: 64.min(requests),
+            requests,
+            warm_up: 0,
+            tenants,
+        };
+        router.measure(lab, volume).await?;
     }
-    for job in [many_at_a_time(&router), short_connections(&router)] {
-        work(lab, &mut router, &job).await?;
-    }
+    let many_at_a_time = Job::Multiplex(multiplex::Spec {
+        target: router.target(),
+        connections: 8,
+        streams: 16,
+        requests,
+        warm_up: 0,
+    });
+    let short_connections = Job::Storm(storm::Spec {
+        target: router.target(),
+        connections: amount.connections,
+        warm_up: 0,
+        clients: 8,
+        sessions: Sessions::Resumed,
+    });
+    work(lab, router, &many_at_a_time, requests).await?;
+    work(lab, router, &short_connections, amount.connections).await
+}
+
+/// In both directions, with a length and in chunks.
+pub(crate) async fn long_bodies(
+    lab: &Lab,
+    router: &mut Peer,
+    amount: Amount,
+) -> Result<(), BenchError> {
     for (direction, framing) in [
         (Direction::Down, BodyFraming::Length),
         (Direction::Down, BodyFraming::Chunked),
@@ -59,54 +121,15 @@ pub(crate) async fn train(lab: &Lab) -> Result<(), BenchError> {
             target: router.target(),
             direction,
             framing,
-            bytes: LONG,
+            bytes: amount.bytes,
         });
-        work(lab, &mut router, &job).await?;
+        work(lab, router, &job, 1).await?;
     }
-    router.stop().await?;
-
-    progress("inside TLS");
-    let mut setup = Setup::dedicated(lab, Kind::Mirador, 1);
-    setup.tls = Some(tls::certificate(lab)?);
-    let mut router = Peer::start(lab, Kind::Mirador, &setup).await?;
-    router.measure(lab, small(1)).await?;
-    for job in [many_at_a_time(&router), short_connections(&router)] {
-        work(lab, &mut router, &job).await?;
-    }
-    router.stop().await
+    Ok(())
 }
 
-const fn small(tenants: u32) -> Volume {
-    Volume {
-        connections: 64,
-        requests: REQUESTS,
-        warm_up: 50,
-        tenants,
-    }
-}
-
-fn many_at_a_time(router: &Peer) -> Job {
-    Job::Multiplex(multiplex::Spec {
-        target: router.target(),
-        connections: 8,
-        streams: 16,
-        requests: REQUESTS,
-        warm_up: 50,
-    })
-}
-
-fn short_connections(router: &Peer) -> Job {
-    Job::Storm(storm::Spec {
-        target: router.target(),
-        connections: CONNECTIONS,
-        warm_up: 20,
-        clients: 8,
-        sessions: Sessions::Resumed,
-    })
-}
-
-/// Has it done without a failure.
-async fn work(lab: &Lab, router: &mut Peer, job: &Job) -> Result<(), BenchError> {
+/// Has it done, without a failure among so many.
+async fn work(lab: &Lab, router: &mut Peer, job: &Job, number: u32) -> Result<(), BenchError> {
     let outcome = Driven::<Outcome>::by(job, router, lab).await?.seen;
-    expect_none(router, outcome.failed, REQUESTS, &outcome.first_failure)
+    expect_none(router, outcome.failed, number, &outcome.first_failure)
 }

@@ -116,6 +116,7 @@ fn all(records: &Records) -> Vec<Origin> {
         one(records.tenants.as_ref()),
         one(records.reload.as_ref()),
         one(records.memory.as_ref()),
+        one(records.soak.as_ref()),
         one(records.beyond.as_ref()),
         one(records.change.as_ref()),
         one(records.streaming.as_ref()),

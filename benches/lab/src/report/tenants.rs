@@ -9,6 +9,7 @@ use crate::{
         change::{Change, Times},
         memory,
         reload::Reload,
+        soak::Soak,
         tenants::{Level, Seen},
     },
     stats::Spread,
@@ -131,6 +132,37 @@ pub(super) fn memory(levels: &[memory::Level]) -> String {
             at_rest.as_deref().unwrap_or(NOTHING),
             &told(cpu, 1),
             &format!("{:.1}", level.filling.as_secs_f64()),
+        ]);
+    }
+    table.to_string()
+}
+
+pub(super) fn soak(soak: &Soak) -> String {
+    let mut table = Table::new([
+        "wave",
+        "after small requests",
+        "after long bodies",
+        "after changes",
+        "rested",
+        "peak",
+    ]);
+    let held = |kib| format!("{:.1}", mib(kib));
+    table.row([
+        "before",
+        NOTHING,
+        NOTHING,
+        NOTHING,
+        &held(soak.known.resident),
+        &held(soak.known.peak),
+    ]);
+    for (number, wave) in (1..).zip(&soak.waves) {
+        table.row([
+            &format!("{number}"),
+            &held(wave.asked.resident),
+            &held(wave.streamed.resident),
+            &held(wave.changed.resident),
+            &held(wave.rested.resident),
+            &held(wave.rested.peak),
         ]);
     }
     table.to_string()

@@ -107,7 +107,7 @@ async fn level(lab: &Lab, extent: Extent, tenants: u32) -> Result<Level, BenchEr
     let probes = Probes::expect(lab, tenants).await?;
     let mut peer = mirador::start_on(lab, &store, &setup).await?;
     probes.wait(lab).await?;
-    let known = memory(&peer)?;
+    let known = peer.held()?;
     let asked = match tenants {
         0 => None,
         _ => Some(ask(lab, extent, tenants.min(MOST_ASKED), &mut peer).await?),
@@ -138,9 +138,9 @@ async fn ask(
         ..in_turn
     };
     peer.measure(lab, each_once).await?;
-    let once = memory(peer)?;
+    let once = peer.held()?;
     let resting_cpu_ms = rest(peer, extent.rest).await?.unwrap_or_default();
-    let rested = memory(peer)?;
+    let rested = peer.held()?;
     let (mut cpu_us, mut before) = (Vec::new(), None);
     for _ in 0..extent.rounds {
         cpu_us.extend(peer.measure(lab, in_turn).await?.cpu_us);
@@ -154,13 +154,6 @@ async fn ask(
         resting_cpu_ms,
         cpu_us,
         opened: after - before.unwrap_or(after),
-        loaded: memory(peer)?,
-    })
-}
-
-fn memory(peer: &Peer) -> Result<Memory, BenchError> {
-    peer.memory()?.ok_or_else(|| BenchError::Unexpected {
-        what: "whose memory to look at",
-        text: peer.kind.name().into(),
+        loaded: peer.held()?,
     })
 }
