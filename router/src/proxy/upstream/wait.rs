@@ -22,8 +22,9 @@ use crate::{
 
 /// How often a waiting request looks around.
 const LOOK_AROUND: Duration = Duration::from_millis(250);
-/// A wait that is worth a probe.
-const UNUSUAL: Duration = Duration::from_secs(1);
+/// A wait that is worth a probe. Slow queries take that long too: a probe is cheap, and there is one a
+/// second at most.
+const UNUSUAL: Duration = Duration::from_millis(500);
 
 /// What a request looks at while it waits.
 pub(super) struct Waiting<'a, E, W> {
