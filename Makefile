@@ -53,7 +53,7 @@ release: ## build the router as it is shipped, by a profile of it under load (tw
 fmt: ## format the sources
 	$(CARGO) fmt --all
 
-lab: ## measure the router beside its peers (50 minutes, or ONLY=tls,tails) and write docs/performance.md
+lab: ## measure the router beside its peers (70 minutes, or ONLY=tls,tails) and write docs/performance.md
 	$(call step,installing the servers that are missing)
 	@scripts/tools lab
 	$(call step,measuring)

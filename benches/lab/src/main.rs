@@ -46,9 +46,9 @@ use self::{
 
 /// Measures Mirador beside direct access, HAProxy, nginx, Envoy and vmauth.
 ///
-/// All of it takes some 50 minutes, and building the router 20 before. After each scenario its results are put on record in
-/// docs/performance/results, and docs/performance.md and its plots are written from all that are
-/// there. Nothing else should run meanwhile.
+/// All of it takes some 70 minutes, and building the router 20 before. After each scenario its
+/// results are put on record in docs/performance/results, and docs/performance.md and its plots are
+/// written from all that are there. Nothing else should run meanwhile.
 #[derive(Debug, Parser)]
 #[command(args_conflicts_with_subcommands = true)]
 struct Cli {
@@ -57,13 +57,15 @@ struct Cli {
     /// Measure only these; what is on record of others stays
     #[arg(long, value_name = "SCENARIO", value_delimiter = ',')]
     only: Vec<Scenario>,
-    /// Try everything out with tiny loads and a router that is quick to build, write into the target directory, and print the tables
+    /// Try everything out with tiny loads and a router that is quick to build, write into the target
+    /// directory, and print the tables
     #[arg(long)]
     quick: bool,
     /// Measure nothing; write the report from what is on record
     #[arg(long, conflicts_with_all = ["only", "quick"])]
     render: bool,
-    /// Measure nothing; have the router that `MIRADOR_BIN` names do alone what it does most of the time
+    /// Measure nothing; have the router that `MIRADOR_BIN` names do alone what it does most of the
+    /// time
     #[arg(long, conflicts_with_all = ["only", "quick", "render"])]
     train: bool,
     /// Where performance.md is written, and the folder performance with plots and results
@@ -119,6 +121,7 @@ fn main() -> ExitCode {
     }
 }
 
+/// Does what the command line asks for, with a router.
 async fn direct(cli: &Cli) -> Result<(), BenchError> {
     if cli.train {
         return train::train(&Lab::open(Build::Plain).await?).await;
