@@ -318,7 +318,8 @@
   const startKeys = () => {
     document.addEventListener("keydown", (event) => {
       if (event.ctrlKey || event.metaKey || event.altKey) return;
-      const typing = event.target.closest("input, select, textarea, dialog");
+      // One that was just closed keeps the focus until the next paint.
+      const typing = event.target.closest("input, select, textarea, dialog[open]");
       if (event.key === "Escape" && event.target.matches("input[type=search]")) {
         event.target.blur();
         return;

@@ -59,6 +59,18 @@ async fn all_keys_do_what_they_are_said_to() {
     browser.press("Escape").await;
     assert_eq!(browser.evaluate(is_open).await, false);
 
+    // A browser takes the focus out of a list that was closed only when it paints next.
+    let at_once = "(() => {
+        const keys = document.querySelector('#keys');
+        keys.showModal();
+        keys.close();
+        const press = new KeyboardEvent('keydown', { key: '/', bubbles: true });
+        document.activeElement.dispatchEvent(press);
+        return document.activeElement.name;
+    })()";
+    assert_eq!(browser.evaluate(at_once).await, "q");
+    browser.press("Escape").await;
+
     for (key, path) in [("r", "/health/router"), ("t", "/health/tenants")] {
         browser.press(key).await;
         let there = format!("location.pathname === '{path}' && document.readyState === 'complete'");
