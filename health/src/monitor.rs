@@ -209,9 +209,9 @@ impl Monitor {
     }
 
     /// A moment around `after` from now.
-    pub(crate) fn plan_look(&self, health: Weak<EndpointHealth>, after: Duration) {
+    pub(crate) fn plan_look(&self, health: Weak<EndpointHealth>, after: Duration) -> Slot {
         let after = self.jitter.around(after, noise());
-        self.plan(Instant::now() + after, Planned::Look(health));
+        self.plan(Instant::now() + after, Planned::Look(health))
     }
 
     /// Somewhere within `window`, or at its beginning where all times are exact.

@@ -3,7 +3,7 @@
 //! One queue serves all endpoints, so that twenty thousand of them cost one sleeping task and one
 //! map entry each. Knows nothing of probes.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, num::NonZeroU64, time::Duration};
 
 use tokio::time::Instant;
 
@@ -13,7 +13,8 @@ pub(crate) struct Slot {
     /// Nanoseconds after the schedule's beginning: half as large as an `Instant`, and there is one in
     /// every endpoint as well.
     after: u64,
-    sequence: u64,
+    /// Not zero, so that an optional slot takes no more room.
+    sequence: NonZeroU64,
 }
 
 /// Items ordered by when they are due; equal times in the order they came.
@@ -21,7 +22,7 @@ pub(crate) struct Slot {
 pub(crate) struct Schedule<T> {
     began: Instant,
     slots: BTreeMap<Slot, T>,
-    sequence: u64,
+    next: NonZeroU64,
 }
 
 impl<T> Schedule<T> {
@@ -29,16 +30,16 @@ impl<T> Schedule<T> {
         Self {
             began: Instant::now(),
             slots: BTreeMap::new(),
-            sequence: 0,
+            next: NonZeroU64::MIN,
         }
     }
 
     pub(crate) fn insert(&mut self, at: Instant, item: T) -> Slot {
-        self.sequence += 1;
         let slot = Slot {
             after: self.after(at),
-            sequence: self.sequence,
+            sequence: self.next,
         };
+        self.next = self.next.saturating_add(1);
         self.slots.insert(slot, item);
         slot
     }

@@ -46,8 +46,7 @@ impl EndpointHealth {
         if let Some(check) = self.deep_check() {
             let after = check.interval().min(FIRST_LOOK);
             let spread = self.monitor.within(check.interval().saturating_sub(after));
-            let me = Weak::clone(&self.me);
-            self.monitor.plan_look(me, after + spread);
+            self.plan_look(after + spread);
         }
     }
 
@@ -78,8 +77,16 @@ impl EndpointHealth {
     }
 
     fn plan_next_look(&self, check: &DeepCheck) {
-        let me = Weak::clone(&self.me);
-        self.monitor.plan_look(me, check.interval());
+        self.plan_look(check.interval());
+    }
+
+    /// In place of one that is planned already.
+    fn plan_look(&self, after: Duration) {
+        let mut core = self.core.lock();
+        if let Some(slot) = core.look.take() {
+            self.monitor.cancel(slot);
+        }
+        core.look = Some(self.monitor.plan_look(Weak::clone(&self.me), after));
     }
 
     fn deep_check(&self) -> Option<&Arc<DeepCheck>> {

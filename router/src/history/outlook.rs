@@ -60,6 +60,13 @@ impl Outlook {
         self.0.retain(|(whose, _), _| whose != tenant);
     }
 
+    /// Forgets all but these tenants, which are in order: others are told of no longer, and there is
+    /// no end of those that come and go.
+    fn keep(&mut self, told: &[TenantId]) {
+        self.0
+            .retain(|(tenant, _), _| told.binary_search(tenant).is_ok());
+    }
+
     /// What the store says of these tenants; what it said before is forgotten.
     fn take_in(&mut self, asked: &[TenantId], mut found: BTreeMap<(TenantId, Signal), Windows>) {
         for tenant in asked {
@@ -133,7 +140,8 @@ impl History {
         loop {
             let known = tenants.stats().entries;
             let ids = tenants.entries().map(|entry| entry.id().clone());
-            let ids: Vec<_> = ids.filter(|id| telemetry.tells_of(id, known)).collect();
+            let mut ids: Vec<_> = ids.filter(|id| telemetry.tells_of(id, known)).collect();
+            ids.sort_unstable();
             let pause = if ids.is_empty() {
                 PAUSE
             } else {
@@ -153,10 +161,7 @@ impl History {
                     }
                 }
             }
-            self.outlook
-                .lock()
-                .0
-                .retain(|(tenant, _), _| telemetry.tells_of(tenant, known));
+            self.outlook.lock().keep(&ids);
             sleep_until(next_round).await;
         }
     }
@@ -215,14 +220,14 @@ mod tests {
         let found = [place("acme", Signal::Logs), place("other", Signal::Metrics)];
         outlook.take_in(&both, found.map(|place| (place, served)).into());
         outlook.take_in(&acme, [(place("acme", Signal::Traces), served)].into());
-        let left: Vec<_> = outlook.0.keys().cloned().collect();
-        assert_eq!(
-            left,
-            [
-                place("acme", Signal::Traces),
-                place("other", Signal::Metrics)
-            ]
-        );
+        let left = |outlook: &Outlook| outlook.0.keys().cloned().collect::<Vec<_>>();
+        let [acmes, others] = [
+            place("acme", Signal::Traces),
+            place("other", Signal::Metrics),
+        ];
+        assert_eq!(left(&outlook), [acmes, others.clone()]);
+        outlook.keep(&both[1..]);
+        assert_eq!(left(&outlook), [others], "nobody tells of the other any more");
     }
 
     #[test]

@@ -14,7 +14,7 @@ fn deep(interval: Duration) -> Arc<DeepCheck> {
     })
 }
 
-fn looked_at(address: SocketAddr) -> Target {
+pub(super) fn looked_at(address: SocketAddr) -> Target {
     Target {
         deep: Some(deep(Duration::from_secs(1))),
         authorization: Some(Arc::new(HeaderValue::from_static("Bearer s3cret"))),

@@ -1,6 +1,6 @@
 //! Who shares an endpoint, how long it is watched, and what many of them cost.
 
-use super::*;
+use super::{looking::looked_at, *};
 
 /// Tenants that share an endpoint share its health and its probes; what differs in address,
 /// credentials or pace doesn't.
@@ -66,11 +66,13 @@ async fn the_last_holder_ends_the_probing() {
     assert_eq!(monitor.schedule.lock().len(), 0);
 
     let waiting = Monitor::new(config());
-    drop(waiting.watch(target(server.address, Some(spec))));
+    let looked_at = waiting.watch(looked_at(server.address));
+    assert_eq!(waiting.schedule.lock().len(), 2, "a probe and a deep check");
+    drop(looked_at);
     assert_eq!(
         waiting.schedule.lock().len(),
         0,
-        "a planned probe is given up as well"
+        "what is planned is given up as well"
     );
 }
 
