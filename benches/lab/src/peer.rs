@@ -309,6 +309,14 @@ impl Peer {
         })
     }
 
+    /// Has it end by itself, or fails.
+    pub(crate) async fn end(self) -> Result<(), BenchError> {
+        match self.process {
+            Some(process) => process.end().await,
+            None => Ok(()),
+        }
+    }
+
     /// Ends it and all it started.
     pub(crate) async fn stop(self) -> Result<(), BenchError> {
         match self.process {

@@ -131,6 +131,27 @@ impl Process {
         }
     }
 
+    /// Asks it to end, which it must do by itself and well: one that is killed writes nothing more.
+    pub(crate) async fn end(mut self) -> Result<(), BenchError> {
+        self.signal(Signal::TERM)?;
+        let Ok(ended) = timeout(END_LIMIT, self.child.wait()).await else {
+            return Err(BenchError::TooLate {
+                what: format!("{} to end by itself", self.name),
+                limit: END_LIMIT,
+            });
+        };
+        let status =
+            ended.map_err(|error| BenchError::io(format!("watch {}", self.name), error))?;
+        if status.success() {
+            return Ok(());
+        }
+        Err(BenchError::Ended {
+            name: self.name.clone(),
+            status,
+            log: last_lines(&self.log),
+        })
+    }
+
     /// Asks it to end, and makes it and all that it started when it does not in time.
     pub(crate) async fn stop(mut self) -> Result<(), BenchError> {
         let tree = procfs::tree(self.pid);
@@ -304,6 +325,27 @@ mod tests {
         let going = until("its going on", limit, async || Ok(state() != Some('T')));
         going.await.expect("continued in time");
         process.stop().await.expect("ended");
+    }
+
+    #[tokio::test]
+    async fn what_is_to_end_by_itself_ends_well_or_not() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let ready = folder.path().join("ready");
+        let ended = async |code: u8| {
+            let mut command = Command::new("sh");
+            let script =
+                format!("trap 'exit {code}' TERM; touch ready; while :; do sleep 0.01; done");
+            command.args(["-c", &script]).current_dir(folder.path());
+            let process = Process::start("tidy", command, None, folder.path()).expect("started");
+            let limit = Duration::from_secs(30);
+            let waiting = until("its readiness", limit, async || Ok(ready.exists()));
+            waiting.await.expect("ready in time");
+            std::fs::remove_file(&ready).expect("removed");
+            process.end().await
+        };
+        ended(0).await.expect("ended well");
+        let told = ended(3).await.expect_err("ended badly").to_string();
+        assert!(told.contains("tidy"), "{told}");
     }
 
     #[tokio::test]

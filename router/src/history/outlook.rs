@@ -227,7 +227,11 @@ mod tests {
         ];
         assert_eq!(left(&outlook), [acmes, others.clone()]);
         outlook.keep(&both[1..]);
-        assert_eq!(left(&outlook), [others], "nobody tells of the other any more");
+        assert_eq!(
+            left(&outlook),
+            [others],
+            "nobody tells of the other any more"
+        );
     }
 
     #[test]

@@ -9,7 +9,7 @@ use super::probed::Probes;
 use crate::{
     error::BenchError,
     lab::Lab,
-    peer::{Kind, Peer, Setup, Volume, mirador},
+    peer::{Kind, Setup, Volume, mirador},
     procfs::Memory,
     progress,
 };
@@ -72,7 +72,7 @@ pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Beyond, BenchEr
     let probes = Probes::expect(lab, extent.capacity).await?;
     let mut peer = mirador::start_on(lab, &store, &setup).await?;
     probes.wait(lab).await?;
-    let known = memory(&peer)?;
+    let known = peer.held()?;
     let mut asked = Vec::new();
     for look in 1..=extent.looks {
         let tenants = extent.asked / extent.looks * look;
@@ -88,7 +88,7 @@ pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Beyond, BenchEr
         let measured = peer.measure(lab, each_once).await?;
         asked.push(Asked {
             tenants,
-            memory: memory(&peer)?,
+            memory: peer.held()?,
             cpu_us: measured.cpu_us,
         });
     }
@@ -97,12 +97,5 @@ pub(crate) async fn measure(lab: &Lab, extent: Extent) -> Result<Beyond, BenchEr
         filling: store.filling,
         known,
         asked,
-    })
-}
-
-fn memory(peer: &Peer) -> Result<Memory, BenchError> {
-    peer.memory()?.ok_or_else(|| BenchError::Unexpected {
-        what: "whose memory to look at",
-        text: peer.kind.name().into(),
     })
 }
