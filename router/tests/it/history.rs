@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use reqwest::Method;
+use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 use crate::{
@@ -48,11 +48,16 @@ async fn ask(mirador: &Mirador, times: usize) {
     }
 }
 
+/// Reads what the admin API tells; a store that was locked may be there again only in a moment.
 async fn read(mirador: &Mirador, path: &str) -> Value {
-    let answer = mirador.admin(Method::GET, path).send().await;
-    let answer = answer.expect("an answer");
-    let status = answer.status();
-    let body = answer.json().await.expect("JSON");
+    let told = async || {
+        let answer = mirador.admin(Method::GET, path).send().await;
+        let answer = answer.expect("an answer");
+        let status = answer.status();
+        let body: Value = answer.json().await.expect("JSON");
+        (status != StatusCode::SERVICE_UNAVAILABLE).then_some((status, body))
+    };
+    let (status, body) = eventually(&format!("the store to answer {path}"), told).await;
     assert!(status.is_success(), "GET {path} answered {status}: {body}");
     body
 }
