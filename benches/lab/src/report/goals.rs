@@ -6,6 +6,7 @@ use crate::{
     peer::{Kind, setup::CHECK_SECONDS},
     scenario::{
         Records,
+        beyond::Beyond,
         failover::Outcome,
         latency::Times,
         memory::{self, Asked},
@@ -23,6 +24,9 @@ const ACTIVE: u32 = 10_000;
 const KNOWN: u32 = 100_000;
 /// CPU time that counts as none, in milliseconds per second: a thousandth of a processor.
 const NONE_MS: f64 = 1.0;
+
+/// Growth that counts as none, while ever more tenants are asked than are kept.
+const BOUNDED: f64 = 1.05;
 
 /// All of them.
 pub(super) fn table(records: &Records) -> String {
@@ -123,6 +127,9 @@ fn memory_and_changes(records: &Records) -> Vec<Goal> {
     let most = |asked: &Asked| megabytes(asked.once.resident.max(asked.loaded.resident));
     let active = level(ACTIVE).and_then(|level: &memory::Level| level.asked.as_ref().map(most));
     let known = level(KNOWN).map(|level| megabytes(level.known.resident));
+    let beyond = records.beyond.as_ref();
+    let stored = beyond.map_or(1_000_000, |record| record.extent.stored);
+    let beyond = beyond.and_then(|record| growth(&record.figures));
     let starts = records.start.as_ref().map(|record| &record.figures);
     let start = starts.and_then(|all| all.iter().find(|seen| seen.tenants == KNOWN));
     let first = start.and_then(|seen| Spread::of(seen.first_answer_ms.iter().copied()));
@@ -143,6 +150,14 @@ fn memory_and_changes(records: &Records) -> Vec<Goal> {
             "MB",
             1,
             known,
+        ),
+        Goal::multiple(
+            format!(
+                "memory, {} tenants in the store, as a multiple of when half of the loads were over",
+                grouped(stored)
+            ),
+            BOUNDED,
+            beyond,
         ),
         Goal::amount(
             format!("from start to first answer, {} tenants", grouped(KNOWN)),
@@ -169,6 +184,13 @@ fn memory_and_changes(records: &Records) -> Vec<Goal> {
             change.and_then(|change| change.cpu_ms),
         ),
     ]
+}
+
+/// What is held when all loads are over, as a multiple of when half of them were.
+fn growth(beyond: &Beyond) -> Option<Spread> {
+    let held = |load: usize| Some(megabytes(beyond.asked.get(load)?.memory.resident));
+    let (half, all) = (beyond.asked.len() / 2, beyond.asked.len());
+    Spread::of([held(all.checked_sub(1)?)? / held(half.checked_sub(1)?)?])
 }
 
 fn streams(records: &Records) -> Vec<Goal> {
@@ -388,79 +410,4 @@ fn megabytes(kib: u64) -> f64 {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::{record::tests::record, scenario::latency as times};
-
-    fn rounds(peer: Kind, rounds: &[f64]) -> Rounds<f64> {
-        Rounds {
-            peer,
-            rounds: rounds.to_vec(),
-        }
-    }
-
-    #[test]
-    fn the_better_peer_is_the_better_one_of_each_round() {
-        let all = [
-            rounds(OURS, &[10.0, 12.0, 11.0]),
-            rounds(Kind::Haproxy, &[20.0, 10.0, 22.0]),
-            rounds(Kind::Nginx, &[10.0, 24.0, 11.0]),
-        ];
-        let seen = beside(&all, &[Kind::Haproxy, Kind::Nginx], |seen| Some(*seen));
-        let seen = seen.expect("compared");
-        assert_eq!((seen.min, seen.median, seen.max), (1.0, 1.0, 1.2));
-        let alone = beside(&all[..1], &[Kind::Haproxy], |seen| Some(*seen));
-        assert_eq!(alone, None);
-    }
-
-    #[test]
-    fn a_goal_is_met_at_its_limit_and_missed_beyond() {
-        let met = |seen| Goal::amount("x", 50.0, "ms", 1, seen).seen;
-        assert_eq!(met(Some(50.0)), Some(("50.0 ms".into(), true)));
-        assert_eq!(met(Some(50.04)), Some(("50.0 ms".into(), false)));
-        assert_eq!(met(None), None);
-        let spread = Spread::of([0.9, 1.0, 1.3]);
-        let seen = Goal::multiple("x", 1.0, spread).seen;
-        assert_eq!(seen, Some(("1.000 (0.900–1.300) ×".into(), true)));
-    }
-
-    #[test]
-    fn what_is_added_is_compared_with_the_peer_that_adds_least() {
-        let times = |peer, p50_us| Rounds {
-            peer,
-            rounds: vec![Times {
-                p50_us,
-                p99_us: 300.0 - p50_us,
-            }],
-        };
-        let lone = vec![
-            times(super::super::BASE, 50.0),
-            times(OURS, 170.0),
-            times(Kind::Nginx, 180.0),
-            times(Kind::Envoy, 190.0),
-        ];
-        let figures = times::Latency {
-            lone,
-            paced: Vec::new(),
-        };
-        let records = Records {
-            latency: Some(record(0, times::Extent::FULL, figures)),
-            ..Records::default()
-        };
-        let table = table(&records);
-        let row = "| p50 added over direct on one connection | 130 µs (nginx) | 120 µs | met |";
-        assert!(table.contains(row), "{table}");
-        let row =
-            "| p99 added over direct on one connection | -140 µs (Envoy) | -120 µs | missed |";
-        assert!(table.contains(row), "{table}");
-        let row =
-            "| p50 added over direct at 1,000 requests/s | the best peer's | – | not measured |";
-        assert!(table.contains(row), "{table}");
-    }
-
-    #[test]
-    fn every_goal_is_told_even_of_nothing() {
-        let table = table(&Records::default());
-        assert_eq!(table.matches("not measured").count(), 34, "{table}");
-    }
-}
+mod tests;
