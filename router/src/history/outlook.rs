@@ -9,7 +9,10 @@ use tenant_store::{
     history::Tally,
     model::{Objective, Signal, TenantId},
 };
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::{
+    task::spawn_blocking,
+    time::{Instant, sleep, sleep_until},
+};
 
 use super::{
     History,
@@ -138,10 +141,12 @@ impl History {
         telemetry: Arc<Telemetry>,
     ) {
         loop {
-            let known = tenants.stats().entries;
-            let ids = tenants.entries().map(|entry| entry.id().clone());
-            let mut ids: Vec<_> = ids.filter(|id| telemetry.tells_of(id, known)).collect();
-            ids.sort_unstable();
+            let (cache, metrics) = (Arc::clone(&tenants), Arc::clone(&telemetry));
+            let ids = spawn_blocking(move || told_of(&cache, &metrics)).await;
+            let ids = ids.unwrap_or_else(|error| {
+                tracing::error!(%error, "the tenants that metrics tell of can't be listed");
+                Vec::new()
+            });
             let pause = if ids.is_empty() {
                 PAUSE
             } else {
@@ -165,6 +170,15 @@ impl History {
             sleep_until(next_round).await;
         }
     }
+}
+
+/// All tenants that metrics tell of, in order. Linear in the number of tenants.
+fn told_of(tenants: &TenantCache<TenantRoute>, telemetry: &Telemetry) -> Vec<TenantId> {
+    let known = tenants.stats().entries;
+    let ids = tenants.entries().map(|entry| entry.id().clone());
+    let mut ids: Vec<_> = ids.filter(|id| telemetry.tells_of(id, known)).collect();
+    ids.sort_unstable();
+    ids
 }
 
 fn state(

@@ -14,6 +14,7 @@ use tenant_store::{
 };
 use tokio::{
     sync::broadcast::error::RecvError,
+    task::spawn_blocking,
     time::{self, Instant, MissedTickBehavior, interval, sleep},
 };
 
@@ -108,7 +109,7 @@ impl History {
         }
     }
 
-    async fn write_on(&self, sources: &Sources) {
+    async fn write_on(self: &Arc<Self>, sources: &Sources) {
         let mut tick = interval(SOON.min(self.config.write_interval));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let mut counts_due = Instant::now() + self.config.write_interval;
@@ -117,7 +118,7 @@ impl History {
             tick.tick().await;
             let with_counts = Instant::now() >= counts_due;
             if with_counts {
-                self.count(sources);
+                self.count_aside(sources).await;
                 counts_due = Instant::now() + self.config.write_interval;
             } else if !self.pending.lock().has_changes() {
                 continue;
@@ -143,11 +144,20 @@ impl History {
     }
 
     /// Waits, and goes on counting, so that what is counted is told by its time.
-    async fn wait_out(&self, pause: Duration, sources: &Sources) {
+    async fn wait_out(self: &Arc<Self>, pause: Duration, sources: &Sources) {
         let end = Instant::now() + pause;
         while Instant::now() < end {
             time::sleep_until(end.min(Instant::now() + self.config.write_interval)).await;
-            self.count(sources);
+            self.count_aside(sources).await;
+        }
+    }
+
+    /// As [`count`](Self::count), on a thread for what takes long: with a hundred thousand tenants it
+    /// does, and look-ups that wait behind it here hold all of the store's connections.
+    async fn count_aside(self: &Arc<Self>, sources: &Sources) {
+        let (me, sources) = (Arc::clone(self), sources.clone());
+        if let Err(error) = spawn_blocking(move || me.count(&sources)).await {
+            tracing::error!(%error, "requests could not be counted");
         }
     }
 
