@@ -19,7 +19,10 @@ use std::{collections::HashMap, fmt, sync::Arc, time::Duration};
 use ahash::RandomState;
 use moka::{notification::RemovalCause, sync::Cache};
 use parking_lot::Mutex;
-use tokio::{runtime::Handle, sync::Semaphore};
+use tokio::{
+    runtime::Handle,
+    sync::{OwnedSemaphorePermit, Semaphore},
+};
 
 pub use self::{entry::Entry, load::LookupError, stats::CacheStats};
 use self::{
@@ -90,6 +93,8 @@ pub struct TenantCache<R> {
     flights: Mutex<Flights<R>>,
     /// How many may ask the store at one time.
     loads: Semaphore,
+    /// How many of these may be refreshes of tenants that are served meanwhile.
+    refreshes: Arc<Semaphore>,
     /// The store's changes up to here are taken in; `None` before the first reading.
     followed_to: Mutex<Option<ChangeCursor>>,
     clock: Clock,
@@ -101,6 +106,10 @@ type Flights<R> = HashMap<TenantId, Flight<R>, RandomState>;
 
 /// Reads of single tenants that run at one time.
 const LOADS_AT_ONCE: usize = 64;
+
+/// Refreshes among them. Requests wait for the others: tens of thousands of tenants can be past their
+/// soft expiry at one time, and a look-up must not wait until they all have been read.
+const REFRESHES_AT_ONCE: usize = 16;
 
 impl<R: Send + Sync + 'static> TenantCache<R> {
     /// An empty cache over `repository`. Loads run on `runtime`, whoever waits for them.
@@ -127,6 +136,7 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
                 .build_with_hasher(RandomState::new()),
             flights: Mutex::default(),
             loads: Semaphore::new(LOADS_AT_ONCE),
+            refreshes: Arc::new(Semaphore::new(REFRESHES_AT_ONCE)),
             followed_to: Mutex::new(None),
             clock: Clock::start(),
             counters,
@@ -138,7 +148,8 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
     }
 
     /// What is known of `id` this moment. Does no I/O and waits for nobody; a tenant past its soft
-    /// expiry is answered all the same, while one task re-reads it.
+    /// expiry is answered all the same, while one task re-reads it: as soon as there is room for that
+    /// when it is asked for.
     pub fn known(self: &Arc<Self>, id: &str) -> Known<R> {
         let now = self.clock.now();
         if let Some(entry) = self.entries.get(id) {
@@ -149,9 +160,7 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
             }
             if age < self.hard_ttl {
                 self.counters.stale_hit();
-                if entry.claim_refresh(now, self.soft_ttl) {
-                    self.refresh(entry.id());
-                }
+                self.refresh_in_turn(&entry, now);
                 return Known::Tenant(entry);
             }
             self.expire(&entry);
@@ -212,7 +221,7 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         add_one(&self.counters.invalidations);
         self.doubt_absence(id);
         if self.entries.contains_key(id) || self.flights.lock().contains_key(id) {
-            self.refresh(id);
+            self.refresh(id, None);
         }
     }
 
@@ -254,10 +263,23 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
             .read(self.entries.entry_count(), self.absent.entry_count())
     }
 
+    /// Starts re-reading an entry past its soft expiry, if that is due and there is room.
+    fn refresh_in_turn(self: &Arc<Self>, entry: &Entry<R>, now: u64) {
+        if !entry.is_refresh_due(now) {
+            return;
+        }
+        let Ok(turn) = Arc::clone(&self.refreshes).try_acquire_owned() else {
+            return;
+        };
+        if entry.claim_refresh(now, self.soft_ttl) {
+            self.refresh(entry.id(), Some(turn));
+        }
+    }
+
     /// Starts re-reading `id`. One that finds the store overloaded is left for later: what is
     /// known is served meanwhile.
-    fn refresh(self: &Arc<Self>, id: &TenantId) {
-        if let Err(error) = self.reload(id) {
+    fn refresh(self: &Arc<Self>, id: &TenantId, turn: Option<OwnedSemaphorePermit>) {
+        if let Err(error) = self.reload(id, turn) {
             tracing::debug!(%error, "a refresh was put off");
         }
     }

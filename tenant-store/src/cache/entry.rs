@@ -99,6 +99,11 @@ impl<R> Entry<R> {
             .compare_exchange(DORMANT, CURRENT, Ordering::AcqRel, Ordering::Acquire);
     }
 
+    /// Whether a caller would be the one who is to refresh it.
+    pub(super) fn is_refresh_due(&self, now: u64) -> bool {
+        now >= self.next_refresh.load(Ordering::Relaxed)
+    }
+
     /// True for one caller in each `pause`: the one who is to refresh it.
     pub(super) fn claim_refresh(&self, now: u64, pause: u64) -> bool {
         let due = self.next_refresh.load(Ordering::Relaxed);

@@ -147,7 +147,7 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
             let mut flights = Vec::with_capacity(some.len());
             for id in some {
                 self.doubt_absence(id);
-                flights.push((id, self.reload(id)?));
+                flights.push((id, self.reload(id, None)?));
             }
             for (id, flight) in flights {
                 match landed(id, flight).await {
@@ -186,7 +186,7 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
                 && entry.claim_refresh(now, self.soft_ttl)
             {
                 renewed += 1;
-                self.refresh(entry.id());
+                self.refresh(entry.id(), None);
             }
         }
         // Evictions of a map that nobody writes to would otherwise stay pending.

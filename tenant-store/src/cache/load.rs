@@ -7,7 +7,7 @@ use std::{mem, sync::Arc, time::Duration};
 
 use thiserror::Error;
 use tokio::{
-    sync::watch,
+    sync::{OwnedSemaphorePermit, watch},
     time::{Instant, timeout},
 };
 
@@ -87,12 +87,16 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         }
         let (answer, awaited) = take_off(&mut flights, id);
         drop(flights);
-        self.launch(id, answer);
+        self.launch(id, answer, None);
         Ok(awaited)
     }
 
-    /// Reads `id` anew: what is in flight already may have read too early.
-    pub(super) fn reload(self: &Arc<Self>, id: &TenantId) -> Result<Awaited<R>, LookupError> {
+    /// Reads `id` anew: what is in flight already may have read too early. Keeps `turn` until then.
+    pub(super) fn reload(
+        self: &Arc<Self>,
+        id: &TenantId,
+        turn: Option<OwnedSemaphorePermit>,
+    ) -> Result<Awaited<R>, LookupError> {
         let mut flights = self.flights.lock();
         if let Some(flight) = flights.get_mut(id) {
             let again = flight.again.get_or_insert_with(|| watch::channel(None).0);
@@ -105,17 +109,23 @@ impl<R: Send + Sync + 'static> TenantCache<R> {
         }
         let (answer, awaited) = take_off(&mut flights, id);
         drop(flights);
-        self.launch(id, answer);
+        self.launch(id, answer, turn);
         Ok(awaited)
     }
 
     /// Spawned without the lock: a runtime that is shutting down drops the task on the spot, and
     /// with it the guard, which takes the lock.
-    fn launch(self: &Arc<Self>, id: &TenantId, answer: Sender<R>) {
+    fn launch(
+        self: &Arc<Self>,
+        id: &TenantId,
+        answer: Sender<R>,
+        turn: Option<OwnedSemaphorePermit>,
+    ) {
         let flight = InFlight {
             cache: Arc::clone(self),
             id: id.clone(),
             answer,
+            _turn: turn,
         };
         self.runtime.spawn(flight.fly());
     }
@@ -208,6 +218,7 @@ struct InFlight<R: Send + Sync + 'static> {
     cache: Arc<TenantCache<R>>,
     id: TenantId,
     answer: Sender<R>,
+    _turn: Option<OwnedSemaphorePermit>,
 }
 
 impl<R: Send + Sync + 'static> InFlight<R> {

@@ -10,7 +10,7 @@ use super::{
     until,
 };
 use crate::{
-    cache::{CacheConfig, CacheStats, Known, LookupError},
+    cache::{CacheConfig, CacheStats, Known, LookupError, REFRESHES_AT_ONCE},
     model::Status,
 };
 
@@ -62,6 +62,38 @@ async fn look_ups_that_wait_are_bounded() {
     assert_eq!(overloaded, 2_000);
     assert!(world.store.gets() <= 64, "{}", world.store.gets());
     assert!(world.cache.flights.lock().is_empty());
+}
+
+/// Whoever waits for an answer comes before tenants that are served meanwhile; and of these none is
+/// forgotten.
+#[tokio::test(start_paused = true)]
+async fn refreshes_leave_room_for_look_ups() {
+    let world = World::new();
+    let known: Vec<_> = (0..200).map(|number| format!("t-{number}")).collect();
+    for name in &known {
+        world.store.write(name);
+        world.cache.get(&id(name)).await.unwrap();
+    }
+    world.store.write("globex");
+    tokio::time::advance(CacheConfig::default().soft_ttl).await;
+    world.store.is(Mood::Hanging);
+    let before = world.store.gets();
+    let ask_all = || {
+        let served = known.iter().filter(|name| world.served(name) == Some(1));
+        assert_eq!(served.count(), 200);
+    };
+    ask_all();
+    until(|| world.store.gets() == before + REFRESHES_AT_ONCE).await;
+    let cache = Arc::clone(&world.cache);
+    let look_up = tokio::spawn(async move { cache.get(&id("globex")).await });
+    until(|| world.store.gets() == before + REFRESHES_AT_ONCE + 1).await;
+    world.store.is(Mood::Answering);
+    assert!(look_up.await.unwrap().unwrap().is_some());
+    until(|| {
+        ask_all();
+        world.store.gets() == before + known.len() + 1
+    })
+    .await;
 }
 
 #[tokio::test(start_paused = true)]
