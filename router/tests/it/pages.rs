@@ -11,6 +11,7 @@ mod steering;
 
 use std::{fs, path::PathBuf};
 
+use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::support::{
@@ -95,6 +96,17 @@ async fn mark(browser: &mut Browser) {
     browser.evaluate("window.unharmed = true").await;
 }
 
+/// Waits until the router tells of so many tenants that they are healthy.
+async fn until_healthy(mirador: &Mirador, tenants: u64) {
+    let healthy = async || {
+        let asked = mirador.admin(Method::GET, "/api/v1/health?limit=1");
+        let answer = asked.send().await.expect("an answer");
+        let told: Value = answer.json().await.expect("JSON");
+        (told["counts"]["healthy"] == tenants).then_some(())
+    };
+    eventually("tenants to be healthy", healthy).await;
+}
+
 #[tokio::test]
 async fn two_thousand_tenants_are_looked_through_in_one_place() {
     let upstream = Upstream::saying("fine");
@@ -104,6 +116,9 @@ async fn two_thousand_tenants_are_looked_through_in_one_place() {
     let dead = Port::take();
     let ill = Tenant::new("zeta").metrics(&[upstream.url(), dead.url()]);
     mirador.apply(&ill).await;
+    // That a tenant was probed for the first time is no news: a page opened before tells it half a
+    // minute later.
+    until_healthy(&mirador, 2_000).await;
     let mut browser = Browser::start().await;
     assert_eq!(log_in(&mut browser, &mirador).await, "/health/tenants");
     mark(&mut browser).await;
