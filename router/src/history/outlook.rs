@@ -142,11 +142,14 @@ impl History {
     ) {
         loop {
             let (cache, metrics) = (Arc::clone(&tenants), Arc::clone(&telemetry));
-            let ids = spawn_blocking(move || told_of(&cache, &metrics)).await;
-            let ids = ids.unwrap_or_else(|error| {
-                tracing::error!(%error, "the tenants that metrics tell of can't be listed");
-                Vec::new()
-            });
+            let ids = match spawn_blocking(move || told_of(&cache, &metrics)).await {
+                Ok(ids) => ids,
+                Err(error) => {
+                    tracing::error!(%error, "the tenants that metrics tell of can't be listed");
+                    sleep(PAUSE).await;
+                    continue;
+                }
+            };
             let pause = if ids.is_empty() {
                 PAUSE
             } else {

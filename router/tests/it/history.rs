@@ -48,18 +48,24 @@ async fn ask(mirador: &Mirador, times: usize) {
     }
 }
 
-/// Reads what the admin API tells; a store that was locked may be there again only in a moment.
 async fn read(mirador: &Mirador, path: &str) -> Value {
-    let told = async || {
-        let answer = mirador.admin(Method::GET, path).send().await;
-        let answer = answer.expect("an answer");
-        let status = answer.status();
-        let body: Value = answer.json().await.expect("JSON");
-        (status != StatusCode::SERVICE_UNAVAILABLE).then_some((status, body))
-    };
-    let (status, body) = eventually(&format!("the store to answer {path}"), told).await;
+    let answer = mirador.admin(Method::GET, path).send().await;
+    let answer = answer.expect("an answer");
+    let status = answer.status();
+    let body = answer.json().await.expect("JSON");
     assert!(status.is_success(), "GET {path} answered {status}: {body}");
     body
+}
+
+/// Waits until a store that was locked answers: whoever met the lock may try for a moment longer.
+async fn until_unlocked(mirador: &Mirador) {
+    let path = "/api/v1/tenants/acme/availability";
+    let answers = async || {
+        let answer = mirador.admin(Method::GET, path).send().await;
+        let status = answer.expect("an answer").status();
+        (status != StatusCode::SERVICE_UNAVAILABLE).then_some(())
+    };
+    eventually("the store to answer", answers).await;
 }
 
 /// Waits until acme's reads were served and not served so often, and answers what is told of them.
@@ -312,6 +318,7 @@ async fn what_happens_while_the_store_is_locked_is_written_later() {
         .until_metric("mirador_history_waiting", &[], |count| count > 0.0)
         .await;
     drop(locker);
+    until_unlocked(&mirador).await;
     until_served(&mirador, 8, 0).await;
     until_changed(&mirador, "kind=endpoint", |change| {
         change["to"] != "healthy"
