@@ -308,16 +308,14 @@ fn library(path: &str) -> &str {
     &name[..end.unwrap_or(name.len())]
 }
 
-/// The allocator's doors: mimalloc's, which is the router's, and the system's.
+/// The allocator's doors: jemalloc's, which is the router's, and the system's.
 fn gives_memory(function: &str) -> bool {
-    const DOORS: [&str; 13] = [
-        "mi_malloc",
-        "mi_malloc_aligned",
-        "mi_zalloc",
-        "mi_zalloc_aligned",
-        "mi_calloc",
-        "mi_realloc",
-        "mi_realloc_aligned",
+    const DOORS: [&str; 11] = [
+        "_rjem_malloc",
+        "_rjem_mallocx",
+        "_rjem_calloc",
+        "_rjem_realloc",
+        "_rjem_rallocx",
         "malloc",
         "calloc",
         "realloc",
@@ -335,7 +333,7 @@ fn reads_clock(function: &str) -> bool {
 }
 
 fn is_allocator(function: &str) -> bool {
-    gives_memory(function) || function.starts_with("mi_") || function.starts_with("_mi_")
+    gives_memory(function) || function.starts_with("_rjem_")
 }
 
 #[cfg(test)]
@@ -363,7 +361,7 @@ fn=(1) router::proxy::handle::{{closure}}
 fi=(2) /src/mod.rs
 * 10
 cfi=(3) ???
-cfn=(2) mi_malloc_aligned
+cfn=(2) _rjem_mallocx
 calls=7 0
 12 700
 cfn=(3) send
@@ -372,10 +370,10 @@ calls=2 0
 
 fn=(2)
 0 400
-cfn=(4) mi_heap_malloc
+cfn=(4) _rjem_je_malloc_default
 calls=7 0
 0 300
-cfn=(5) mi_malloc
+cfn=(5) _rjem_malloc
 calls=7 0
 0 100
 
