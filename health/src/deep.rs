@@ -295,7 +295,7 @@ enum Unanswered {
 }
 
 async fn ask(target: &Target, method: Method, path: &str) -> Result<Response, Unanswered> {
-    let mut url = target.url.clone();
+    let mut url = target.url.to_url();
     let (path, query) = match path.split_once('?') {
         Some((path, query)) => (path, Some(query)),
         None => (path, None),

@@ -38,6 +38,7 @@ mod machine;
 mod monitor;
 mod outlier;
 mod probe;
+mod probe_url;
 mod product;
 mod resolve;
 mod rules;
@@ -60,6 +61,7 @@ pub use crate::{
     monitor::{Monitor, MonitorConfig},
     outlier::OutlierPolicy,
     probe::{ProbeFailure, client_builder},
+    probe_url::ProbeUrl,
     product::{MetricsPage, Product},
     resolve::{
         Family, Known, LookupCounts, LookupFailure, MOST_PLACES, NameSnapshot, NameStats, Place,

@@ -103,7 +103,7 @@ fn contains(text: &[u8], wanted: &[u8]) -> bool {
 }
 
 fn request(target: &Target) -> Request {
-    let mut request = target.request(Method::GET, target.url.clone());
+    let mut request = target.request(Method::GET, target.url.to_url());
     authorize(&mut request, target);
     let headers = request.headers_mut();
     let terms = target.terms.iter().flat_map(|terms| &terms.headers);

@@ -12,9 +12,14 @@ use reqwest::{
     Client, Method, Request,
     header::{HOST, HeaderValue},
 };
-use url::{Host, Position, Url};
+use url::{Position, Url};
 
-use crate::{deep::DeepCheck, resolve::WatchedName, terms::ProbeTerms};
+use crate::{
+    deep::DeepCheck,
+    probe_url::{ProbePort, ProbeUrl},
+    resolve::WatchedName,
+    terms::ProbeTerms,
+};
 
 /// An endpoint to watch.
 ///
@@ -24,7 +29,7 @@ use crate::{deep::DeepCheck, resolve::WatchedName, terms::ProbeTerms};
 #[derive(Clone)]
 pub struct Target {
     /// The full probe URL, such as `http://10.0.0.1:8428/health`. Its port is the one probed.
-    pub url: Url,
+    pub url: ProbeUrl,
     /// Where it is, if its host is a name that was looked up: probes go there under that name. Over
     /// TLS it is the client that has to connect there, as the name is the certificate's.
     pub address: Option<IpAddr>,
@@ -171,16 +176,8 @@ impl Hash for ByIdentity {
 pub(crate) struct ByPort(pub(crate) Arc<Target>);
 
 impl ByPort {
-    /// By its address, where that is known: names may share one.
-    fn parts(&self) -> (&str, Option<IpAddr>, Option<&str>, Option<u16>) {
-        let url = &self.0.url;
-        let address = self.0.address.or_else(|| match url.host()? {
-            Host::Ipv4(address) => Some(address.into()),
-            Host::Ipv6(address) => Some(address.into()),
-            Host::Domain(_) => None,
-        });
-        let name = url.host_str().filter(|_| address.is_none());
-        (url.scheme(), address, name, url.port_or_known_default())
+    fn parts(&self) -> ProbePort {
+        self.0.url.port(self.0.address)
     }
 }
 

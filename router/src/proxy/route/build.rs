@@ -252,7 +252,7 @@ impl RouteBuilder {
         let unusable = || RouteFault::Authority(called.to_string());
         let authority: Authority = url.as_url().authority().parse().map_err(|_| unusable())?;
         let target = Target {
-            url: probe::url(url, tls, check),
+            url: probe::url(url, tls, check).into(),
             address: None,
             of: None,
             name: called.clone(),

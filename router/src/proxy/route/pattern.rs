@@ -182,7 +182,9 @@ impl Pattern {
 fn probe_service(target: &mut Target, peer: &Peer, service: &ServiceTarget) {
     let verified = peer.tls.as_ref().map(|tls| tls.server_name.to_str());
     let host = verified.as_deref().unwrap_or(&service.host);
-    probe::address(&mut target.url, host, service.port);
+    let mut url = target.url.to_url();
+    probe::address(&mut url, host, service.port);
+    target.url = url.into();
 }
 
 /// What a service's host is verified as: by its own name, unless the document says another. Without
