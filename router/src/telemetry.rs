@@ -16,6 +16,7 @@ pub mod logs;
 mod scrape;
 mod series;
 mod served;
+mod taken;
 mod traffic;
 mod worker;
 
@@ -150,10 +151,10 @@ impl Telemetry {
             .inc();
     }
 
-    /// Requests that were served, and that were not, since the start: of each tenant's signal that
-    /// was asked, whether or not it has a label.
-    pub fn service(&self) -> Vec<(TenantId, Signal, Tally)> {
-        self.book.service()
+    /// Requests that were served, and that were not, since this was last asked: of each tenant's
+    /// signal that had some, whether or not it has a label.
+    pub fn fresh_service(&self) -> Vec<(TenantId, Signal, Tally)> {
+        self.book.fresh_service()
     }
 
     /// Counts that other endpoints serve a deployment than before.

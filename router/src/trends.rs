@@ -33,8 +33,6 @@ struct Kept {
     /// When each point ends, in seconds since 1970.
     at: VecDeque<i64>,
     series: HashMap<(TenantId, Signal), Series>,
-    /// Answers ever given to those that have no series: only more of them begin one.
-    others: HashMap<(TenantId, Signal), u64>,
     /// Whether there was ever no room: then a series that begins is not that of a tenant that does.
     was_full: bool,
 }
@@ -62,7 +60,7 @@ impl Trends {
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             ticks.tick().await;
-            self.take(telemetry.traffic(), Timestamp::now().as_second());
+            self.take(telemetry.fresh_traffic(), Timestamp::now().as_second());
         }
     }
 
@@ -80,15 +78,16 @@ impl Trends {
         })
     }
 
-    fn take(&self, traffic: impl Iterator<Item = (TenantId, Signal, Traffic)>, now: i64) {
+    /// Takes a point of all there are; those that `busy` leaves out were answered nothing.
+    fn take(&self, busy: impl Iterator<Item = (TenantId, Signal, Traffic)>, now: i64) {
         let mut kept = self.0.lock();
         let kept = &mut *kept;
         push(&mut kept.at, now);
         kept.make_room();
-        for (tenant, signal, traffic) in traffic {
-            if traffic.answered() == 0 {
-                continue;
-            }
+        for series in kept.series.values_mut() {
+            push(&mut series.points, Stretch::IDLE);
+        }
+        for (tenant, signal, traffic) in busy {
             let key = (tenant, signal);
             match kept.series.get_mut(&key) {
                 Some(series) => series.take(traffic),
@@ -104,21 +103,14 @@ impl Kept {
             return;
         }
         self.was_full = true;
-        let idle = self.series.extract_if(|_, series| series.is_idle());
-        let idle = idle.map(|(key, series)| (key, series.before.answered()));
-        self.others.extend(idle);
+        self.series.retain(|_, series| !series.is_idle());
     }
 
-    /// Begins a series, if there are requests to tell of, and room.
+    /// Begins a series, if there is room.
     fn begin(&mut self, key: (TenantId, Signal), traffic: Traffic) {
-        let answered = traffic.answered();
-        let last = self.others.get(&key);
-        let is_busy = last.is_none_or(|last| answered > *last);
-        if !is_busy || self.series.len() >= MOST {
-            self.others.insert(key, answered);
+        if self.series.len() >= MOST {
             return;
         }
-        self.others.remove(&key);
         let before = if self.was_full {
             traffic.clone()
         } else {
@@ -126,7 +118,7 @@ impl Kept {
         };
         let mut series = Series {
             before,
-            points: VecDeque::new(),
+            points: [Stretch::IDLE].into(),
         };
         series.take(traffic);
         self.series.insert(key, series);
@@ -134,8 +126,11 @@ impl Kept {
 }
 
 impl Series {
+    /// Puts what came in the place of the last point.
     fn take(&mut self, traffic: Traffic) {
-        push(&mut self.points, traffic.since(&self.before));
+        if let Some(last) = self.points.back_mut() {
+            *last = traffic.since(&self.before);
+        }
         self.before = traffic;
     }
 
@@ -182,7 +177,7 @@ mod tests {
         let mut now = 0;
         let mut take = || {
             now += 10;
-            trends.take(telemetry.traffic(), now);
+            trends.take(telemetry.fresh_traffic(), now);
         };
         let acme = tenant(1);
         let counts = || {
@@ -217,15 +212,18 @@ mod tests {
         for n in 0..MOST {
             answer(&telemetry, &tenant(n), 200);
         }
-        trends.take(telemetry.traffic(), 10);
+        trends.take(telemetry.fresh_traffic(), 10);
         let late = tenant(MOST);
         answer(&telemetry, &late, 200);
-        trends.take(telemetry.traffic(), 20);
+        trends.take(telemetry.fresh_traffic(), 20);
         assert_eq!(trends.of(&late, Signal::Logs), None, "no room");
         for step in 0..=POINTS {
             answer(&telemetry, &tenant(0), 200);
             answer(&telemetry, &late, 200);
-            trends.take(telemetry.traffic(), 30 + i64::try_from(step).expect("few"));
+            trends.take(
+                telemetry.fresh_traffic(),
+                30 + i64::try_from(step).expect("few"),
+            );
         }
         let kept = trends.of(&late, Signal::Logs).expect("room by now");
         assert!(kept.points.len() < POINTS && kept.points[0].answered == 0);

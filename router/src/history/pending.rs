@@ -1,6 +1,6 @@
 //! What waits to be written, in bounded memory.
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use jiff::Timestamp;
 use tenant_store::{
@@ -23,8 +23,6 @@ const AT_A_TIME: usize = 500;
 pub(super) struct Pending {
     changes: VecDeque<NewEntry>,
     counts: BTreeMap<(Bucket, TenantId, Signal), Tally>,
-    /// What the workers had counted when they were last asked.
-    counted: HashMap<(TenantId, Signal), Tally>,
     /// What is being written: until that is known to have happened it is sent again as it is.
     in_flight: Option<Batch>,
     /// The number of the last batch.
@@ -47,20 +45,14 @@ impl Pending {
     /// is not to count.
     pub(super) fn count(
         &mut self,
-        totals: Vec<(TenantId, Signal, Tally)>,
+        fresh: Vec<(TenantId, Signal, Tally)>,
         now: Timestamp,
         counts: impl Fn(&TenantId) -> bool,
     ) {
         let bucket = Bucket::of(Span::Minutes, now);
-        for (tenant, signal, total) in totals {
-            let before = self.counted.get(&(tenant.clone(), signal));
-            let fresh = total - before.copied().unwrap_or_default();
-            if fresh.is_empty() {
-                continue;
-            }
-            self.counted.insert((tenant.clone(), signal), total);
+        for (tenant, signal, tally) in fresh {
             if counts(&tenant) {
-                *self.counts.entry((bucket, tenant, signal)).or_default() += fresh;
+                *self.counts.entry((bucket, tenant, signal)).or_default() += tally;
             }
         }
         self.bound(bucket);
@@ -175,7 +167,7 @@ mod tests {
         Timestamp::from_second(minute * 60).expect("a time")
     }
 
-    fn total(n: usize, good: u64) -> (TenantId, Signal, Tally) {
+    fn fresh(n: usize, good: u64) -> (TenantId, Signal, Tally) {
         (id(n), Signal::Logs, Tally { good, bad: good })
     }
 
@@ -193,16 +185,14 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_new_counts_and_goes_where_its_time_is() {
+    fn what_counts_goes_where_its_time_is() {
         let mut pending = Pending::default();
         let all = |_: &TenantId| true;
-        pending.count(vec![total(1, 3)], at(0), all);
-        pending.count(vec![total(1, 3)], at(1), all);
-        pending.count(vec![total(1, 5)], at(4), all);
-        pending.count(vec![total(1, 9)], at(5), all);
-        // What is not to count now does not count later either.
-        pending.count(vec![total(1, 100)], at(6), |_| false);
-        pending.count(vec![total(1, 101)], at(7), all);
+        pending.count(vec![fresh(1, 3)], at(0), all);
+        pending.count(vec![fresh(1, 2)], at(4), all);
+        pending.count(vec![fresh(1, 4)], at(5), all);
+        pending.count(vec![fresh(1, 91)], at(6), |_| false);
+        pending.count(vec![fresh(1, 1)], at(7), all);
         let (_, counts) = drain(&mut pending);
         let told: Vec<_> = counts
             .iter()
@@ -217,7 +207,7 @@ mod tests {
         pending.change(change(1));
         let first = pending.next(WRITER, true).expect("a batch");
         pending.change(change(2));
-        pending.count(vec![total(1, 3)], at(0), |_| true);
+        pending.count(vec![fresh(1, 3)], at(0), |_| true);
         assert_eq!(pending.next(WRITER, true).as_ref(), Some(&first));
         pending.written(first.number + 1);
         assert_eq!(pending.next(WRITER, true).as_ref(), Some(&first));
@@ -249,10 +239,10 @@ mod tests {
     fn counts_become_coarser_before_any_is_lost() {
         const TENANTS: usize = 3_000;
         let mut pending = Pending::default();
-        for round in 0..288_u64 {
-            let totals = (0..TENANTS).map(|n| total(n, round + 1)).collect();
-            let minute = i64::try_from(round * 5).expect("small");
-            pending.count(totals, at(minute), |_| true);
+        for round in 0..288 {
+            let all = (0..TENANTS).map(|n| fresh(n, 1)).collect();
+            let minute = round * 5;
+            pending.count(all, at(minute), |_| true);
             assert!(pending.waiting() <= COUNTS);
         }
         assert_eq!(pending.counts_lost, 0);

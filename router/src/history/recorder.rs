@@ -163,14 +163,14 @@ impl History {
 
     /// Takes in what the workers have counted, but for tenants whose backends are worked on.
     fn count(&self, sources: &Sources) {
-        let totals = sources.telemetry.service();
+        let fresh = sources.telemetry.fresh_service();
         let now = Timestamp::now();
         let counts = |tenant: &TenantId| {
             let entry = sources.tenants.held(tenant);
             let maintenance = entry.as_ref().and_then(|entry| entry.route().maintenance());
             !maintenance.is_some_and(|maintenance| maintenance.is_on(now))
         };
-        self.pending.lock().count(totals, now, counts);
+        self.pending.lock().count(fresh, now, counts);
     }
 
     /// Writes what waits, batch by batch.

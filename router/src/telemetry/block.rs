@@ -14,8 +14,8 @@ use super::{
     served::Served,
 };
 
-/// One worker's counts. The allocator gives each thread pages of its own, which is what keeps them
-/// off the lines that others write.
+/// One worker's counts. The allocator gives each worker pages of its own (ADR 0018), which is what
+/// keeps them off the lines that others write.
 #[derive(Debug, Default)]
 pub(super) struct Block {
     served: Served,
@@ -114,6 +114,11 @@ impl Block {
     /// Counts a request of which nothing else is told.
     pub(super) fn code(&self, code: u16) {
         self.codes.count(code);
+    }
+
+    /// Requests answered, whatever with.
+    pub(super) fn codes_counted(&self) -> u64 {
+        self.codes.sum()
     }
 
     /// Requests that began, and were served.

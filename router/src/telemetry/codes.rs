@@ -42,6 +42,13 @@ impl CodeCounts {
         count.add(1);
     }
 
+    /// All codes together.
+    pub(super) fn sum(&self) -> u64 {
+        let others = self.others.get().into_iter().flat_map(|others| &**others);
+        let others: u64 = others.map(Count::get).sum();
+        self.ok.get() + self.no_content.get() + others
+    }
+
     /// Adds what another one counted.
     pub(super) fn take_in(&self, more: &Self) {
         self.ok.add(more.ok.get());

@@ -29,6 +29,7 @@ use super::{
     labels::{Label, TenantLabels},
     ledger::Ledger,
     served::{Served, SignalServed},
+    taken::{Taken, TakenTally},
 };
 
 /// Tenants' signals without a label of which it is known nevertheless how many requests were served:
@@ -43,6 +44,10 @@ pub struct SignalCounts {
     /// Whether there ever was a deployment. Until then requests by code are all there is to tell.
     is_deployed: AtomicBool,
     ledger: Ledger<Block>,
+    /// What history has of how they were served.
+    pub(super) recorded: TakenTally,
+    /// What trends have of how many were answered.
+    pub(super) followed: Taken,
 }
 
 /// Where one tenant's one signal is counted.
@@ -126,11 +131,20 @@ impl SignalCounts {
             signal,
             is_deployed: AtomicBool::new(false),
             ledger: Ledger::default(),
+            recorded: TakenTally::default(),
+            followed: Taken::default(),
         }
     }
 
     fn is_overflow(&self) -> bool {
         self.tenant == Label::Overflow
+    }
+
+    /// Requests answered, whatever with.
+    pub(super) fn answered(&self) -> u64 {
+        let mut answered = 0;
+        self.ledger.each(|block| answered += block.codes_counted());
+        answered
     }
 
     fn begun(&self) -> u64 {
@@ -266,21 +280,24 @@ impl Book {
         self.counts.lock().values().cloned().collect()
     }
 
-    /// Requests that were served, and that were not, of each tenant's signal that was asked and has
-    /// a deployment, label or not.
-    pub(super) fn service(&self) -> Vec<(TenantId, Signal, Tally)> {
+    /// Requests that were served, and that were not, since this was last asked: of each tenant's
+    /// signal that has a deployment and had some, label or not.
+    pub(super) fn fresh_service(&self) -> Vec<(TenantId, Signal, Tally)> {
         let all = self.all();
         let labelled = all.iter().filter_map(|counts| match &counts.tenant {
             Label::Own(tenant) if counts.is_deployed() => {
-                Some((tenant.clone(), counts.signal, counts.tally()))
+                let fresh = counts.recorded.fresh(counts.tally());
+                Some((tenant.clone(), counts.signal, fresh))
             }
             _ => None,
         });
         let others: Vec<_> = self.unlabelled.lock().values().cloned().collect();
-        let others = others
-            .iter()
-            .map(|served| (served.tenant.clone(), served.signal, served.tally()));
-        labelled.chain(others).collect()
+        let others = others.iter().map(|served| {
+            let fresh = served.recorded.fresh(served.tally());
+            (served.tenant.clone(), served.signal, fresh)
+        });
+        let all = labelled.chain(others);
+        all.filter(|(_, _, fresh)| !fresh.is_empty()).collect()
     }
 
     fn signal(&self, label: Label, signal: Signal) -> Arc<SignalCounts> {
@@ -356,15 +373,20 @@ mod tests {
         assert_eq!(told(), expected);
         drop(other);
         assert_eq!(told(), expected);
-        let service = || book.service()[0].2;
-        assert_eq!(service(), Tally { good: 1, bad: 1 });
+        let fresh = || {
+            let fresh = book.fresh_service();
+            fresh.iter().map(|(_, _, tally)| *tally).collect::<Vec<_>>()
+        };
+        assert_eq!(fresh(), [Tally { good: 1, bad: 1 }]);
+        assert_eq!(fresh(), [], "it was taken in");
         one.finish(&finished(200));
         one.finish(&Finished {
             service: Service::Silent,
             ..finished(400)
         });
         drop(one);
-        assert_eq!(service(), Tally { good: 2, bad: 1 });
+        assert_eq!(fresh(), [Tally { good: 1, bad: 0 }]);
+        assert_eq!(counts.counts.answered(), 4);
         let codes = vec![("200", 2), ("400", 1), ("503", 1)];
         assert_eq!(told(), (codes.clone(), 0, 8, 3));
         assert_eq!(counts.begun(), 3);
@@ -417,33 +439,29 @@ mod tests {
         let names: Vec<_> = totals().answers.into_keys().collect();
         assert_eq!(names, [OVERFLOW_TENANT.into()]);
         let told = || {
-            let service = book.service().into_iter();
-            let service: Vec<_> = service
-                .map(|(t, _, tally)| (t.to_string(), tally))
+            let fresh = book.fresh_service().into_iter();
+            let fresh: Vec<_> = fresh
+                .map(|(t, _, tally)| (t.to_string(), tally.good, tally.bad))
                 .collect();
-            (service, totals().codes.sum(), second.begun(), third.begun())
+            (fresh, totals().codes.sum(), second.begun(), third.begun())
         };
-        let tally = |good, bad| Tally { good, bad };
-        let service = |second, third| {
-            [("t1", tally(0, 0)), ("t2", second), ("t3", third)].map(|(t, n)| (t.to_owned(), n))
-        };
-        let before = service(tally(2, 0), tally(0, 1)).to_vec();
-        assert_eq!(told(), (before.clone(), 3, 2, 1));
+        let before = vec![("t2".to_owned(), 2, 0), ("t3".to_owned(), 0, 1)];
+        assert_eq!(told(), (before, 3, 2, 1));
         drop((two, three, worker));
         assert!(!second.counts.ledger.is_open());
-        assert_eq!(told(), (before, 3, 2, 1), "closing loses nothing");
+        assert_eq!(told(), (vec![], 3, 2, 1), "closing loses nothing");
         let elsewhere = Overflow::new();
         let again = third.open(endpoints.iter(), &elsewhere);
         again.begin();
         again.finish(&finished(200));
-        let after = service(tally(2, 0), tally(1, 1)).to_vec();
+        let after = vec![("t3".to_owned(), 1, 0)];
         assert_eq!(told(), (after, 4, 2, 2));
     }
 
     #[test]
     fn it_is_small() {
         let bytes = size_of::<SignalCounts>() + size_of::<((Label, Signal), Arc<SignalCounts>)>();
-        assert!(bytes <= 160, "{bytes} bytes beside the blocks");
+        assert!(bytes <= 176, "{bytes} bytes beside the blocks");
         assert!(size_of::<LocalCounts>() <= 24);
     }
 }

@@ -11,6 +11,7 @@ use super::{
     block::Service,
     count::Count,
     ledger::{Join, Ledger},
+    taken::TakenTally,
 };
 
 /// Of one tenant's one signal that has no label in metrics, whichever worker counted.
@@ -19,6 +20,8 @@ pub(super) struct SignalServed {
     pub(super) tenant: TenantId,
     pub(super) signal: Signal,
     ledger: Ledger<Served>,
+    /// What history has of them.
+    pub(super) recorded: TakenTally,
 }
 
 /// One worker's numbers.
@@ -35,6 +38,7 @@ impl SignalServed {
             tenant,
             signal,
             ledger: Ledger::default(),
+            recorded: TakenTally::default(),
         }
     }
 

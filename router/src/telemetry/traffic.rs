@@ -26,6 +26,16 @@ pub struct Stretch {
     pub p95: f32,
 }
 
+impl Stretch {
+    /// Nothing came.
+    pub const IDLE: Self = Self {
+        answered: 0,
+        failed: 0,
+        median: f32::NAN,
+        p95: f32::NAN,
+    };
+}
+
 impl Traffic {
     fn of(totals: &Totals) -> Self {
         let codes = || totals.codes.occurred();
@@ -35,11 +45,6 @@ impl Traffic {
             failed: failed.map(|(_, count)| count).sum(),
             first_byte: totals.first_byte.clone(),
         }
-    }
-
-    /// Requests answered.
-    pub fn answered(&self) -> u64 {
-        self.answered
     }
 
     /// What came since an earlier look.
@@ -56,15 +61,16 @@ impl Traffic {
 }
 
 impl Telemetry {
-    /// The traffic of every tenant that has a label of its own, by signal.
-    pub fn traffic(&self) -> impl Iterator<Item = (TenantId, Signal, Traffic)> {
+    /// The traffic of every tenant that has a label of its own and was answered since this was last
+    /// asked, by signal. The others cost no more than a look.
+    pub fn fresh_traffic(&self) -> impl Iterator<Item = (TenantId, Signal, Traffic)> {
         let all = self.book.all().into_iter();
         all.filter_map(|counts| match &counts.tenant {
-            Label::Own(tenant) => {
+            Label::Own(tenant) if counts.followed.fresh(counts.answered()) > 0 => {
                 let traffic = Traffic::of(&counts.totals());
                 Some((tenant.clone(), counts.signal, traffic))
             }
-            Label::Overflow | Label::Unknown => None,
+            _ => None,
         })
     }
 }
@@ -97,7 +103,7 @@ mod tests {
             });
         };
         let look = || {
-            let all: Vec<_> = telemetry.traffic().collect();
+            let all: Vec<_> = telemetry.fresh_traffic().collect();
             assert_eq!(all.len(), 1, "only tenants with a label: {all:?}");
             assert_eq!((&all[0].0, all[0].1), (&acme, Signal::Metrics));
             all[0].2.clone()
@@ -105,7 +111,8 @@ mod tests {
         answer(200, 1);
         let first = look();
         telemetry.unrouted(&globex, Signal::Metrics, 503);
-        let quiet = look().since(&first);
+        assert!(telemetry.fresh_traffic().next().is_none(), "no news");
+        let quiet = first.since(&first);
         assert_eq!((quiet.answered, quiet.failed), (0, 0));
         assert!(quiet.median.is_nan() && quiet.p95.is_nan());
         for _ in 0..9 {
