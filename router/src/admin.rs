@@ -38,18 +38,23 @@ mod token;
 mod transfer;
 mod validate;
 
-use std::{future::Future, io, sync::Arc};
+use std::{
+    future::Future,
+    io,
+    sync::{Arc, LazyLock},
+};
 
 use arc_swap::ArcSwap;
 use axum::{Router, extract::DefaultBodyLimit, middleware};
 use tokio::net::TcpListener;
+use utoipa::openapi::OpenApi;
 use utoipa_axum::{router::OpenApiRouter, routes};
 
 use self::{
     auth::Door,
     idempotency::Answers,
     listener::{AdminListener, Peer},
-    openapi::Description,
+    openapi::{Described, Description},
 };
 use crate::{config::Role, control::Control};
 
@@ -71,7 +76,7 @@ pub async fn serve(
         .await
 }
 
-/// Everything that is served, and the description of it.
+/// Everything that is served.
 fn app(control: Arc<Control>) -> Router {
     let door = Door {
         control: Arc::clone(&control),
@@ -79,25 +84,15 @@ fn app(control: Arc<Control>) -> Router {
         sessions: Arc::default(),
     };
     let answers = Arc::<Answers>::default();
-    let guarded = OpenApiRouter::with_openapi(openapi::blank())
-        .merge(for_role(Role::Viewer, bounded(reads())))
-        .merge(for_role(Role::Viewer, streams()))
-        .merge(for_role(Role::Operator, bounded(changes())))
-        .merge(for_role(Role::Admin, bounded(administration())))
-        .merge(for_role(Role::Operator, imports()));
-    let (guarded, mut api) = guarded.split_for_parts();
-    let (open, of_open) = open().split_for_parts();
+    let (guarded, _) = guarded().split_for_parts();
+    let (open, _) = open().split_for_parts();
     let generator = generator().route_layer(middleware::from_fn_with_state(
         door.clone(),
         argocd::authenticate,
     ));
-    let (generator, of_generator) = generator.split_for_parts();
-    let (described, of_described) = described().split_for_parts();
-    api.merge(of_open);
-    api.merge(of_generator);
-    api.merge(of_described);
-    openapi::refuse(&mut api);
-    let description = Arc::new(Description::new(&api));
+    let (generator, _) = generator.split_for_parts();
+    let (described, _) = described().split_for_parts();
+    let description = Described::new(LazyLock::new(|| Description::new(&api())));
 
     // Unknown paths are behind the door too, so that guessing teaches nothing.
     let guarded = guarded
@@ -127,6 +122,26 @@ fn app(control: Arc<Control>) -> Router {
 
 type Routes = OpenApiRouter<Arc<Control>>;
 
+/// The description of everything that is served.
+fn api() -> OpenApi {
+    let mut api = guarded().into_openapi();
+    api.merge(open().into_openapi());
+    api.merge(generator().into_openapi());
+    api.merge(described().into_openapi());
+    openapi::refuse(&mut api);
+    api
+}
+
+/// What only those with a role may ask.
+fn guarded() -> Routes {
+    OpenApiRouter::with_openapi(openapi::blank())
+        .merge(for_role(Role::Viewer, bounded(reads())))
+        .merge(for_role(Role::Viewer, streams()))
+        .merge(for_role(Role::Operator, bounded(changes())))
+        .merge(for_role(Role::Admin, bounded(administration())))
+        .merge(for_role(Role::Operator, imports()))
+}
+
 /// What anybody who reaches the listener may ask: nothing here tells of a tenant's configuration.
 fn open() -> Routes {
     OpenApiRouter::new()
@@ -145,7 +160,7 @@ fn generator() -> Routes {
 }
 
 /// What is described is no secret, and a browser has no token.
-fn described() -> OpenApiRouter<Arc<Description>> {
+fn described() -> OpenApiRouter<Described> {
     OpenApiRouter::new()
         .routes(routes!(openapi::document))
         .routes(routes!(openapi::page))

@@ -7,7 +7,7 @@ use axum::{
     response::{IntoResponse, Response},
 };
 use serde_json::json;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use utoipa::openapi::{
     ContentBuilder, HeaderBuilder, InfoBuilder, LicenseBuilder, Object, OpenApi, OpenApiBuilder,
     Ref, RefOr, ResponseBuilder, SecurityRequirement,
@@ -28,7 +28,11 @@ use super::{
 };
 use crate::config::Role;
 
-/// What is served to those who ask what there is.
+/// What is served to those who ask what there is: written for the first of them, as it is half a
+/// megabyte and most routers are never asked.
+pub(super) type Described = Arc<LazyLock<Description>>;
+
+/// What there is, as a document and as a page.
 #[derive(Debug)]
 pub(super) struct Description {
     json: String,
@@ -192,7 +196,7 @@ fn operations(api: &mut OpenApi) -> impl Iterator<Item = &mut Operation> {
     ),
 )]
 pub(super) async fn document(
-    State(description): State<Arc<Description>>,
+    State(description): State<Described>,
     headers: HeaderMap,
     arguments: Arguments,
 ) -> Result<Response, ApiError> {
@@ -212,7 +216,7 @@ pub(super) async fn document(
     responses((status = 200, description = "A page.", body = String, content_type = "text/html; charset=utf-8")),
 )]
 pub(super) async fn page(
-    State(description): State<Arc<Description>>,
+    State(description): State<Described>,
     arguments: Arguments,
 ) -> Result<Response, ApiError> {
     arguments.finish()?;
