@@ -1,9 +1,10 @@
 //! The load generator: a fixed number of requests over a fixed number of keep-alive connections,
 //! each sending its next request when it has the whole answer to the one before.
 //!
-//! It runs in a process of its own. [`run`] is that process; [`Load`] is how the director holds
-//! it: ready, then go, so that neither connecting nor disconnecting is measured.
+//! It runs in a process of its own. [`closed::run`] is that process; [`Load`] is how the director
+//! holds it: ready, then go, so that neither connecting nor disconnecting is measured.
 
+pub(crate) mod closed;
 pub(crate) mod generator;
 pub(crate) mod hold;
 pub(crate) mod multiplex;
@@ -12,39 +13,25 @@ pub(crate) mod storm;
 pub(crate) mod target;
 pub(crate) mod transfer;
 
-use std::{
-    net::SocketAddr,
-    path::PathBuf,
-    sync::{
-        Arc,
-        atomic::{AtomicU32, Ordering},
-    },
-    time::{Duration, Instant},
-};
+use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 use tokio::{
     io::{AsyncBufReadExt, AsyncWriteExt, BufReader, Lines},
     process::{ChildStdout, Command},
-    sync::Barrier,
-    task::JoinSet,
     time::timeout,
 };
 
-use self::target::Target;
 use crate::{
     error::BenchError,
-    http1::{Connection, HttpError, wire::Sessions},
     lab::{bearer_of, tenant_id},
-    process::{Process, end_with_parent},
-    say,
-    stats::percentile,
-    upstream::BODY,
+    process::Process,
 };
 
-/// Longest that one load may take.
+/// Longest that connecting and warming up may take.
 const LIMIT: Duration = Duration::from_mins(5);
+const READY: &str = "ready";
 
 /// What to send.
 #[derive(Debug, Clone, Args)]
@@ -127,7 +114,11 @@ impl Load {
             said,
             whom: whom.into(),
         };
-        let line = load.listen().await?;
+        let Ok(line) = timeout(LIMIT, load.listen()).await else {
+            let what = format!("the load on {} to be ready", load.whom);
+            return Err(BenchError::TooLate { what, limit: LIMIT });
+        };
+        let line = line?;
         if line == READY {
             Ok(load)
         } else {
@@ -135,7 +126,8 @@ impl Load {
         }
     }
 
-    /// Lets it go and waits for what it measured. Any failure fails it all.
+    /// Lets it go and waits for what it measured, which takes as long as it makes headway. Any
+    /// failure fails it all.
     pub(crate) async fn go(&mut self) -> Result<LoadResult, BenchError> {
         if let Some(stdin) = &mut self.process.child_mut().stdin {
             let told = stdin.write_all(b"go\n").await;
@@ -160,17 +152,13 @@ impl Load {
     }
 
     async fn listen(&mut self) -> Result<String, BenchError> {
-        match timeout(LIMIT, self.said.next_line()).await {
-            Ok(Ok(Some(line))) => Ok(line),
-            Ok(Ok(None)) => {
+        match self.said.next_line().await {
+            Ok(Some(line)) => Ok(line),
+            Ok(None) => {
                 self.process.expect_end().await?;
                 Err(unexpected(String::new()))
             }
-            Ok(Err(error)) => Err(BenchError::io("listen to the generator", error)),
-            Err(_) => {
-                let what = format!("the load on {}", self.whom);
-                Err(BenchError::TooLate { what, limit: LIMIT })
-            }
+            Err(error) => Err(BenchError::io("listen to the generator", error)),
         }
     }
 }
@@ -221,157 +209,6 @@ pub(crate) fn request(target: SocketAddr, identity: Identity, tenant: u32) -> St
         "GET /api/v1/query?query=1%2B1 HTTP/1.1\r\nHost: {target}\r\nUser-Agent: benches\r\n\
          Accept: application/json\r\n{identity}\r\n\r\n"
     )
-}
-
-/// Plays the generator: connects, warms up, says that it is ready, and goes when told.
-pub(crate) async fn run(spec: &LoadSpec) -> Result<(), BenchError> {
-    end_with_parent()?;
-    let plan = Arc::new(Plan {
-        requests: spec.requests(),
-        total: spec.requests,
-        next: AtomicU32::new(0),
-    });
-    let connections = usize::try_from(spec.connections).unwrap_or(usize::MAX);
-    let start = Arc::new(Barrier::new(connections + 1));
-    let mut clients = JoinSet::new();
-    for number in 0..spec.connections {
-        let connecting = connect(spec, &plan, number).await;
-        let mut connection = connecting.map_err(|source| BenchError::Http {
-            whom: "the target, to warm up",
-            source,
-        })?;
-        let (plan, start) = (plan.clone(), start.clone());
-        clients.spawn(async move {
-            start.wait().await;
-            // Kept open until all are done: closing is not measured.
-            (plan.work_off(&mut connection).await, connection)
-        });
-    }
-    say(&format!("{READY}\n"))?;
-    let mut told = BufReader::new(tokio::io::stdin()).lines();
-    let doing = |error| BenchError::io("listen to the director", error);
-    if told.next_line().await.map_err(doing)?.is_none() {
-        return Ok(());
-    }
-    let began = Instant::now();
-    start.wait().await;
-    let mut tally = Tally::default();
-    let mut open = Vec::new();
-    while let Some(Ok((part, connection))) = clients.join_next().await {
-        tally.add(part);
-        open.push(connection);
-    }
-    let result = tally.result(spec.requests, began.elapsed());
-    let line = serde_json::to_string(&result)
-        .map_err(|error| BenchError::io("tell the result", error.into()))?;
-    say(&format!("{line}\n"))?;
-    // The director measures the proxy before it lets go of us.
-    told.next_line().await.map_err(doing)?;
-    Ok(())
-}
-
-const READY: &str = "ready";
-
-/// What the connections share.
-#[derive(Debug)]
-struct Plan {
-    /// By tenant.
-    requests: Vec<Vec<u8>>,
-    total: u32,
-    next: AtomicU32,
-}
-
-/// What was measured on some connections.
-#[derive(Debug, Default)]
-struct Tally {
-    nanoseconds: Vec<u64>,
-    failed: u32,
-    first_failure: Option<String>,
-}
-
-async fn connect(spec: &LoadSpec, plan: &Plan, number: u32) -> Result<Connection, HttpError> {
-    let target = Target {
-        address: spec.target,
-        identity: spec.identity,
-        certificate: spec.certificate.clone(),
-    };
-    let tls = target.tls("http/1.1", Sessions::Fresh)?;
-    let mut connection = target.connect(number, tls.as_ref()).await?;
-    for round in 0..spec.warm_up {
-        if let Some(failure) = ask(&mut connection, plan.request(number + round)).await {
-            return Err(HttpError::Head(failure));
-        }
-    }
-    Ok(connection)
-}
-
-impl Plan {
-    fn request(&self, number: u32) -> &[u8] {
-        let tenants = self.requests.len().max(1);
-        let tenant = usize::try_from(number).unwrap_or_default() % tenants;
-        self.requests.get(tenant).map_or(&[], Vec::as_slice)
-    }
-
-    /// Sends what is still to be sent. A connection that failed sends no more.
-    async fn work_off(&self, connection: &mut Connection) -> Tally {
-        let mut tally = Tally::default();
-        loop {
-            let number = self.next.fetch_add(1, Ordering::Relaxed);
-            if number >= self.total {
-                return tally;
-            }
-            let began = Instant::now();
-            let failure = ask(connection, self.request(number)).await;
-            tally
-                .nanoseconds
-                .push(u64::try_from(began.elapsed().as_nanos()).unwrap_or(u64::MAX));
-            if failure.is_some() {
-                tally.failed += 1;
-                tally.first_failure = failure;
-                return tally;
-            }
-        }
-    }
-}
-
-/// Sends one request, and tells how it failed if it did.
-async fn ask(connection: &mut Connection, request: &[u8]) -> Option<String> {
-    match connection.exchange(request).await {
-        Ok(reply) if reply.status == 200 && reply.body.len() == BODY => None,
-        Ok(reply) => {
-            let body = String::from_utf8_lossy(reply.body);
-            Some(format!(
-                "status {}, {} bytes: {body}",
-                reply.status,
-                reply.body.len()
-            ))
-        }
-        Err(error) => Some(error.to_string()),
-    }
-}
-
-impl Tally {
-    fn add(&mut self, other: Self) {
-        self.nanoseconds.extend(other.nanoseconds);
-        self.failed += other.failed;
-        self.first_failure = self.first_failure.take().or(other.first_failure);
-    }
-
-    fn result(mut self, asked: u32, took: Duration) -> LoadResult {
-        self.nanoseconds.sort_unstable();
-        let us = |percent| {
-            let value = percentile(&self.nanoseconds, percent).unwrap_or_default();
-            Duration::from_nanos(value).as_secs_f64() * 1e6
-        };
-        LoadResult {
-            requests: asked,
-            seconds: took.as_secs_f64(),
-            p50_us: us(50),
-            p99_us: us(99),
-            failed: self.failed,
-            first_failure: self.first_failure.unwrap_or_default(),
-        }
-    }
 }
 
 fn unexpected(text: String) -> BenchError {

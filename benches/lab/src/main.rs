@@ -105,7 +105,7 @@ fn main() -> ExitCode {
     let done = runtime.block_on(async {
         match cli.part {
             Some(Part::Upstream) => upstream::run().await,
-            Some(Part::Load(spec)) => load::run(&spec).await,
+            Some(Part::Load(spec)) => load::closed::run(&spec).await,
             Some(Part::Generate { job }) => load::generator::run(&job).await,
             None if cli.render => render(&Place::at(&cli.docs)).map(|_| ()),
             None => tokio::select! {
