@@ -230,10 +230,9 @@ impl Control {
 
     /// All metrics as text, in pieces.
     pub fn metrics_text(&self) -> impl Iterator<Item = String> + Send + use<> {
-        let cache = self.tenants.stats();
         self.telemetry.render(&Scrape {
-            tenants: self.standing.states(cache.entries),
-            cache,
+            tenants: self.standing.states(),
+            cache: self.tenants.stats(),
             monitor: self.monitor.stats(),
             names: self.names.resolver.stats(),
             service: self.history.service(&self.tenants, &self.telemetry),

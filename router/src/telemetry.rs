@@ -27,6 +27,7 @@ use prometheus::{
     process_collector::ProcessCollector,
 };
 use tenant_store::{
+    cache::{Entry, TenantCache},
     history::Tally,
     model::{Signal, TenantId},
 };
@@ -165,11 +166,17 @@ impl Telemetry {
             .inc();
     }
 
-    /// Whether metrics tell of a tenant of which nothing is counted, where `known` tenants are: of
-    /// all, if all can have labels of their own, and otherwise of those that have.
-    pub(crate) fn tells_of(&self, tenant: &TenantId, known: u64) -> bool {
-        let labels = &self.book.labels;
-        usize::try_from(known).is_ok_and(|known| known <= labels.most) || labels.has(tenant)
+    /// The tenants that metrics tell of even if nothing of them is counted, in no order: all that are
+    /// known, if all can have labels of their own, and otherwise those that have. Linear in the
+    /// number of labels, however many more are known.
+    pub(crate) fn told<R: Send + Sync + 'static>(
+        &self,
+        tenants: &TenantCache<R>,
+    ) -> Vec<Arc<Entry<R>>> {
+        match self.book.labels.given_among(tenants.stats().entries) {
+            None => tenants.entries().collect(),
+            Some(given) => given.iter().filter_map(|id| tenants.held(id)).collect(),
+        }
     }
 
     /// The counts of a worker that begins.

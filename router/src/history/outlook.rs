@@ -114,13 +114,10 @@ impl History {
         tenants: &TenantCache<TenantRoute>,
         telemetry: &Telemetry,
     ) -> Vec<ServiceState> {
-        let known = tenants.stats().entries;
+        let tenants = telemetry.told(tenants);
         let outlook = self.outlook.lock();
         let mut told = Vec::new();
-        for entry in tenants.entries() {
-            if !telemetry.tells_of(entry.id(), known) {
-                continue;
-            }
+        for entry in tenants {
             let objective = entry.route().objective();
             for deployment in entry.route().deployments() {
                 let place = (entry.id().clone(), deployment.signal());
@@ -175,11 +172,10 @@ impl History {
     }
 }
 
-/// All tenants that metrics tell of, in order. Linear in the number of tenants.
+/// All tenants that metrics tell of, in order.
 fn told_of(tenants: &TenantCache<TenantRoute>, telemetry: &Telemetry) -> Vec<TenantId> {
-    let known = tenants.stats().entries;
-    let ids = tenants.entries().map(|entry| entry.id().clone());
-    let mut ids: Vec<_> = ids.filter(|id| telemetry.tells_of(id, known)).collect();
+    let told = telemetry.told(tenants);
+    let mut ids: Vec<_> = told.iter().map(|entry| entry.id().clone()).collect();
     ids.sort_unstable();
     ids
 }

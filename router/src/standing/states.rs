@@ -17,14 +17,11 @@ use crate::{
 };
 
 impl Standing {
-    /// The tenants that metrics tell of, where `known` are.
-    pub(crate) fn states(&self, known: u64) -> Vec<TenantState> {
+    /// The tenants that metrics tell of.
+    pub(crate) fn states(&self) -> Vec<TenantState> {
         let now = Timestamp::now();
-        self.tenants
-            .entries()
-            .filter(|entry| self.telemetry.tells_of(entry.id(), known))
-            .map(|entry| of_tenant(&entry, now))
-            .collect()
+        let told = self.telemetry.told(&self.tenants);
+        told.iter().map(|entry| of_tenant(entry, now)).collect()
     }
 }
 

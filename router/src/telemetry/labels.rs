@@ -21,7 +21,7 @@ pub(super) enum Label {
 /// Hands out tenant labels while there is room.
 #[derive(Debug)]
 pub(super) struct TenantLabels {
-    pub(super) most: usize,
+    most: usize,
     seen: Mutex<HashSet<TenantId>>,
 }
 
@@ -41,10 +41,11 @@ impl TenantLabels {
         Self { most, seen }
     }
 
-    /// Whether a tenant has a label of its own already. Only use gives one: a tenant that is never
-    /// asked takes nobody's place.
-    pub(super) fn has(&self, tenant: &TenantId) -> bool {
-        self.seen.lock().contains(tenant)
+    /// The tenants that have labels of their own, unless all of so many can. Only use gives one: a
+    /// tenant that is never asked takes nobody's place.
+    pub(super) fn given_among(&self, known: u64) -> Option<Vec<TenantId>> {
+        let room_for_all = usize::try_from(known).is_ok_and(|known| known <= self.most);
+        (!room_for_all).then(|| self.seen.lock().iter().cloned().collect())
     }
 
     pub(super) fn label(&self, tenant: &TenantId) -> Label {
@@ -69,5 +70,9 @@ mod tests {
         let texts = given.each_ref().map(Label::as_str);
         assert_eq!(texts, ["t1", "t2", OVERFLOW_TENANT]);
         assert_eq!(labels.label(&ids[0]), given[0], "a label once given stays");
+        assert_eq!(labels.given_among(2), None, "there is room for both");
+        let mut given = labels.given_among(3).expect("no room for a third");
+        given.sort_unstable();
+        assert_eq!(given, ids[..2]);
     }
 }
