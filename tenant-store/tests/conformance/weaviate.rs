@@ -106,18 +106,27 @@ async fn open(
     WeaviateRepository::open(http, &url, api_key.map(Into::into), options).await
 }
 
-/// One that gives up soon, and takes little for abandoned.
-fn impatient() -> WeaviateOptions {
+/// One that looks often, and waits for an answer as long as that may take.
+fn patient() -> WeaviateOptions {
     WeaviateOptions {
-        timeout: Duration::from_millis(300),
+        timeout: DEADLINE,
         poll_interval: Duration::from_millis(50),
         settling: Duration::from_millis(20),
         ..WeaviateOptions::default()
     }
 }
 
-async fn repository(double: &Weaviate) -> Arc<Repository> {
-    let store = open(&double.url(), None, impatient()).await;
+/// One that soon takes a write for abandoned: it waits for that as long as for an answer, which on a
+/// busy machine takes more than a moment.
+fn impatient() -> WeaviateOptions {
+    WeaviateOptions {
+        timeout: Duration::from_secs(2),
+        ..patient()
+    }
+}
+
+async fn repository(double: &Weaviate, options: WeaviateOptions) -> Arc<Repository> {
+    let store = open(&double.url(), None, options).await;
     Arc::new(Repository::new(store.unwrap()))
 }
 
@@ -141,7 +150,10 @@ async fn a_stale_replica_takes_nothing_back() {
         lag,
         ..Manners::default()
     });
-    let (writer, reader) = (repository(&double).await, repository(&double).await);
+    let (writer, reader) = (
+        repository(&double, patient()).await,
+        repository(&double, patient()).await,
+    );
     let mut cursor = reader.position().await.unwrap();
     let mut last = Revision(0);
     let began = Instant::now();
@@ -185,7 +197,10 @@ async fn who_only_lists_hears_of_changes() {
         lag: Duration::from_millis(200),
         ..Manners::default()
     });
-    let (writer, reader) = (repository(&double).await, repository(&double).await);
+    let (writer, reader) = (
+        repository(&double, patient()).await,
+        repository(&double, patient()).await,
+    );
     put(&*writer, tenant("acme"), Expect::Absent).await.unwrap();
     let waiting = reader.changes(ChangeCursor(0), DEADLINE);
     let changes = timeout(DEADLINE, waiting).await.expect("it never looked");
@@ -204,7 +219,10 @@ async fn of_two_that_were_told_they_created_one_has() {
         window: Duration::from_millis(10),
         ..Manners::default()
     });
-    let (one, other) = (repository(&double).await, repository(&double).await);
+    let (one, other) = (
+        repository(&double, patient()).await,
+        repository(&double, patient()).await,
+    );
     for round in 0..20 {
         let name = format!("t-{round}");
         let (first, second) = tokio::join!(
@@ -228,7 +246,10 @@ async fn of_two_that_were_told_they_created_one_has() {
 async fn a_write_left_half_done_is_carried_out_by_others() {
     for carried_out in [false, true] {
         let double = Weaviate::start(Manners::default());
-        let (dying, other) = (repository(&double).await, repository(&double).await);
+        let (dying, other) = (
+            repository(&double, impatient()).await,
+            repository(&double, impatient()).await,
+        );
         put(&*dying, named("acme", "1"), Expect::Absent)
             .await
             .unwrap();
@@ -263,7 +284,7 @@ async fn a_write_left_half_done_is_carried_out_by_others() {
 #[tokio::test(flavor = "multi_thread")]
 async fn the_next_writer_carries_out_what_was_left() {
     let double = Weaviate::start(Manners::default());
-    let dying = repository(&double).await;
+    let dying = repository(&double, impatient()).await;
     put(&*dying, named("acme", "1"), Expect::Absent)
         .await
         .unwrap();
@@ -298,7 +319,7 @@ async fn the_next_writer_carries_out_what_was_left() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_event_that_could_not_be_written_comes_later() {
     let double = Weaviate::start(Manners::default());
-    let store = repository(&double).await;
+    let store = repository(&double, impatient()).await;
     // Nothing but removals of claims fails: what comes last.
     let failing = vec![(
         Method::DELETE,
@@ -326,7 +347,7 @@ async fn an_event_that_could_not_be_written_comes_later() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_batch_answered_with_success_may_have_failed() {
     let double = Weaviate::start(Manners::default());
-    let store = repository(&double).await;
+    let store = repository(&double, patient()).await;
     keep(&store, key("abcdef012345", "acme"), Expect::Absent)
         .await
         .unwrap();
@@ -349,7 +370,7 @@ async fn a_batch_answered_with_success_may_have_failed() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_was_away_is_found_again() {
     let double = Arc::new(Weaviate::start(Manners::default()));
-    let store = repository(&double).await;
+    let store = repository(&double, patient()).await;
     put(&*store, tenant("acme"), Expect::Absent).await.unwrap();
     let cursor = store.position().await.unwrap();
     let stop = |double: Arc<Weaviate>| tokio::task::spawn_blocking(move || double.stop());
@@ -369,7 +390,7 @@ async fn a_server_that_was_away_is_found_again() {
     tokio::task::spawn_blocking(move || again.run_again())
         .await
         .unwrap();
-    let other = repository(&double).await;
+    let other = repository(&double, patient()).await;
     let mut suspended = tenant("acme");
     suspended.status = Status::Suspended;
     put(&*other, suspended.clone(), Expect::Anything)
@@ -397,7 +418,7 @@ impl Server for Weaviate {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_stop_in_the_middle_of_writes_loses_nothing() {
     let double = Arc::new(Weaviate::start(Manners::default()));
-    let store = repository(&double).await;
+    let store = repository(&double, impatient()).await;
     writes_are_whole_or_nothing(double, store).await;
 }
 
@@ -407,7 +428,7 @@ async fn an_open_error_names_the_place_and_no_key() {
         api_key: Some("a-right-key".into()),
         ..Manners::default()
     });
-    let refused = open(&double.url(), Some("a-wrong-key"), impatient()).await;
+    let refused = open(&double.url(), Some("a-wrong-key"), patient()).await;
     let told = refused.unwrap_err().to_string();
     assert!(
         told.contains("store.api_key_file") && told.contains("401"),
@@ -418,11 +439,11 @@ async fn an_open_error_names_the_place_and_no_key() {
         "{told}"
     );
     assert!(!told.contains("a-wrong-key"), "{told}");
-    let store = open(&double.url(), Some("a-right-key"), impatient()).await;
+    let store = open(&double.url(), Some("a-right-key"), patient()).await;
     let shown = format!("{:?}", store.unwrap());
     assert!(!shown.contains("a-right-key"), "{shown}");
 
-    let nowhere = open("http://127.0.0.1:1", None, impatient()).await;
+    let nowhere = open("http://127.0.0.1:1", None, patient()).await;
     let error = nowhere.unwrap_err();
     assert!(matches!(error, RepositoryError::Open { .. }));
     assert!(error.to_string().contains("127.0.0.1:1"), "{error}");
@@ -438,7 +459,7 @@ async fn classes_that_are_there_are_completed_or_refused() {
         "properties": [{"name": "tenantId", "dataType": ["text"], "tokenization": "field"}],
     });
     double.define("MiradorTenant", older);
-    let store = repository(&double).await;
+    let store = repository(&double, patient()).await;
     put(&*store, tenant("acme"), Expect::Absent).await.unwrap();
     let class = double.class("MiradorTenant").unwrap();
     let names: Vec<_> = class["properties"].as_array().unwrap().iter().collect();
@@ -463,10 +484,10 @@ async fn classes_that_are_there_are_completed_or_refused() {
         "MIRADORTenant",
         serde_json::json!({"class": "MIRADORTenant"}),
     );
-    let refused = open(&similar.url(), None, impatient()).await;
+    let refused = open(&similar.url(), None, patient()).await;
     let told = refused.unwrap_err().to_string();
     assert!(told.contains("only in case"), "{told}");
-    let refused = open(&foreign.url(), None, impatient()).await;
+    let refused = open(&foreign.url(), None, patient()).await;
     let told = refused.unwrap_err().to_string();
     assert!(
         told.contains("MiradorTenant") && told.contains("revision"),
@@ -481,7 +502,7 @@ async fn many_open_a_new_server_at_once() {
     let opening = (0..8).map(|number: usize| {
         let double = double.clone();
         tokio::spawn(async move {
-            let store = repository(&double).await;
+            let store = repository(&double, patient()).await;
             let tenant = tenant(&format!("t-{number}"));
             put(&*store, tenant, Expect::Absent).await.unwrap();
         })
