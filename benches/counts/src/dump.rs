@@ -3,6 +3,9 @@
 //! Format: <https://valgrind.org/docs/manual/cl-format.html>. Only what `--separate-threads=yes
 //! --collect-systime=yes` brings about is read: costs are instructions, system calls and their
 //! time, in this order.
+//!
+//! The system calls of a function's own lines are not read. When callgrind 3.19 is told to begin from zero,
+//! it forgets those of calls and of the summary, but not these.
 
 use std::{cmp::Reverse, collections::HashMap};
 
@@ -14,6 +17,7 @@ const EVENTS: &str = "Ir sysCount sysTime";
 pub(crate) struct Dump {
     /// As valgrind numbers them.
     pub(crate) thread: u32,
+    system_calls: u64,
     functions: Vec<Function>,
     calls: Vec<Call>,
     files: Vec<SourceFile>,
@@ -23,7 +27,7 @@ pub(crate) struct Dump {
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 struct Function {
     name: String,
-    own: Cost,
+    instructions: u64,
 }
 
 /// What the lines of a file cost, wherever the compiler put them.
@@ -49,14 +53,16 @@ pub(crate) struct Cost {
     pub(crate) system_calls: u64,
 }
 
-/// A function with what it cost by itself and with all that it called.
+/// A function with the instructions that it cost by itself and with all that it called.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Share<'d> {
     pub(crate) name: &'d str,
-    pub(crate) own: Cost,
-    pub(crate) inclusive: Cost,
+    pub(crate) own: u64,
+    pub(crate) inclusive: u64,
     /// How often it was called.
     pub(crate) calls: u64,
+    /// What it and all that it called asked of the kernel, readings of the clock included.
+    pub(crate) system_calls: u64,
 }
 
 impl Dump {
@@ -72,6 +78,8 @@ impl Dump {
                 reader.dump.thread = thread.trim().parse().ok()?;
             } else if let Some(events) = line.strip_prefix("events: ") {
                 announced = Some(events.trim());
+            } else if let Some(costs) = line.strip_prefix("summary:") {
+                reader.dump.system_calls = Cost::parse(costs)?.system_calls;
             } else if let Some((key, value)) = line.split_once('=') {
                 reader.name(key, value)?;
             } else if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c)) {
@@ -81,26 +89,25 @@ impl Dump {
         (announced? == EVENTS).then_some(reader.dump)
     }
 
-    /// What the thread cost.
-    pub(crate) fn total(&self) -> Cost {
-        self.functions
-            .iter()
-            .fold(Cost::default(), |sum, function| sum.plus(function.own))
+    /// What was executed in user mode.
+    pub(crate) fn instructions(&self) -> u64 {
+        let functions = self.functions.iter();
+        functions.map(|function| function.instructions).sum()
     }
 
     /// System calls. Readings of the clock are none, except under valgrind.
     pub(crate) fn system_calls(&self) -> u64 {
-        self.total().system_calls - self.clock_readings()
+        self.system_calls.saturating_sub(self.clock_readings())
     }
 
     /// How often the clock was read. That takes no system call, except under valgrind, which
     /// does not let the program have the kernel's page for it.
     pub(crate) fn clock_readings(&self) -> u64 {
-        let readings = self
-            .functions
+        let read = self
+            .calls
             .iter()
-            .filter(|function| reads_clock(&function.name));
-        readings.map(|function| function.own.system_calls).sum()
+            .filter(|call| reads_clock(&self.functions[call.callee].name));
+        read.map(|call| call.cost.system_calls).sum()
     }
 
     /// How often the allocator was asked for memory. What it calls inside itself is not counted.
@@ -155,15 +162,17 @@ impl Dump {
             .iter()
             .map(|function| Share {
                 name: &function.name,
-                own: function.own,
-                inclusive: function.own,
+                own: function.instructions,
+                inclusive: function.instructions,
                 calls: 0,
+                system_calls: 0,
             })
             .collect();
         for call in &self.calls {
-            shares[call.callee].calls += call.times;
-            let caller = &mut shares[call.caller];
-            caller.inclusive = caller.inclusive.plus(call.cost);
+            let callee = &mut shares[call.callee];
+            callee.calls += call.times;
+            callee.system_calls += call.cost.system_calls;
+            shares[call.caller].inclusive += call.cost.instructions;
         }
         shares
     }
@@ -185,9 +194,9 @@ impl Cost {
         }
     }
 
-    /// A line's costs, behind its position. Zeros at the end are left out.
-    fn parse(line: &str) -> Option<Self> {
-        let mut costs = line.split_ascii_whitespace().skip(1).map(str::parse);
+    /// A line's costs. Zeros at the end are left out.
+    fn parse(costs: &str) -> Option<Self> {
+        let mut costs = costs.split_ascii_whitespace().map(str::parse);
         let mut next = || costs.next().unwrap_or(Ok(0)).ok();
         Some(Self {
             instructions: next()?,
@@ -225,7 +234,7 @@ impl Reader {
         self.functions.position(text, |name| {
             functions.push(Function {
                 name: name.to_owned(),
-                own: Cost::default(),
+                instructions: 0,
             });
             functions.len() - 1
         })
@@ -243,10 +252,9 @@ impl Reader {
     }
 
     fn own(&mut self, line: &str) -> Option<()> {
-        let cost = Cost::parse(line)?;
-        let own = &mut self.dump.functions[self.caller?].own;
-        *own = own.plus(cost);
-        self.dump.files[self.file?].instructions += cost.instructions;
+        let Cost { instructions, .. } = behind_position(line)?;
+        self.dump.functions[self.caller?].instructions += instructions;
+        self.dump.files[self.file?].instructions += instructions;
         Some(())
     }
 
@@ -255,10 +263,16 @@ impl Reader {
             caller: self.caller?,
             callee: self.callee?,
             times: count.split_ascii_whitespace().next()?.parse().ok()?,
-            cost: Cost::parse(line)?,
+            cost: behind_position(line)?,
         });
         Some(())
     }
+}
+
+/// What a line of the source cost.
+fn behind_position(line: &str) -> Option<Cost> {
+    let (_position, costs) = line.split_once(' ')?;
+    Cost::parse(costs)
 }
 
 /// Names that are written once and then abbreviated.
@@ -382,9 +396,14 @@ fn=(4)
 fn=(5)
 0 100
 fn=(3)
-0 200 2 9000
+0 200 3 9000
 fn=(6) clock_gettime@@GLIBC_2.17
-0 40 5 100
+0 40 9 100
+fn=(7) now
+3 0
+cfn=(6)
+calls=5 0
+4 40 5 100
 
 totals: 1200 7 9100
 ";
@@ -392,22 +411,14 @@ totals: 1200 7 9100
     #[test]
     fn costs_and_calls_are_read_in_callgrinds_abbreviated_form() {
         let dump = Dump::parse(TEXT).expect("a dump");
-        let total = Cost {
-            instructions: 1200,
-            system_calls: 7,
-        };
-        assert_eq!((dump.thread, dump.total()), (5, total));
+        assert_eq!((dump.thread, dump.instructions()), (5, 1200));
         let shares = dump.shares();
         let handle = shares.first().expect("a function");
         assert_eq!(handle.name, "router::proxy::handle::{{closure}}");
-        assert_eq!(handle.own.instructions, 160);
-        assert_eq!(
-            handle.inclusive,
-            Cost {
-                instructions: 1060,
-                system_calls: 2,
-            }
-        );
+        assert_eq!((handle.own, handle.inclusive), (160, 1060));
+        let send = shares.iter().find(|share| share.name == "send");
+        let send = send.expect("a function");
+        assert_eq!((send.own, send.calls, send.system_calls), (200, 2, 2));
     }
 
     #[test]
@@ -419,7 +430,7 @@ totals: 1200 7 9100
         let of = |name| libraries.iter().find(|(known, _)| *known == name);
         assert_eq!(of("Mirador"), Some(&("Mirador", 150)));
         let total: u64 = libraries.iter().map(|(_, instructions)| instructions).sum();
-        assert_eq!(total, dump.total().instructions);
+        assert_eq!(total, dump.instructions());
         let crates = "/r/registry/src/index-1a2b/hyper-util-0.1.17/src/rt/tokio.rs";
         assert_eq!(library(crates), "hyper-util");
         assert_eq!(library("???"), "the C library and others");
@@ -435,7 +446,7 @@ totals: 1200 7 9100
     }
 
     #[test]
-    fn reading_the_clock_is_no_system_call() {
+    fn reading_the_clock_is_no_system_call_and_what_was_before_zero_is_not_counted() {
         let dump = Dump::parse(TEXT).expect("a dump");
         assert_eq!((dump.system_calls(), dump.clock_readings()), (2, 5));
     }

@@ -74,13 +74,13 @@ pub(crate) fn profile(dump: &Dump, requests: u32) -> String {
     let mut shares = dump.shares();
     let mut text = String::new();
     libraries(&mut text, dump, requests);
-    shares.sort_by_key(|share| Reverse(share.own.instructions));
+    shares.sort_by_key(|share| Reverse(share.own));
     functions(&mut text, "by themselves", &shares, requests);
     for share in shares.iter().take(EXPLAINED) {
         callers(&mut text, dump, share.name, requests);
     }
     text.push('\n');
-    shares.sort_by_key(|share| Reverse(share.inclusive.instructions));
+    shares.sort_by_key(|share| Reverse(share.inclusive));
     functions(&mut text, "with all they call", &shares, requests);
     text
 }
@@ -109,10 +109,10 @@ fn functions(text: &mut String, title: &str, shares: &[Share<'_>], requests: u32
         let _ = writeln!(
             text,
             "{:>9.0} {:>9.0} {:>7.2} {:>8.2}  {}",
-            each(share.own.instructions, requests),
-            each(share.inclusive.instructions, requests),
+            each(share.own, requests),
+            each(share.inclusive, requests),
             each(share.calls, requests),
-            each(share.own.system_calls, requests),
+            each(share.system_calls, requests),
             share.name
         );
     }

@@ -19,7 +19,12 @@ use tokio::{
     time::timeout,
 };
 
-use crate::{callgrind::Callgrind, error::CountError, progress, scenario::Tenants};
+use crate::{
+    callgrind::Callgrind,
+    error::CountError,
+    progress,
+    scenario::{Scenario, Tenants},
+};
 
 /// Tenants in the store; more than all scenarios ask for.
 const TENANTS: u32 = 1000;
@@ -62,15 +67,17 @@ impl Stage {
         Ok(stage)
     }
 
-    /// Starts a router under callgrind that knows the tenants in this way.
-    pub(crate) async fn start(&self, tenants: Tenants) -> Result<Router, CountError> {
+    /// Starts a router under callgrind that knows the tenants as `first` wants it. One for each scenario
+    /// at the most, by whose name its files are known.
+    pub(crate) async fn start(&self, first: Scenario) -> Result<Router, CountError> {
+        let tenants = first.tenants;
         // Room for one tenant only: all others have to be read from the store.
         let capacity = match tenants {
             Tenants::Hit | Tenants::First | Tenants::Hedged => 100_000,
             Tenants::Miss => 1,
         };
         let hedging = tenants == Tenants::Hedged;
-        let name = format!("router-{capacity}-{hedging}");
+        let name = format!("router-{first}");
         let config = json!({
             "listen": { "public": "127.0.0.1:0", "admin": "none" },
             "store": { "path": self.store() },
