@@ -53,7 +53,7 @@ impl Callgrind {
             .args(["--separate-threads=yes", "--collect-systime=yes"])
             // Otherwise recursion makes several functions of one.
             .arg("--separate-recs=1")
-            // In turn, so that who answers the worker does so at its pace on any machine.
+            // Threads run in turn, not as they are woken, which differs from machine to machine.
             .arg("--fair-sched=try")
             .arg(format!("--callgrind-out-file={}", self.out().display()))
             .arg(self.prefix())

@@ -89,8 +89,9 @@ impl Counts {
 
 /// In groups that one router can be asked, one after the other. None is empty.
 fn of_one_router(scenarios: &[Scenario]) -> Vec<Vec<Scenario>> {
-    let apart = |scenario: &Scenario| matches!(scenario.tenants, Tenants::Miss | Tenants::Hedged);
-    let (alone, together): (Vec<_>, Vec<_>) = scenarios.iter().copied().partition(apart);
+    let all = scenarios.iter().copied();
+    let (together, alone): (Vec<_>, Vec<_>) =
+        all.partition(|scenario| scenario.tenants == Tenants::Hit);
     let mut groups = vec![together];
     groups.extend(alone.into_iter().map(|scenario| vec![scenario]));
     groups.retain(|group| !group.is_empty());

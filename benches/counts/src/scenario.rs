@@ -100,12 +100,12 @@ impl Scenario {
         }
     }
 
-    /// Requests that are counted. New tenants stay, all that ask one router together, below the number of
-    /// those that get metrics of their own.
+    /// Requests that are counted. New tenants stay, with those of the warm-up, below the number of those that
+    /// get metrics of their own.
     pub(crate) fn requests(self) -> u32 {
         match (self.tenants, self.act) {
-            (Tenants::First, _) | (Tenants::Hit, Act::Download) => 200,
-            (Tenants::Miss, _) => 900,
+            (Tenants::Hit, Act::Download) => 200,
+            (Tenants::First | Tenants::Miss, _) => 900,
             (Tenants::Hit | Tenants::Hedged, _) => 1000,
         }
     }
