@@ -69,7 +69,7 @@ impl Dump {
     /// Reads a file's text; `None` if it is in another format.
     pub(crate) fn parse(text: &str) -> Option<Self> {
         let mut reader = Reader::default();
-        let mut announced = None;
+        let (mut announced, mut summary) = (None, None);
         let mut lines = text.lines();
         while let Some(line) = lines.next() {
             if let Some(count) = line.strip_prefix("calls=") {
@@ -79,13 +79,14 @@ impl Dump {
             } else if let Some(events) = line.strip_prefix("events: ") {
                 announced = Some(events.trim());
             } else if let Some(costs) = line.strip_prefix("summary:") {
-                reader.dump.system_calls = Cost::parse(costs)?.system_calls;
+                summary = Some(Cost::parse(costs)?);
             } else if let Some((key, value)) = line.split_once('=') {
                 reader.name(key, value)?;
             } else if line.starts_with(|c: char| c.is_ascii_digit() || "+-*".contains(c)) {
                 reader.own(line)?;
             }
         }
+        reader.dump.system_calls = summary?.system_calls;
         (announced? == EVENTS).then_some(reader.dump)
     }
 
@@ -464,6 +465,8 @@ totals: 1200 7 9100
             Dump::parse(&TEXT.replace("fn=(1) r", "fn=(9)\nfn=(1) r")),
             None
         );
+        let unsummed = TEXT.replace("summary: 1200 7 9100\n", "");
+        assert_eq!(Dump::parse(&unsummed), None);
         let cut = &TEXT[..TEXT.find("12 700").expect("there")];
         assert_eq!(Dump::parse(cut), None);
     }
